@@ -1,0 +1,233 @@
+//! The seam: what the runner asks of any database server, in two levels, the server and a session.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+use dbctl_migration::{Applied, History, KeyedBy, Migration, RunStamp, Script, TableName, ledger::SeedRow};
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    EngineError, Target,
+    clean::{CleanPlan, Inventory},
+};
+
+/// A database server, as far as dbctl needs one.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Whether the database exists. Connects to nothing but the server's maintenance database.
+    async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError>;
+    /// Creates the database where it is missing, sets its owner, installs its extensions. Serialised among dbctl runs
+    /// by a lock in the maintenance database.
+    async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError>;
+    /// Drops the database; `false` where there was none. `disconnect` ends the sessions of others first, else they are
+    /// [`EngineError::InUse`].
+    async fn drop(
+        &self,
+        target: &Target,
+        disconnect: bool,
+        session: &Session<'_>,
+    ) -> Result<bool, EngineError>;
+    /// Opens a session that cannot write.
+    async fn open<'s>(
+        &self,
+        target: &Target,
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Reader + 's>, EngineError>;
+    /// Opens the one session that may write: it holds the database's lock and the `peers`' advisory locks (by key)
+    /// until it is closed. Waits for them for `session.wait`, then [`EngineError::Locked`].
+    async fn open_exclusive<'s>(
+        &self,
+        target: &Target,
+        peers: &[i64],
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Writer + 's>, EngineError>;
+    /// How another program reaches the database; starts the embedded server where the target is on it, but does not
+    /// connect.
+    async fn access(&self, target: &Target) -> Result<Access, EngineError>;
+}
+
+/// How another program reaches a database. Holds the password: only `env`, `exec`, `psql` and seed runners get it.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// A URL that psql and any driver accept.
+    pub url: SecretString,
+    /// `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `PGSSLMODE` and whatever else libpq needs.
+    pub vars: BTreeMap<String, SecretString>,
+}
+
+/// A session that cannot write.
+#[async_trait]
+pub trait Reader: Send {
+    /// Which database this really is, whatever name led to it.
+    async fn identity(&mut self) -> Result<Identity, EngineError>;
+    /// What is applied of a source; empty where neither its table nor the ledger exists.
+    async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError>;
+    /// Which seeds are recorded, by file name.
+    async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError>;
+    /// The environment recorded in the database.
+    async fn environment(&mut self) -> Result<Option<String>, EngineError>;
+    /// Its tables, sequences and what ties them, for planning a clean.
+    async fn inventory(&mut self) -> Result<Inventory, EngineError>;
+    /// Ends the session and waits until the server has let go of it.
+    async fn close(self: Box<Self>);
+}
+
+/// The one session that may write to a database.
+#[async_trait]
+pub trait Writer: Reader {
+    /// Makes the ledger and the sources' own history tables where they are missing, and records the environment where
+    /// none is recorded.
+    async fn prepare(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError>;
+    /// Runs a migration's up part and records it, in one transaction where it can be. `resume` continues one that
+    /// stopped outside a transaction. Returns how long its SQL ran.
+    async fn apply(
+        &mut self,
+        source: &SourceRef<'_>,
+        migration: &Migration,
+        resume: Option<Resume>,
+    ) -> Result<Duration, EngineError>;
+    /// Records a migration as applied without running it.
+    async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError>;
+    /// Runs a migration's down part and forgets it. The caller has seen that there is a down part.
+    async fn revert(
+        &mut self,
+        source: &SourceRef<'_>,
+        migration: &Migration,
+    ) -> Result<Duration, EngineError>;
+    /// Runs a seed and records it, in one transaction.
+    async fn seed(&mut self, work: &SeedWork, row: &SeedRow) -> Result<Duration, EngineError>;
+    /// Empties tables, restarts sequences, refreshes materialized views and forgets the seeds, in one transaction.
+    async fn clean(&mut self, plan: &CleanPlan) -> Result<(), EngineError>;
+}
+
+/// What every session shares with the run it belongs to.
+#[derive(Clone)]
+pub struct Session<'s> {
+    /// The verb, for `application_name`: `dbctl <verb> <run id>`.
+    pub verb: &'s str,
+    /// Who is at work.
+    pub stamp: &'s RunStamp,
+    /// Cancelled when the run is to stop: the running statement is cancelled on the server and rolled back.
+    pub cancel: CancellationToken,
+    /// Hears notices and waiting.
+    pub observer: &'s dyn Observer,
+    /// How long to wait for another run's lock.
+    pub wait: Duration,
+}
+
+/// Hears what a session says while it works; called from within the session's own futures, never concurrently.
+pub trait Observer: Send + Sync {
+    /// The server sent a notice.
+    fn notice(&self, notice: Notice);
+    /// The session waits for a lock that `holder` has.
+    fn waiting(&self, holder: &LockHolder);
+}
+
+/// A source's own history, or the ledger under the source's name.
+#[derive(Clone, Copy)]
+pub struct SourceRef<'a> {
+    /// The folder as the manifest spells it: the ledger's `source`.
+    pub name: &'a str,
+    /// The foreign tool's table; `None` where the ledger is the truth.
+    pub history: Option<&'a dyn History>,
+}
+
+impl SourceRef<'_> {
+    /// What identifies a row of this source.
+    pub fn keyed_by(&self) -> KeyedBy {
+        self.history.map_or(KeyedBy::Version, History::keyed_by)
+    }
+}
+
+/// Where a migration outside a transaction stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    /// Statements that are committed.
+    pub done: usize,
+    /// Whether the next one was started.
+    pub started: bool,
+}
+
+/// A seed's work on the database; other kinds of seeds have been run by the caller and are only recorded.
+#[derive(Debug, Clone)]
+pub enum SeedWork {
+    /// SQL.
+    Sql(Script),
+    /// A CSV file with a header line, copied into a table.
+    Csv {
+        /// The file, to be read.
+        path: PathBuf,
+        /// The file as errors show it.
+        shown: PathBuf,
+        /// `table`, or `schema.table`; looked up as it is spelled.
+        table: TableName,
+    },
+    /// Already done by a runner.
+    External,
+}
+
+/// What `create` did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Creation {
+    /// Whether the database was made now.
+    pub created: bool,
+    /// Extensions that were installed now.
+    pub extensions: Vec<String>,
+}
+
+/// Which database this really is: the server's system identifier and the database's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// `pg_control_system().system_identifier`, or what stands in for it where that may not be read.
+    pub system: String,
+    /// The database's name.
+    pub database: String,
+}
+
+/// A notice from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How grave.
+    pub severity: Severity,
+    /// The server's words.
+    pub message: String,
+}
+
+/// How grave a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// `DEBUG` and `LOG`.
+    Debug,
+    /// `INFO` and `NOTICE`.
+    Notice,
+    /// `WARNING`.
+    Warning,
+}
+
+/// A session of somebody else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LockHolder {
+    /// Its process id on the server.
+    pub pid: i32,
+    /// Its `application_name`.
+    pub application: String,
+    /// Where it comes from; `None` for a Unix socket.
+    pub client: Option<String>,
+    /// Since when it is connected, RFC 3339.
+    pub since: Option<String>,
+}
+
+impl fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}", self.pid)?;
+        if !self.application.is_empty() {
+            write!(f, ", {}", self.application)?;
+        }
+        write!(f, ", from {}", self.client.as_deref().unwrap_or("a local socket"))?;
+        match &self.since {
+            Some(since) => write!(f, ", since {since}"),
+            None => Ok(()),
+        }
+    }
+}

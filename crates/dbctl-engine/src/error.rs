@@ -1,0 +1,186 @@
+//! Everything that can go wrong between dbctl and a server, in types that reports can show with a hint.
+
+use std::path::PathBuf;
+
+use dbctl_migration::split::SplitError;
+use thiserror::Error;
+
+use crate::{LockHolder, clean::CleanRefusal, embedded::EmbeddedError, libpq::ConnInfoError};
+
+/// What an engine can answer instead of what was asked.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The connection settings are wrong before anything is tried.
+    #[error(transparent)]
+    ConnInfo(#[from] ConnInfoError),
+    /// No connection came about.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The embedded server could not be had.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// Another run holds the database's lock, or a peer tool holds its own.
+    #[error("another run holds the lock of {database}: {holder}")]
+    Locked {
+        /// The database.
+        database: String,
+        /// Who holds it.
+        holder: LockHolder,
+    },
+    /// A statement failed.
+    #[error(transparent)]
+    Sql(Box<SqlError>),
+    /// A script cannot be split into statements.
+    #[error("{}:{line}:{column}: {error}", path.display())]
+    Split {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+        /// The line's text.
+        source_line: String,
+        /// What is wrong.
+        error: SplitError,
+    },
+    /// A seed file cannot be loaded as it is.
+    #[error("{}{}: {message}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
+    Seed {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1, where it is known.
+        line: Option<usize>,
+        /// What is wrong.
+        message: String,
+    },
+    /// A database to be dropped is in use.
+    #[error("{database} is in use by {} other session(s): {}", sessions.len(), sessions.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    InUse {
+        /// The database.
+        database: String,
+        /// Who uses it.
+        sessions: Vec<LockHolder>,
+    },
+    /// `clean` would have to touch a table it must keep.
+    #[error(transparent)]
+    Clean(#[from] CleanRefusal),
+    /// The connection was lost in the middle.
+    #[error("the connection to {database} was lost: {message}")]
+    Lost {
+        /// The database.
+        database: String,
+        /// What the driver or the server said.
+        message: String,
+    },
+    /// The server is too old or otherwise cannot do what is needed.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The run was stopped; what was open has been rolled back.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why no connection came about, and to whom.
+#[derive(Debug, Error)]
+#[error("{failure}")]
+pub struct ConnectError {
+    /// `host:port` or the socket's path, as tried; several are joined by commas. Never a password.
+    pub server: String,
+    /// The database asked for.
+    pub database: String,
+    /// The user.
+    pub user: String,
+    /// Which kind of failure, with its words.
+    pub failure: ConnectFailure,
+}
+
+/// The kinds of failure to connect; each has its own hint.
+#[derive(Debug, Error)]
+pub enum ConnectFailure {
+    /// Nobody answers there.
+    #[error("no PostgreSQL server answers at {server}: {reason}")]
+    Unreachable {
+        /// What was tried.
+        server: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The server does not accept the user's password (28P01, 28000 for passwords).
+    #[error("the server at {server} refuses the password of user {user}")]
+    WrongPassword {
+        /// What was tried.
+        server: String,
+        /// The user.
+        user: String,
+    },
+    /// The server wants a password and none was given.
+    #[error("the server at {server} wants a password for user {user}, and none is set")]
+    NoPassword {
+        /// What was tried.
+        server: String,
+        /// The user.
+        user: String,
+    },
+    /// The database does not exist (3D000).
+    #[error("the database {database} does not exist on {server}")]
+    NoDatabase {
+        /// What was asked for.
+        database: String,
+        /// Where.
+        server: String,
+    },
+    /// TLS failed: unknown authority, wrong host, or a server without TLS.
+    #[error("TLS with {server} failed: {reason}")]
+    Tls {
+        /// What was tried.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// The server refuses otherwise (pg_hba.conf, no role, too many connections, shutting down).
+    #[error("{server} refuses the connection: {message} (SQLSTATE {code})")]
+    Refused {
+        /// What was tried.
+        server: String,
+        /// PostgreSQL's SQLSTATE.
+        code: String,
+        /// PostgreSQL's words.
+        message: String,
+    },
+}
+
+/// A statement that failed, with all PostgreSQL said of it and where it stands on disk.
+#[derive(Debug, Clone, Error)]
+#[error("{}{message}", location.as_ref().map(|l| format!("{}:{}:{}: ", l.path.display(), l.line, l.column)).unwrap_or_default())]
+pub struct SqlError {
+    /// SQLSTATE, such as `42P01`.
+    pub code: String,
+    /// PostgreSQL's message.
+    pub message: String,
+    /// PostgreSQL's detail.
+    pub detail: Option<String>,
+    /// PostgreSQL's hint.
+    pub hint: Option<String>,
+    /// PostgreSQL's context (`where`), such as the line of a PL/pgSQL function.
+    pub context: Option<String>,
+    /// The statement that failed, cut to a length that can be shown.
+    pub statement: Option<String>,
+    /// Where in a file; `None` for dbctl's own statements.
+    pub location: Option<SqlLocation>,
+}
+
+/// A place in a SQL file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlLocation {
+    /// The file, relative to the workspace.
+    pub path: PathBuf,
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The text of that line.
+    pub source_line: String,
+    /// Whether PostgreSQL gave the position; else it is where the failing statement starts.
+    pub exact: bool,
+}

@@ -1,0 +1,20 @@
+//! What dbctl asks of a database server, and who answers: PostgreSQL, the embedded server, the fake.
+//!
+//! Rights are in the types: a [`Reader`] cannot write, a [`Writer`] holds the database's lock for as long as it lives.
+
+pub mod clean;
+pub mod embedded;
+mod engine;
+mod error;
+pub mod fake;
+pub mod libpq;
+mod postgres;
+mod target;
+
+pub use engine::{
+    Access, Creation, Engine, Identity, LockHolder, Notice, Observer, Reader, Resume, SeedWork, Session,
+    Severity, SourceRef, Writer,
+};
+pub use error::{ConnectError, ConnectFailure, EngineError, SqlError, SqlLocation};
+pub use postgres::Postgres;
+pub use target::{Endpoint, PgVars, Target};

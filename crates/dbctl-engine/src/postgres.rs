@@ -1,0 +1,4 @@
+//! PostgreSQL through tokio-postgres.
+
+/// The PostgreSQL engine.
+pub struct Postgres;

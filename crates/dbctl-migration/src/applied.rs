@@ -1,0 +1,41 @@
+//! A migration as a database remembers it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{Checksum, Version};
+
+/// What a database says of one migration; it has no SQL, so it cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// As recorded; empty where the tool records only names.
+    pub version: Version,
+    /// As recorded; empty where the tool records only versions.
+    pub name: String,
+    /// As recorded by the tool or by the ledger; `None` where nobody recorded one.
+    pub checksum: Option<Checksum>,
+    /// When it was applied, where that is recorded.
+    pub at: Option<Timestamp>,
+    /// How long it ran, where that is recorded.
+    pub elapsed: Option<Duration>,
+    /// How far it got.
+    pub progress: Progress,
+}
+
+/// How far an applied migration got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// All of it.
+    Whole,
+    /// Outside a transaction: the first `done` statements are committed; `started` says whether the one after them
+    /// was begun, so that nobody knows whether it took effect.
+    Partial {
+        /// Statements known to be committed.
+        done: usize,
+        /// Whether statement `done + 1` was started.
+        started: bool,
+    },
+    /// The tool recorded a failure that blocks it.
+    Failed,
+}

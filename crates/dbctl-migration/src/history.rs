@@ -1,0 +1,99 @@
+//! History tables as data: what to create, read, record and forget, never how to reach a database.
+
+use std::time::Duration;
+
+use crate::{Migration, TableName};
+
+/// One SQL statement with its bound values. Every parameter carries a cast in the SQL (`$1::text`), so that the
+/// driver never guesses a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// A single statement, schema-qualified, with `$1` … for `params`.
+    pub sql: String,
+    /// Values in the order of their numbers.
+    pub params: Vec<Value>,
+}
+
+/// A value bound to a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Bound as `text`.
+    Text(String),
+    /// Bound as `bigint`.
+    Int(i64),
+    /// Bound as `bytea`.
+    Bytes(Vec<u8>),
+    /// Bound as `text`, NULL.
+    Null,
+}
+
+/// What identifies a row: Prisma and node-pg-migrate record whole names, others versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyedBy {
+    /// [`Migration::version`].
+    Version,
+    /// [`Migration::name`].
+    Name,
+}
+
+impl KeyedBy {
+    /// The key of a migration on disk.
+    pub fn of(self, migration: &Migration) -> &str {
+        match self {
+            Self::Version => migration.version.as_str(),
+            Self::Name => &migration.name,
+        }
+    }
+
+    /// The key of an applied migration.
+    pub fn of_applied(self, applied: &crate::Applied) -> &str {
+        match self {
+            Self::Version => applied.version.as_str(),
+            Self::Name => &applied.name,
+        }
+    }
+}
+
+/// Who applies, for the rows that say so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStamp {
+    /// The run's id.
+    pub run: String,
+    /// dbctl's own version.
+    pub dbctl_version: String,
+}
+
+/// What is known when a migration is recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct Recording<'a> {
+    /// The migration that was applied.
+    pub migration: &'a Migration,
+    /// How long its SQL ran.
+    pub elapsed: Duration,
+    /// Who applied it.
+    pub stamp: &'a RunStamp,
+}
+
+/// A foreign tool's history table: its name, shape and lock, as that tool would have made them.
+///
+/// The rows that [`History::read`] selects have exactly these columns, in this order, each nullable but the first
+/// two: `version text, name text, checksum text, applied_at_us bigint` (microseconds since 1970 UTC), `elapsed_ms
+/// bigint, failed boolean`.
+pub trait History: Send + Sync {
+    /// The table, for `to_regclass` and for `clean`'s list.
+    fn table(&self) -> &TableName;
+    /// The tool's exact DDL, in order, each statement safe to run again.
+    fn create(&self) -> Vec<String>;
+    /// Selects all rows in the order in which the tool would read them.
+    fn read(&self) -> String;
+    /// Records a migration as applied, the way the tool does.
+    fn record(&self, recording: &Recording<'_>) -> Vec<Statement>;
+    /// Removes the record of a migration that was reverted, the way the tool does.
+    fn forget(&self, migration: &Migration) -> Vec<Statement>;
+    /// The key of the tool's own advisory lock, for the database of that name; `None` where the tool takes none.
+    fn lock_key(&self, database: &str) -> Option<i64>;
+    /// What identifies a row.
+    fn keyed_by(&self) -> KeyedBy;
+    /// Whether the tool itself fails when a file is applied out of order.
+    fn refuses_out_of_order(&self) -> bool;
+}

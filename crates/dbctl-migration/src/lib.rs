@@ -1,0 +1,25 @@
+//! Migration formats on disk, history tables as data, checksums, splitting SQL, and `reconcile`.
+//!
+//! This crate is pure: it reads folders, never a database, and writes nothing. What a file *is* lives in
+//! [`Migration`]; what a database *says* lives in [`Applied`]; [`reconcile()`] is the one place where the two meet.
+
+mod applied;
+mod checksum;
+mod directive;
+pub mod format;
+pub mod history;
+pub mod ident;
+pub mod ledger;
+mod migration;
+mod reconcile;
+pub mod split;
+pub mod text;
+
+pub use applied::{Applied, Progress};
+pub use checksum::Checksum;
+pub use directive::{DirectiveError, Directives, Requirement};
+pub use format::{Folder, Format, FormatError, FormatKind, NewFile, SourceOptions};
+pub use history::{History, KeyedBy, Recording, RunStamp, Statement, Value};
+pub use ident::{DatabaseName, IdentError, TableName, quote_ident};
+pub use migration::{Migration, Script, Transaction, Version};
+pub use reconcile::{Drift, Entry, OutOfOrder, Reconciled, State, reconcile};
