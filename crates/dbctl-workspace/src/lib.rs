@@ -1,1 +1,25 @@
+//! The manifest of a dbctl workspace: names, environments, the dependency graph and the selection of targets.
+//!
+//! This crate reads files (the manifest, env files, `package.json`, `Cargo.toml`) and nothing else: the process
+//! environment is passed in as an [`Env`], nothing is printed, nothing is connected to. A [`Workspace`] is always
+//! valid: names are unique, dependencies exist and have no cycle, formats are known, paths stay inside.
 
+mod database;
+mod env;
+mod key;
+mod load;
+mod location;
+mod problem;
+mod schema;
+mod select;
+mod workspace;
+
+pub use database::{Database, Environment, FormatChoice, Package, Seeds, Source};
+pub use env::Env;
+pub use key::{Key, KeyError};
+pub use load::{LoadOptions, find_manifest, load};
+pub use location::{Location, Way};
+pub use problem::{ManifestErrors, Problem, Span};
+pub use schema::schema;
+pub use select::{SelectError, Selection};
+pub use workspace::Workspace;

@@ -1,0 +1,124 @@
+//! What a manifest declares, parsed: whoever holds one of these need not check it again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use dbctl_migration::{DatabaseName, Folder, FormatKind, SourceOptions};
+
+use crate::{Key, Span};
+
+/// The environment a command runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// A declared name, `development` or `test`.
+    pub name: String,
+    /// Whether destroying verbs need a second confirmation and seeds are skipped.
+    pub protected: bool,
+}
+
+/// One database of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// What people type.
+    pub key: Key,
+    /// What the server calls it; the key where the manifest says nothing.
+    pub name: DatabaseName,
+    /// The package that owns it.
+    pub package: Option<Package>,
+    /// The databases it depends on directly.
+    pub depends_on: BTreeSet<Key>,
+    /// For `tag:x`.
+    pub tags: BTreeSet<String>,
+    /// Role that owns the database.
+    pub owner: Option<String>,
+    /// Migration folders, in the order in which they run.
+    pub sources: Vec<Source>,
+    /// Seeds.
+    pub seeds: Option<Seeds>,
+    /// Extensions created with the database.
+    pub extensions: Vec<String>,
+    /// Session settings for migrations and seeds.
+    pub settings: BTreeMap<String, String>,
+    /// Tables that `clean` leaves alone, as the manifest spells them.
+    pub keep: Vec<String>,
+    /// Variables that `env` and `exec` export besides `DATABASE_URL`, and whose URL each holds.
+    pub env: BTreeMap<String, Key>,
+    /// The key in the manifest.
+    pub declared: Span,
+    pub(crate) root: PathBuf,
+}
+
+impl Database {
+    /// The package's folder, else the workspace's root; absolute.
+    pub fn folder(&self) -> &Path {
+        self.package.as_ref().map_or(&self.root, |package| &package.path)
+    }
+
+    /// The same folder relative to the workspace's root; empty for the root itself.
+    pub fn shown_folder(&self) -> &Path {
+        self.package.as_ref().map_or(Path::new(""), |package| &package.shown)
+    }
+}
+
+/// A package that owns databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its folder, absolute.
+    pub path: PathBuf,
+    /// Its folder relative to the workspace's root; empty for the root itself.
+    pub shown: PathBuf,
+    /// Its name by `package.json`, else by `Cargo.toml`.
+    pub name: Option<String>,
+}
+
+/// One migration folder of a database. The folder need not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The path as the manifest spells it: what the ledger calls this source.
+    pub name: String,
+    /// Where it is.
+    pub folder: Folder,
+    /// Which tool's files it holds.
+    pub format: FormatChoice,
+    /// What else the manifest says of it.
+    pub options: SourceOptions,
+    /// Its path in the manifest.
+    pub declared: Span,
+}
+
+/// Which format a source has, and how that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormatChoice {
+    /// The manifest says so.
+    Declared(FormatKind),
+    /// The files say so.
+    Detected(FormatKind),
+    /// The folder is empty or missing, and nothing says otherwise: dbctl's own format.
+    Assumed(FormatKind),
+}
+
+impl FormatChoice {
+    /// The format, however it is known.
+    pub fn kind(self) -> FormatKind {
+        match self {
+            Self::Declared(kind) | Self::Detected(kind) | Self::Assumed(kind) => kind,
+        }
+    }
+}
+
+/// The seeds of a database. The folder need not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seeds {
+    /// The folder, absolute.
+    pub path: PathBuf,
+    /// The folder relative to the workspace's root.
+    pub shown: PathBuf,
+    /// Environments in which seeds are skipped.
+    pub skip_in: BTreeSet<String>,
+    /// Extension without its dot, to the command that runs such a file; `{file}` in it is the file.
+    pub runners: BTreeMap<String, String>,
+    /// The path in the manifest.
+    pub declared: Span,
+}
