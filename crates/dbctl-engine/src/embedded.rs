@@ -1,9 +1,14 @@
 //! The embedded server: a private PostgreSQL that dbctl starts on demand, one per repository.
 
-use std::path::PathBuf;
+mod error;
+mod home;
+
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use thiserror::Error;
+
+pub use error::EmbeddedError;
+pub use home::EmbeddedHome;
 
 /// Which embedded server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +17,8 @@ pub struct EmbeddedSpec {
     pub workspace: PathBuf,
     /// The major version asked for; `None` takes the newest there is.
     pub major: Option<u32>,
+    /// Where the user's folders are and where programs are looked for.
+    pub home: EmbeddedHome,
 }
 
 /// A running embedded server.
@@ -29,17 +36,41 @@ pub struct Running {
     pub version: String,
     /// Folder of its data.
     pub data: PathBuf,
+    /// The postmaster's process id.
+    pub pid: u32,
+}
+
+/// PostgreSQL's server programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries {
+    /// The folder with `initdb` and `postgres`.
+    pub bin: PathBuf,
+    /// Full version, such as `15.18`.
+    pub version: String,
 }
 
 /// Makes sure the server runs, starting it where it does not, and says how to reach it.
 pub async fn ensure(spec: &EmbeddedSpec) -> Result<Running, EmbeddedError> {
-    unimplemented!("{spec:?}")
+    Err(EmbeddedError::Placeholder(spec.workspace.clone()))
 }
 
-/// Why there is no embedded server.
-#[derive(Debug, Error)]
-pub enum EmbeddedError {
-    /// placeholder
-    #[error("{0}")]
-    Other(String),
+/// Says how to reach the server where it runs; never starts it.
+pub async fn status(spec: &EmbeddedSpec) -> Result<Option<Running>, EmbeddedError> {
+    Err(EmbeddedError::Placeholder(spec.workspace.clone()))
+}
+
+/// Stops the server and cleans up after one that crashed; `false` where it did not run.
+pub async fn stop(spec: &EmbeddedSpec) -> Result<bool, EmbeddedError> {
+    Err(EmbeddedError::Placeholder(spec.workspace.clone()))
+}
+
+/// Finds PostgreSQL's server programs, of a major version where one is asked for.
+pub fn find(major: Option<u32>, home: &EmbeddedHome) -> Result<Binaries, EmbeddedError> {
+    let _ = (major, home);
+    Err(EmbeddedError::Placeholder(PathBuf::new()))
+}
+
+/// Finds a client program such as `psql` or `pg_dump`: PATH first, then the well-known folders.
+pub fn client_tool(name: &str, home: &EmbeddedHome) -> Option<PathBuf> {
+    home.path.iter().map(|folder| folder.join(name)).find(|path: &PathBuf| Path::is_file(path))
 }
