@@ -1,1 +1,441 @@
-//! An engine in memory, for testing the runner.
+//! An engine in memory, for testing the runner: no server, no SQL, every call told beforehand how to behave.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use dbctl_migration::{Applied, Migration, Progress, ledger::SeedRow};
+use secrecy::SecretString;
+
+use crate::{
+    Access, Creation, Engine, EngineError, Identity, LockHolder, Reader, Resume, SeedWork, Session, SourceRef, SqlError,
+    Target, Writer,
+    clean::{CleanPlan, Inventory},
+};
+
+/// One thing the runner asked of the fake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The database's name.
+    pub database: String,
+    /// What was asked.
+    pub kind: CallKind,
+}
+
+/// The calls that matter to a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallKind {
+    /// [`Engine::exists`].
+    Exists,
+    /// [`Engine::create`].
+    Create,
+    /// [`Engine::drop`].
+    Drop,
+    /// [`Engine::open`].
+    Open,
+    /// [`Engine::open_exclusive`].
+    Lock,
+    /// [`Reader::applied`], of a source.
+    Applied(String),
+    /// [`Writer::prepare`].
+    Prepare,
+    /// [`Writer::apply`], of a migration by name.
+    Apply(String),
+    /// [`Writer::fake`], of a migration by name.
+    Fake(String),
+    /// [`Writer::revert`], of a migration by name.
+    Revert(String),
+    /// [`Writer::seed`], of a file.
+    Seed(String),
+    /// [`Writer::clean`].
+    Clean,
+    /// [`Reader::close`].
+    Close,
+}
+
+/// How a call behaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behaviour {
+    /// How often the call gives way to others before it answers.
+    pub yields: usize,
+    /// What goes wrong, after the yields.
+    pub fault: Option<Fault>,
+}
+
+/// What can go wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A statement fails; nothing of the call remains.
+    Error,
+    /// The connection is lost before the call took effect.
+    LostBefore,
+    /// The connection is lost after the call took effect.
+    LostAfter,
+    /// It never answers, until it is cancelled.
+    Hang,
+}
+
+/// What happened, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A call came in.
+    Started(Call),
+    /// A call answered; `true` if it took effect.
+    Ended(Call, bool),
+}
+
+type Script = dyn Fn(&Call) -> Behaviour + Send + Sync;
+
+/// The engine. Clones share one state, as several processes share one server.
+#[derive(Clone)]
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+    script: Arc<Script>,
+}
+
+#[derive(Default)]
+struct State {
+    databases: BTreeMap<String, Database>,
+    locked: BTreeSet<String>,
+    log: Vec<Record>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Database {
+    sources: BTreeMap<String, Vec<Applied>>,
+    seeds: Vec<SeedRow>,
+    environment: Option<String>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self::new(|_| Behaviour::default())
+    }
+}
+
+impl Fake {
+    /// A server without databases, whose calls behave as `script` says.
+    pub fn new(script: impl Fn(&Call) -> Behaviour + Send + Sync + 'static) -> Self {
+        Self { state: Arc::default(), script: Arc::new(script) }
+    }
+
+    /// The same server seen through another script.
+    pub fn with_script(&self, script: impl Fn(&Call) -> Behaviour + Send + Sync + 'static) -> Self {
+        Self { state: Arc::clone(&self.state), script: Arc::new(script) }
+    }
+
+    /// Everything that happened so far.
+    pub fn log(&self) -> Vec<Record> {
+        self.state().log.clone()
+    }
+
+    /// Which databases exist.
+    pub fn databases(&self) -> Vec<String> {
+        self.state().databases.keys().cloned().collect()
+    }
+
+    /// The names of a source's applied migrations, in the order in which they were applied.
+    pub fn applied(&self, database: &str, source: &str) -> Vec<String> {
+        let state = self.state();
+        let rows = state.databases.get(database).and_then(|db| db.sources.get(source));
+        rows.into_iter().flatten().map(|applied| applied.name.clone()).collect()
+    }
+
+    /// The recorded seeds of a database.
+    pub fn seeded(&self, database: &str) -> Vec<String> {
+        let state = self.state();
+        state.databases.get(database).map(|db| db.seeds.iter().map(|row| row.file.clone()).collect()).unwrap_or_default()
+    }
+
+    /// Records an environment, as a run under that environment would have.
+    pub fn set_environment(&self, database: &str, environment: &str) {
+        self.state().databases.entry(database.to_owned()).or_default().environment = Some(environment.to_owned());
+    }
+
+    /// Which databases are locked right now.
+    pub fn locked(&self) -> Vec<String> {
+        self.state().locked.iter().cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Plays one call: waits as the script says, then takes effect or fails.
+    async fn play<T>(
+        &self,
+        database: &str,
+        kind: CallKind,
+        session: &Session<'_>,
+        effect: impl FnOnce(&mut State) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let call = Call { database: database.to_owned(), kind };
+        self.state().log.push(Record::Started(call.clone()));
+        let behaviour = (self.script)(&call);
+        for _ in 0..behaviour.yields {
+            tokio::task::yield_now().await;
+        }
+        if behaviour.fault == Some(Fault::Hang) {
+            session.cancel.cancelled().await;
+        }
+        let (result, took_effect) = if session.cancel.is_cancelled() && call.kind != CallKind::Close {
+            (Err(EngineError::Cancelled), false)
+        } else {
+            match behaviour.fault {
+                Some(Fault::Error) => (Err(scripted_error()), false),
+                Some(Fault::LostBefore) => (Err(lost(database)), false),
+                Some(Fault::LostAfter) => {
+                    // The value outlives the guard: a session that is dropped takes the same lock.
+                    let value = effect(&mut self.state());
+                    let took_effect = value.is_ok();
+                    (value.and_then(|_| Err(lost(database))), took_effect)
+                }
+                Some(Fault::Hang) | None => {
+                    let value = effect(&mut self.state());
+                    let took_effect = value.is_ok();
+                    (value, took_effect)
+                }
+            }
+        };
+        self.state().log.push(Record::Ended(call, took_effect));
+        result
+    }
+}
+
+fn scripted_error() -> EngineError {
+    EngineError::Sql(Box::new(SqlError {
+        code: "XX000".to_owned(),
+        message: "the script says so".to_owned(),
+        detail: None,
+        hint: None,
+        context: None,
+        statement: None,
+        location: None,
+    }))
+}
+
+fn lost(database: &str) -> EngineError {
+    EngineError::Lost { database: database.to_owned(), message: "the script says so".to_owned() }
+}
+
+fn missing(target: &Target) -> EngineError {
+    let server = target.server.clone();
+    let database = target.name.to_string();
+    let failure = crate::ConnectFailure::NoDatabase { database: database.clone(), server: server.clone() };
+    EngineError::Connect(crate::ConnectError { server, database, user: "fake".to_owned(), failure })
+}
+
+/// A session of the fake; a writer holds its database's lock until it is closed or dropped.
+struct FakeSession<'s> {
+    engine: Fake,
+    database: String,
+    session: Session<'s>,
+    writer: bool,
+}
+
+impl Drop for FakeSession<'_> {
+    fn drop(&mut self) {
+        if self.writer {
+            self.engine.state().locked.remove(&self.database);
+        }
+    }
+}
+
+impl FakeSession<'_> {
+    /// Plays a call that works on this session's database, which cannot vanish while it is open.
+    async fn on_database<T>(
+        &self,
+        kind: CallKind,
+        effect: impl FnOnce(&mut Database) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let name = self.database.clone();
+        self.engine
+            .play(&self.database, kind, &self.session, |state| match state.databases.get_mut(&name) {
+                Some(database) => effect(database),
+                None => Err(lost(&name)),
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Engine for Fake {
+    async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError> {
+        let name = target.name.as_str();
+        self.play(name, CallKind::Exists, session, |state| Ok(state.databases.contains_key(name))).await
+    }
+
+    async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
+        let name = target.name.as_str();
+        self.play(name, CallKind::Create, session, |state| {
+            let created = !state.databases.contains_key(name);
+            state.databases.entry(name.to_owned()).or_default();
+            Ok(Creation { created, extensions: Vec::new() })
+        })
+        .await
+    }
+
+    async fn drop(&self, target: &Target, _disconnect: bool, session: &Session<'_>) -> Result<bool, EngineError> {
+        let name = target.name.as_str();
+        self.play(name, CallKind::Drop, session, |state| Ok(state.databases.remove(name).is_some())).await
+    }
+
+    async fn open<'s>(&self, target: &Target, session: &Session<'s>) -> Result<Box<dyn Reader + 's>, EngineError> {
+        let name = target.name.as_str();
+        self.play(name, CallKind::Open, session, |state| match state.databases.get(name) {
+            Some(_) => Ok(()),
+            None => Err(missing(target)),
+        })
+        .await?;
+        Ok(Box::new(FakeSession {
+            engine: self.clone(),
+            database: name.to_owned(),
+            session: session.clone(),
+            writer: false,
+        }))
+    }
+
+    async fn open_exclusive<'s>(
+        &self,
+        target: &Target,
+        _peers: &[i64],
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Writer + 's>, EngineError> {
+        let name = target.name.as_str();
+        let held = self
+            .play(name, CallKind::Lock, session, |state| {
+                if !state.databases.contains_key(name) {
+                    return Err(missing(target));
+                }
+                if !state.locked.insert(name.to_owned()) {
+                    let holder = LockHolder { pid: 1, application: "dbctl fake".to_owned(), ..LockHolder::default() };
+                    return Err(EngineError::Locked { database: name.to_owned(), holder });
+                }
+                // Bound to a session at once, so that even a lost answer gives the lock back.
+                Ok(FakeSession {
+                    engine: self.clone(),
+                    database: name.to_owned(),
+                    session: session.clone(),
+                    writer: true,
+                })
+            })
+            .await?;
+        Ok(Box::new(held))
+    }
+
+    async fn access(&self, target: &Target) -> Result<Access, EngineError> {
+        let url = SecretString::from(format!("postgresql://fake/{}", target.name));
+        Ok(Access { url, vars: BTreeMap::new() })
+    }
+}
+
+#[async_trait]
+impl Reader for FakeSession<'_> {
+    async fn identity(&mut self) -> Result<Identity, EngineError> {
+        Ok(Identity { system: "fake".to_owned(), database: self.database.clone() })
+    }
+
+    async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError> {
+        let name = source.name.to_owned();
+        self.on_database(CallKind::Applied(name.clone()), |database| {
+            Ok(database.sources.get(&name).cloned().unwrap_or_default())
+        })
+        .await
+    }
+
+    async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
+        let state = self.engine.state();
+        Ok(state.databases.get(&self.database).map(|database| database.seeds.clone()).unwrap_or_default())
+    }
+
+    async fn environment(&mut self) -> Result<Option<String>, EngineError> {
+        let state = self.engine.state();
+        Ok(state.databases.get(&self.database).and_then(|database| database.environment.clone()))
+    }
+
+    async fn inventory(&mut self) -> Result<Inventory, EngineError> {
+        Ok(Inventory::default())
+    }
+
+    async fn close(self: Box<Self>) {
+        let closed = self.engine.play(&self.database, CallKind::Close, &self.session, |_| Ok(()));
+        // A connection that breaks while it is being closed is closed.
+        drop(closed.await);
+    }
+}
+
+#[async_trait]
+impl Writer for FakeSession<'_> {
+    async fn prepare(&mut self, _sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
+        let environment = environment.to_owned();
+        self.on_database(CallKind::Prepare, |database| {
+            database.environment.get_or_insert(environment);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn apply(
+        &mut self,
+        source: &SourceRef<'_>,
+        migration: &Migration,
+        _resume: Option<Resume>,
+    ) -> Result<Duration, EngineError> {
+        let (source, row) = (source.name.to_owned(), row(migration));
+        self.on_database(CallKind::Apply(migration.name.clone()), |database| {
+            database.sources.entry(source).or_default().push(row);
+            Ok(Duration::from_millis(1))
+        })
+        .await
+    }
+
+    async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
+        let (source, row) = (source.name.to_owned(), row(migration));
+        self.on_database(CallKind::Fake(migration.name.clone()), |database| {
+            database.sources.entry(source).or_default().push(row);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn revert(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<Duration, EngineError> {
+        let source = source.name.to_owned();
+        self.on_database(CallKind::Revert(migration.name.clone()), |database| {
+            database.sources.entry(source).or_default().retain(|row| row.name != migration.name);
+            Ok(Duration::from_millis(1))
+        })
+        .await
+    }
+
+    async fn seed(&mut self, _work: &SeedWork, row: &SeedRow) -> Result<Duration, EngineError> {
+        let row = row.clone();
+        self.on_database(CallKind::Seed(row.file.clone()), |database| {
+            database.seeds.retain(|other| other.file != row.file);
+            database.seeds.push(row);
+            Ok(Duration::from_millis(1))
+        })
+        .await
+    }
+
+    async fn clean(&mut self, _plan: &CleanPlan) -> Result<(), EngineError> {
+        self.on_database(CallKind::Clean, |database| {
+            database.seeds.clear();
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn row(migration: &Migration) -> Applied {
+    Applied {
+        version: migration.version.clone(),
+        name: migration.name.clone(),
+        checksum: Some(migration.checksum.clone()),
+        at: None,
+        elapsed: None,
+        progress: Progress::Whole,
+    }
+}

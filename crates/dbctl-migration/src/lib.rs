@@ -18,7 +18,7 @@ pub mod text;
 pub use applied::{Applied, Progress};
 pub use checksum::Checksum;
 pub use directive::{DirectiveError, Directives, Requirement};
-pub use format::{Folder, Format, FormatError, FormatKind, NewFile, SourceOptions};
+pub use format::{Folder, Format, FormatError, FormatErrors, FormatKind, NewFile, SourceOptions};
 pub use history::{History, KeyedBy, Recording, RunStamp, Statement, Value};
 pub use ident::{DatabaseName, IdentError, TableName, quote_ident};
 pub use migration::{Migration, Script, Transaction, Version};
