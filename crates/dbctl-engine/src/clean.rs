@@ -1,7 +1,12 @@
 //! What `clean` empties, restarts and refreshes: decided purely from an inventory, then carried out.
 
+mod known;
+mod plan;
+
 use dbctl_migration::TableName;
 use thiserror::Error;
+
+pub use plan::plan_clean;
 
 /// What a database holds, as far as `clean` is concerned; extension-owned objects and system schemas are marked or
 /// left out by the reader.
@@ -22,9 +27,10 @@ pub struct Inventory {
 pub struct Table {
     /// Its name.
     pub name: TableName,
-    /// Whether an extension owns it.
+    /// Whether it is not `clean`'s to empty: an extension owns it, or it is a foreign table (listed only where it is a
+    /// child of a table).
     pub extension: bool,
-    /// The partitioned or inherited table it belongs to, if any.
+    /// The partitioned or inherited tables it directly belongs to, if any.
     pub parents: Vec<TableName>,
     /// Whether it is partitioned itself and so holds no rows of its own.
     pub partitioned: bool,
@@ -61,6 +67,9 @@ pub struct CleanPlan {
     pub restart: Vec<TableName>,
     /// Materialized views to refresh, in order.
     pub refresh: Vec<TableName>,
+    /// Entries of `keep` that name no table there is: likely a typing error, and then something would be emptied that
+    /// was meant to stay.
+    pub unmatched: Vec<String>,
 }
 
 /// A table to truncate.
@@ -72,17 +81,7 @@ pub struct Truncate {
     pub only: bool,
 }
 
-/// Kept tables that reference cleaned ones.
+/// Kept tables that reference tables which would be emptied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}", .0.iter().map(|r| format!("{} is kept, but its foreign key {} references {}, which would be emptied", r.from, r.constraint, r.to)).collect::<Vec<_>>().join("; "))]
 pub struct CleanRefusal(pub Vec<Reference>);
-
-/// Decides what to empty. `keep` holds entries of the manifest's `clean.keep`: `table` (in any schema) or
-/// `schema.table`; `histories` the history tables of the database's own sources, on top of the known ones.
-pub fn plan_clean(
-    inventory: &Inventory,
-    keep: &[String],
-    histories: &[TableName],
-) -> Result<CleanPlan, CleanRefusal> {
-    unimplemented!("{inventory:?} {keep:?} {histories:?}")
-}
