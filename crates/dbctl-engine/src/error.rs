@@ -44,6 +44,16 @@ pub enum EngineError {
         /// What is wrong.
         error: SplitError,
     },
+    /// A migration outside a transaction stopped in a statement of which nobody knows whether it took effect.
+    #[error("{}:{line}: an earlier run stopped in this statement, and nobody knows whether it took effect: {statement}", path.display())]
+    Unresolved {
+        /// The file.
+        path: PathBuf,
+        /// Line of the statement, from 1.
+        line: usize,
+        /// The statement, cut to a length that can be shown.
+        statement: String,
+    },
     /// A seed file cannot be loaded as it is.
     #[error("{}{}: {message}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
     Seed {
