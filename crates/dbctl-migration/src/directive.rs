@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+/// The names a `-- dbctl:` comment may have.
+const NAMES: [&str; 3] = ["no-transaction", "lock-timeout", "requires"];
+
+/// The longest `lock_timeout` that PostgreSQL takes: an `int` of milliseconds.
+const MAX_LOCK_TIMEOUT_MS: u64 = i32::MAX as u64;
+
 /// What the `-- dbctl:` comments at the top of a file ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Directives {
     /// `-- dbctl:no-transaction`: run outside a transaction, statement by statement.
     pub no_transaction: bool,
-    /// `-- dbctl:lock-timeout 2s`: instead of the default.
+    /// `-- dbctl:lock-timeout 2s`: instead of the default; zero waits for ever, as in PostgreSQL.
     pub lock_timeout: Option<Duration>,
     /// `-- dbctl:requires core@20260101120000`: applied there before this runs.
     pub requires: Vec<Requirement>,
@@ -44,6 +50,336 @@ impl Directives {
     /// Reads the directives among the leading comments of a file; the first line that is neither blank nor a `--`
     /// comment ends them. An unknown directive is an error with a suggestion.
     pub fn parse(text: &str) -> Result<Self, DirectiveError> {
-        unimplemented!("{text}")
+        let mut directives = Self::default();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for (index, line) in lines(text).enumerate() {
+            let Some(comment) = line.trim_start().strip_prefix("--") else {
+                if line.trim().is_empty() {
+                    continue;
+                }
+                break;
+            };
+            if let Some(argument) = directive(line, comment, index + 1)? {
+                directives.take(&argument)?;
+            }
+        }
+        Ok(directives)
+    }
+
+    /// Adds what a later part of the same file asks for; where both set one thing, the later part decides.
+    pub(crate) fn and(mut self, later: Self) -> Self {
+        self.no_transaction |= later.no_transaction;
+        self.lock_timeout = later.lock_timeout.or(self.lock_timeout);
+        self.requires.extend(later.requires);
+        self
+    }
+
+    /// Moves all lines down, for directives that were read from a part of a file.
+    pub(crate) fn below(mut self, lines_above: usize) -> Self {
+        for requirement in &mut self.requires {
+            requirement.line += lines_above;
+        }
+        self
+    }
+
+    fn take(&mut self, directive: &Directive<'_>) -> Result<(), DirectiveError> {
+        match directive.name {
+            "no-transaction" => {
+                if !directive.argument.is_empty() {
+                    return Err(
+                        directive.error("`no-transaction` takes no argument", "-- dbctl:no-transaction")
+                    );
+                }
+                self.no_transaction = true;
+            }
+            "lock-timeout" => {
+                if self.lock_timeout.is_some() {
+                    return Err(directive.error("`lock-timeout` is set twice", "keep one of them"));
+                }
+                self.lock_timeout = Some(directive.duration()?);
+            }
+            "requires" => self.requires.extend(directive.requirements()?),
+            unknown => return Err(directive.unknown(unknown)),
+        }
+        Ok(())
+    }
+}
+
+/// One `-- dbctl:name argument` line.
+struct Directive<'a> {
+    name: &'a str,
+    argument: &'a str,
+    line: usize,
+    name_column: usize,
+    argument_column: usize,
+}
+
+/// The directive in a comment, or `None` where the comment speaks to people only.
+fn directive<'a>(
+    line: &'a str,
+    comment: &'a str,
+    number: usize,
+) -> Result<Option<Directive<'a>>, DirectiveError> {
+    let column = |part: &str| line[..offset_in(line, part)].chars().count() + 1;
+    let Some((prefix, rest)) = comment.split_once(':') else { return Ok(None) };
+    let prefix = prefix.trim();
+    let rest = rest.trim();
+    let (name, argument) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+    let argument = argument.trim_start();
+    let found = Directive {
+        name,
+        argument,
+        line: number,
+        name_column: column(name),
+        argument_column: column(argument),
+    };
+    if prefix.eq_ignore_ascii_case("dbctl") {
+        return Ok(Some(found));
+    }
+    // `-- dbtcl:no-transaction` would be a comment without effect, and nobody would notice before production does.
+    if NAMES.contains(&name) && edit_distance(&prefix.to_lowercase(), "dbctl") <= 2 {
+        return Err(DirectiveError {
+            message: format!("unknown prefix `{prefix}:` of the directive `{name}`"),
+            hint: Some(format!("did you mean `-- dbctl:{name}`?")),
+            line: number,
+            column: column(prefix),
+        });
+    }
+    Ok(None)
+}
+
+impl Directive<'_> {
+    fn error(&self, message: &str, hint: &str) -> DirectiveError {
+        DirectiveError {
+            message: message.to_owned(),
+            hint: Some(hint.to_owned()),
+            line: self.line,
+            column: self.argument_column,
+        }
+    }
+
+    fn unknown(&self, name: &str) -> DirectiveError {
+        let nearest = NAMES
+            .into_iter()
+            .map(|known| (edit_distance(&name.to_lowercase().replace('_', "-"), known), known))
+            .min()
+            .filter(|(distance, known)| *distance <= known.len() / 3);
+        DirectiveError {
+            message: if name.is_empty() {
+                "the directive has no name".to_owned()
+            } else {
+                format!("unknown directive `{name}`")
+            },
+            hint: Some(nearest.map_or_else(
+                || format!("dbctl knows {}", NAMES.map(|known| format!("`{known}`")).join(", ")),
+                |(_, known)| format!("did you mean `{known}`?"),
+            )),
+            line: self.line,
+            column: self.name_column,
+        }
+    }
+
+    /// A whole number with `ms`, `s` or `m`.
+    fn duration(&self) -> Result<Duration, DirectiveError> {
+        let example = "write it as `-- dbctl:lock-timeout 2s`; units are ms, s and m";
+        if self.argument.is_empty() {
+            return Err(self.error("`lock-timeout` needs a duration", example));
+        }
+        let wrong = || self.error(&format!("`{}` is not a duration", self.argument), example);
+        let digits = self.argument.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.argument.len());
+        let (number, unit) = self.argument.split_at(digits);
+        let unit_ms = match unit.trim_start() {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            _ => return Err(wrong()),
+        };
+        if number.is_empty() {
+            return Err(wrong());
+        }
+        number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(unit_ms))
+            .filter(|ms| *ms <= MAX_LOCK_TIMEOUT_MS)
+            .map(Duration::from_millis)
+            .ok_or_else(|| {
+                self.error(&format!("`{}` is too long", self.argument), "PostgreSQL takes 24 days")
+            })
+    }
+
+    /// `key@version`, one or more of them.
+    fn requirements(&self) -> Result<Vec<Requirement>, DirectiveError> {
+        let example = "write it as `-- dbctl:requires core@20260101120000`";
+        if self.argument.is_empty() {
+            return Err(self.error("`requires` needs a database and a version", example));
+        }
+        let parse = |text: &str| match text.split_once('@') {
+            Some((database, version)) if !database.is_empty() && !version.is_empty() => Ok(Requirement {
+                database: database.to_owned(),
+                version: version.to_owned(),
+                line: self.line,
+            }),
+            _ => Err(DirectiveError {
+                column: self.argument_column
+                    + self.argument[..offset_in(self.argument, text)].chars().count(),
+                ..self.error(&format!("`{text}` is not a database and a version"), example)
+            }),
+        };
+        self.argument.split_whitespace().map(parse).collect()
+    }
+}
+
+/// Where `part`, a slice of `whole`, starts in it.
+fn offset_in(whole: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize).min(whole.len())
+}
+
+/// Lines without their ending, which is `\n`, `\r\n` or a lone `\r`, as [`crate::text::position`] counts them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = text.find(['\n', '\r']) else {
+            rest = None;
+            return Some(text);
+        };
+        let after = &text[end..];
+        rest = after.strip_prefix("\r\n").or_else(|| after.get(1..));
+        Some(&text[..end])
+    })
+}
+
+/// Levenshtein's distance in characters.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requirement(database: &str, version: &str, line: usize) -> Requirement {
+        Requirement { database: database.to_owned(), version: version.to_owned(), line }
+    }
+
+    #[test]
+    fn directives_are_read_from_the_leading_comments_only() {
+        let none = Directives::default();
+        let outside = Directives { no_transaction: true, ..Directives::default() };
+        let timeout =
+            |ms| Directives { lock_timeout: Some(Duration::from_millis(ms)), ..Directives::default() };
+        let cases = [
+            ("", none.clone()),
+            ("-- a comment: with a colon\nselect 1;", none.clone()),
+            ("-- dbctl:no-transaction", outside.clone()),
+            ("--dbctl:no-transaction\r\n", outside.clone()),
+            ("\u{feff}\n\n  --  DBCTL: no-transaction  \nselect 1;", outside.clone()),
+            ("-- licence\r\r-- dbctl:no-transaction\rselect 1;", outside.clone()),
+            ("-- dbctl:no-transaction\n-- dbctl:no-transaction\n", outside),
+            ("select 1;\n-- dbctl:no-transaction", none.clone()),
+            ("/* a */\n-- dbctl:no-transaction", none.clone()),
+            ("select 1; -- dbctl:nonsense", none),
+            ("-- dbctl:lock-timeout 500ms", timeout(500)),
+            ("-- dbctl:lock-timeout 2s", timeout(2_000)),
+            ("-- dbctl:lock-timeout 3 m", timeout(180_000)),
+            ("-- dbctl:lock-timeout 0s", timeout(0)),
+            (
+                "-- x\n-- dbctl:requires core@20260101120000\n\n-- dbctl:requires a@1_init b@2@3\n",
+                Directives {
+                    requires: vec![
+                        requirement("core", "20260101120000", 2),
+                        requirement("a", "1_init", 4),
+                        requirement("b", "2@3", 4),
+                    ],
+                    ..Directives::default()
+                },
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(Directives::parse(text), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error_with_a_place_and_a_hint() {
+        let lock_timeout = "write it as `-- dbctl:lock-timeout 2s`; units are ms, s and m";
+        let requires = "write it as `-- dbctl:requires core@20260101120000`";
+        let all = "dbctl knows `no-transaction`, `lock-timeout`, `requires`";
+        let cases = [
+            (
+                "-- dbctl:no-transction",
+                (1, 10),
+                "unknown directive `no-transction`",
+                "did you mean `no-transaction`?",
+            ),
+            (
+                "\n -- dbctl:No_Transaction",
+                (2, 11),
+                "unknown directive `No_Transaction`",
+                "did you mean `no-transaction`?",
+            ),
+            ("-- dbctl:require core@1", (1, 10), "unknown directive `require`", "did you mean `requires`?"),
+            ("-- dbctl:frobnicate", (1, 10), "unknown directive `frobnicate`", all),
+            ("-- dbctl:", (1, 10), "the directive has no name", all),
+            (
+                "-- dbtcl:no-transaction",
+                (1, 4),
+                "unknown prefix `dbtcl:` of the directive `no-transaction`",
+                "did you mean `-- dbctl:no-transaction`?",
+            ),
+            (
+                "-- dbctl:no-transaction please",
+                (1, 25),
+                "`no-transaction` takes no argument",
+                "-- dbctl:no-transaction",
+            ),
+            ("-- dbctl:lock-timeout", (1, 22), "`lock-timeout` needs a duration", lock_timeout),
+            ("-- dbctl:lock-timeout 2", (1, 23), "`2` is not a duration", lock_timeout),
+            ("-- dbctl:lock-timeout s", (1, 23), "`s` is not a duration", lock_timeout),
+            ("-- dbctl:lock-timeout 2h", (1, 23), "`2h` is not a duration", lock_timeout),
+            ("-- dbctl:lock-timeout -2s", (1, 23), "`-2s` is not a duration", lock_timeout),
+            ("-- dbctl:lock-timeout 99999m", (1, 23), "`99999m` is too long", "PostgreSQL takes 24 days"),
+            (
+                "-- dbctl:lock-timeout 99999999999999999999s",
+                (1, 23),
+                "`99999999999999999999s` is too long",
+                "PostgreSQL takes 24 days",
+            ),
+            (
+                "-- dbctl:lock-timeout 1s\n-- dbctl:lock-timeout 2s",
+                (2, 23),
+                "`lock-timeout` is set twice",
+                "keep one of them",
+            ),
+            ("-- dbctl:requires", (1, 18), "`requires` needs a database and a version", requires),
+            ("-- dbctl:requires core", (1, 19), "`core` is not a database and a version", requires),
+            ("-- dbctl:requires  a@1 @2", (1, 24), "`@2` is not a database and a version", requires),
+            ("-- dbctl:requires core@", (1, 19), "`core@` is not a database and a version", requires),
+        ];
+        for (text, (line, column), message, hint) in cases {
+            let expected =
+                DirectiveError { message: message.to_owned(), hint: Some(hint.to_owned()), line, column };
+            assert_eq!(Directives::parse(text), Err(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn distances_are_levenshteins() {
+        for (a, b, distance) in [("", "abc", 3), ("abc", "abc", 0), ("abc", "ab", 1), ("dbtcl", "dbctl", 2)] {
+            assert_eq!(edit_distance(a, b), distance);
+            assert_eq!(edit_distance(b, a), distance);
+        }
     }
 }
