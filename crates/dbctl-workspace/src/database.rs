@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -18,8 +19,8 @@ pub struct Environment {
     pub protected: bool,
 }
 
-/// One database of the workspace.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One database of the workspace. `Debug` shows no values of settings, which may come from variables.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Database {
     /// What people type.
     pub key: Key,
@@ -48,6 +49,20 @@ pub struct Database {
     /// The key in the manifest.
     pub declared: Span,
     pub(crate) root: PathBuf,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("key", &self.key)
+            .field("name", &self.name)
+            .field("package", &self.package)
+            .field("depends_on", &self.depends_on)
+            .field("sources", &self.sources)
+            .field("seeds", &self.seeds)
+            .field("settings", &self.settings.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Database {
@@ -108,8 +123,8 @@ impl FormatChoice {
     }
 }
 
-/// The seeds of a database. The folder need not exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The seeds of a database. The folder need not exist. `Debug` shows no commands, which may hold variables' values.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Seeds {
     /// The folder, absolute.
     pub path: PathBuf,
@@ -121,4 +136,14 @@ pub struct Seeds {
     pub runners: BTreeMap<String, String>,
     /// The path in the manifest.
     pub declared: Span,
+}
+
+impl fmt::Debug for Seeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seeds")
+            .field("shown", &self.shown)
+            .field("skip_in", &self.skip_in)
+            .field("runners", &self.runners.keys())
+            .finish_non_exhaustive()
+    }
 }

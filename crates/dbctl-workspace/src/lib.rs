@@ -4,15 +4,28 @@
 //! environment is passed in as an [`Env`], nothing is printed, nothing is connected to. A [`Workspace`] is always
 //! valid: names are unique, dependencies exist and have no cycle, formats are known, paths stay inside.
 
+mod assemble;
+mod check;
 mod database;
 mod env;
+mod env_file;
+mod environment;
+mod graph;
+mod interpolate;
 mod key;
 mod load;
 mod location;
+mod package;
+mod paths;
 mod problem;
+mod raw;
+mod redact;
 mod schema;
 mod select;
+mod suggest;
+mod vars;
 mod workspace;
+mod yaml;
 
 pub use database::{Database, Environment, FormatChoice, Package, Seeds, Source};
 pub use env::Env;

@@ -1,8 +1,27 @@
 //! Finding and reading the manifest.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 
-use crate::{Env, ManifestErrors, Workspace};
+use crate::{
+    Env, Key, ManifestErrors, Span, Workspace,
+    assemble::{self, Site},
+    check, environment,
+    graph::graph,
+    location::Places,
+    problem::Problems,
+    raw,
+    vars::Vars,
+    workspace::Parts,
+    yaml::{self, Text, Word},
+};
+
+/// The largest manifest that is read, in bytes.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// What to read, and what it may depend on.
 #[derive(Debug, Clone)]
@@ -25,5 +44,131 @@ pub fn find_manifest(start: &Path) -> Option<PathBuf> {
 
 /// Reads and checks a manifest; all that is wrong with it is reported together.
 pub fn load(options: &LoadOptions) -> Result<Workspace, ManifestErrors> {
-    unimplemented!("{options:?}")
+    let mut problems = Problems::default();
+    let shown = &options.manifest;
+    let read = read(shown).and_then(|text| Ok((text, absolute(shown)?)));
+    let (source, manifest) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            problems.nowhere(format!("cannot read the manifest: {error}"));
+            return Err(problems.into_errors(shown, "").expect("there is one"));
+        }
+    };
+    let source = source.strip_prefix('\u{feff}').unwrap_or(&source);
+    let parts = parts(options, source, &manifest, &mut problems);
+    match (problems.into_errors(shown, source), parts) {
+        (None, Some(parts)) => Ok(Workspace::new(parts)),
+        (Some(errors), _) => Err(errors),
+        (None, None) => unreachable!("without parts there is a problem"),
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let file = fs::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::other("it is a folder"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_BYTES / 1024 / 1024)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::other(format!("it is not UTF-8 (line {line})"))
+    })
+}
+
+/// The canonical folder, with the name that was given: a link to a manifest is a manifest where the link is.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let name = path.file_name().ok_or_else(|| io::Error::other("it has no name"))?;
+    let folder = path.parent().ok_or_else(|| io::Error::other("it has no folder"))?.canonicalize()?;
+    Ok(folder.join(name))
+}
+
+fn parts(options: &LoadOptions, source: &str, manifest: &Path, problems: &mut Problems) -> Option<Parts> {
+    let root = manifest.parent().expect("the manifest lies in a folder");
+    let tree = yaml::parse(source, problems)?;
+    let raw = raw::read(&tree, problems);
+    check::check(&raw, problems);
+    let (environment, overrides) =
+        environment::choose(options.environment.as_deref(), &options.env, &raw, problems);
+    let servers = overridden(&raw.servers, overrides.map(|over| &over.servers), raw::Server::overridden);
+    let written =
+        overridden(&raw.databases, overrides.map(|over| &over.databases), raw::Database::overridden);
+
+    let mut vars = Vars::new(options.env.clone());
+    let mut site = Site { root, vars: &mut vars, problems };
+    env_files(raw.env_files.as_deref(), &mut site);
+    let mut databases = BTreeMap::new();
+    for (word, database) in &written {
+        if let Some(database) = assemble::database(word, database, &mut site) {
+            databases.insert(database.key.clone(), database);
+        }
+    }
+    let places = Places::new(servers, &written);
+    assemble::check_distinct(
+        &databases,
+        |key| places.sure_server(key),
+        |key| name_span(key, &written),
+        problems,
+    );
+    if !problems.is_empty() {
+        return None;
+    }
+    let edges = databases.iter().map(|(key, database)| (key.clone(), database.depends_on.clone())).collect();
+    Some(Parts {
+        name: raw.workspace.expect("it is there, or there is a problem").value,
+        root: root.to_owned(),
+        manifest: manifest.to_owned(),
+        shown: options.manifest.clone(),
+        source: source.to_owned(),
+        environment,
+        databases,
+        graph: graph(&edges).expect("cycles are problems"),
+        vars,
+        places,
+    })
+}
+
+/// Declarations with what the environment says over them.
+fn overridden<T: Clone>(
+    base: &[(Word, T)],
+    over: Option<&Vec<(Word, T)>>,
+    merge: fn(T, &T) -> T,
+) -> Vec<(Word, T)> {
+    let over = over.map(Vec::as_slice).unwrap_or_default();
+    let find = |word: &Word| over.iter().find(|(over, _)| over.text == word.text).map(|(_, over)| over);
+    base.iter()
+        .map(|(word, base)| {
+            let merged = find(word).map_or_else(|| base.clone(), |over| merge(base.clone(), over));
+            (word.clone(), merged)
+        })
+        .collect()
+}
+
+/// `.env` where the manifest names none.
+fn env_files(files: Option<&[Text]>, site: &mut Site<'_>) {
+    let Some(files) = files else {
+        if let Err(message) = site.vars.add_file(site.root, Path::new(".env")) {
+            site.problems.nowhere(message).hint(ENV_FILE_HINT);
+        }
+        return;
+    };
+    for text in files {
+        let Some(path) = site.path(text, Path::new(""), None) else { continue };
+        if let Err(message) = site.vars.add_file(site.root, &path) {
+            site.problems.at(text.span, message).hint(ENV_FILE_HINT);
+        }
+    }
+}
+
+const ENV_FILE_HINT: &str = "each line of an env file is NAME=value or a # comment";
+
+fn name_span(key: &Key, written: &[(Word, raw::Database)]) -> Span {
+    let (word, database) =
+        written.iter().find(|(word, _)| word.text == key.as_str()).expect("every database was written");
+    database.name.as_ref().map_or(word.span, |name| name.span)
 }

@@ -1,10 +1,17 @@
 //! Where a database lives.
 
-use std::num::NonZeroUsize;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use secrecy::SecretString;
 
-use crate::Span;
+use crate::{
+    Key, Span,
+    check::major,
+    problem::Problems,
+    raw,
+    vars::{Vars, Viewer},
+    yaml::{Text, Word},
+};
 
 /// How to reach a database, with all `${…}` evaluated.
 #[derive(Debug, Clone)]
@@ -35,4 +42,150 @@ pub enum Way {
         /// The major version, where the manifest asks for one.
         postgres: Option<u32>,
     },
+}
+
+/// What the manifest says of where databases live, not evaluated.
+#[derive(Clone)]
+pub(crate) struct Places {
+    servers: BTreeMap<String, (Span, raw::Server)>,
+    databases: BTreeMap<Key, Place>,
+}
+
+#[derive(Clone)]
+struct Place {
+    server: Option<String>,
+    url: Option<Text>,
+    admin_url: Option<Text>,
+    direct_url: Option<Text>,
+    declared: Span,
+}
+
+impl Places {
+    pub(crate) fn new(servers: Vec<(Word, raw::Server)>, databases: &[(Word, raw::Database)]) -> Self {
+        let place = |word: &Word, raw: &raw::Database| Place {
+            server: raw.server.as_ref().map(|server| server.value.clone()),
+            url: raw.url.clone(),
+            admin_url: raw.admin_url.clone(),
+            direct_url: raw.direct_url.clone(),
+            declared: word.span,
+        };
+        Self {
+            servers: servers.into_iter().map(|(word, server)| (word.text, (word.span, server))).collect(),
+            databases: databases
+                .iter()
+                .filter_map(|(word, raw)| Some((Key::parse(&word.text).ok()?, place(word, raw))))
+                .collect(),
+        }
+    }
+
+    /// The server whose declaration alone decides where a database lives; `None` where its own url has a say.
+    /// `Some(None)` is the server that is meant where none is declared.
+    pub(crate) fn sure_server(&self, key: &Key) -> Option<Option<String>> {
+        let place = &self.databases[key];
+        place.url.is_none().then(|| self.server_of(place).map(|(name, _, _)| name.to_owned()))
+    }
+
+    /// The database's `server`, else the only one declared.
+    fn server_of(&self, place: &Place) -> Option<(&str, Span, &raw::Server)> {
+        let name = match (&place.server, self.servers.len()) {
+            (Some(name), _) => name,
+            (None, 1) => self.servers.keys().next()?,
+            (None, _) => return None,
+        };
+        self.servers.get_key_value(name).map(|(name, (span, server))| (name.as_str(), *span, server))
+    }
+
+    /// Evaluates what the manifest says of one database. `None` where a problem says why not.
+    pub(crate) fn locate(
+        &self,
+        key: &Key,
+        vars: &Vars,
+        viewer: Viewer<'_>,
+        problems: &mut Problems,
+    ) -> Option<Location> {
+        let place = self.databases.get(key).expect("the key is one of this workspace");
+        // All are evaluated before any is used, so that all problems are seen at once.
+        let own = Urls::of([&place.url, &place.admin_url, &place.direct_url], vars, viewer, problems);
+        let own = own?;
+        if let Some(url) = own.url {
+            let server = place.server.as_ref().and_then(|name| self.servers.get_key_value(name));
+            let theirs = match server {
+                Some((_, (_, server))) => Urls::of([&None, &server.admin_url, &None], vars, None, problems)?,
+                None => Urls::default(),
+            };
+            return Some(Location {
+                way: Way::Url(url),
+                admin: own.admin.or(theirs.admin),
+                direct: own.direct,
+                server: server.map(|(name, _)| name.clone()),
+                max_connections: server.and_then(|(_, (_, server))| max_connections(server)),
+                declared: place.url.as_ref().map_or(place.declared, |url| url.span),
+            });
+        }
+        let Some((name, span, server)) = self.server_of(place) else {
+            return Some(Location {
+                way: fallback(None, vars, viewer),
+                admin: own.admin,
+                direct: own.direct,
+                server: None,
+                max_connections: None,
+                declared: place.declared,
+            });
+        };
+        let theirs = Urls::of([&server.url, &server.admin_url, &server.direct_url], vars, None, problems)?;
+        let declared = match (&server.url, &theirs.url) {
+            (Some(written), Some(_)) => written.span,
+            _ => span,
+        };
+        Some(Location {
+            way: theirs.url.map_or_else(|| fallback(Some(server), vars, viewer), Way::Url),
+            admin: own.admin.or(theirs.admin),
+            direct: own.direct.or(theirs.direct),
+            server: Some(name.to_owned()),
+            max_connections: max_connections(server),
+            declared,
+        })
+    }
+}
+
+/// Where no url says it: embedded if the server says so, libpq's settings if there are any, else embedded.
+fn fallback(server: Option<&raw::Server>, vars: &Vars, viewer: Viewer<'_>) -> Way {
+    let asked = server.is_some_and(|server| server.embedded.is_some_and(|embedded| embedded.value));
+    let set = |name| vars.get(viewer, name).is_some_and(|value| !value.is_empty());
+    if !asked && (set("PGHOST") || set("PGSERVICE")) {
+        return Way::Libpq;
+    }
+    let postgres = server.and_then(|server| server.postgres.as_ref());
+    Way::Embedded { postgres: postgres.and_then(|postgres| major(&postgres.value)) }
+}
+
+fn max_connections(server: &raw::Server) -> Option<NonZeroUsize> {
+    server.max_connections.and_then(|count| NonZeroUsize::new(count.value))
+}
+
+/// Evaluated urls; what is empty is not given.
+#[derive(Default)]
+struct Urls {
+    url: Option<SecretString>,
+    admin: Option<SecretString>,
+    direct: Option<SecretString>,
+}
+
+impl Urls {
+    /// From `url`, `admin_url` and `direct_url`.
+    fn of(
+        written: [&Option<Text>; 3],
+        vars: &Vars,
+        viewer: Viewer<'_>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let [url, admin, direct] = written.map(|text| match text {
+            Some(text) => vars.evaluate(text, viewer, problems).map(|url| {
+                let url = url.trim();
+                (!url.is_empty()).then(|| SecretString::from(url))
+            }),
+            None => Some(None),
+        });
+        Some(Self { url: url?, admin: admin?, direct: direct? })
+    }
 }

@@ -1,6 +1,15 @@
 //! What is wrong with a manifest, and where.
 
-use std::{fmt, ops::Range, path::PathBuf};
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use crate::redact::redact;
+
+/// The most problems that one report lists.
+const MAX_PROBLEMS: usize = 100;
 
 /// A place in the manifest, in bytes of [`ManifestErrors::source`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -18,6 +27,12 @@ impl Span {
     }
 }
 
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -25,7 +40,7 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Which bytes of the source it is about.
+    /// Which bytes of the source it is about; `None` where no place in the manifest is.
     pub span: Option<Range<usize>>,
     /// Line of its start, from 1.
     pub line: usize,
@@ -35,12 +50,13 @@ pub struct Problem {
     pub label: Option<String>,
 }
 
-/// All that is wrong with one manifest.
+/// All that is wrong with one manifest. `Display` gives one line per problem.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ManifestErrors {
-    /// The manifest, as errors show it.
+    /// The manifest, as it was asked for.
     pub path: PathBuf,
-    /// Its text, with passwords blanked out by `*` of the same length in bytes; empty where it could not be read.
+    /// Its text without a byte order mark, with passwords blanked out by `*` of the same length in bytes; empty where
+    /// it could not be read.
     pub source: String,
     /// What is wrong, in the order of the text; never empty.
     pub problems: Vec<Problem>,
@@ -52,14 +68,11 @@ impl fmt::Display for ManifestErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
-            write!(
-                f,
-                "{separator}{}:{}:{}: {}",
-                self.path.display(),
-                problem.line,
-                problem.column,
-                problem.message
-            )?;
+            write!(f, "{separator}{}", self.path.display())?;
+            if problem.span.is_some() {
+                write!(f, ":{}:{}", problem.line, problem.column)?;
+            }
+            write!(f, ": {}", problem.message)?;
             if let Some(hint) = &problem.hint {
                 write!(f, " ({hint})")?;
             }
@@ -74,5 +87,118 @@ impl fmt::Debug for ManifestErrors {
             .field("path", &self.path)
             .field("problems", &self.problems)
             .finish_non_exhaustive()
+    }
+}
+
+/// A problem before its line and column are known.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    span: Option<Span>,
+    message: String,
+    hint: Option<String>,
+    label: Option<String>,
+}
+
+impl Found {
+    pub(crate) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn maybe_hint(&mut self, hint: Option<String>) -> &mut Self {
+        self.hint = hint;
+        self
+    }
+
+    pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Self {
+        self.label = Some(label.into());
+        self
+    }
+}
+
+/// Problems as they are found.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    found: Vec<Found>,
+}
+
+impl Problems {
+    /// A problem with a place.
+    pub(crate) fn at(&mut self, span: Span, message: impl Into<String>) -> &mut Found {
+        self.push(Some(span), message.into())
+    }
+
+    /// A problem without one.
+    pub(crate) fn nowhere(&mut self, message: impl Into<String>) -> &mut Found {
+        self.push(None, message.into())
+    }
+
+    fn push(&mut self, span: Option<Span>, message: String) -> &mut Found {
+        self.found.push(Found { span, message, hint: None, label: None });
+        self.found.last_mut().expect("one was just pushed")
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All of them as one error; `None` if there are none.
+    pub(crate) fn into_errors(self, path: &Path, source: &str) -> Option<ManifestErrors> {
+        if self.is_empty() {
+            return None;
+        }
+        let lines = Lines::of(source);
+        let mut found = self.found;
+        found.sort_by_key(|found| found.span);
+        let dropped = found.len().saturating_sub(MAX_PROBLEMS);
+        found.truncate(MAX_PROBLEMS);
+        let mut problems: Vec<Problem> = found.into_iter().map(|found| lines.problem(found)).collect();
+        if dropped > 0 {
+            let message = format!("{dropped} more problems are not shown");
+            problems.push(lines.problem(Found { span: None, message, hint: None, label: None }));
+        }
+        Some(ManifestErrors { path: path.to_owned(), source: redact(source), problems })
+    }
+}
+
+/// Where the lines of a text start.
+struct Lines<'s> {
+    source: &'s str,
+    starts: Vec<usize>,
+}
+
+impl<'s> Lines<'s> {
+    fn of(source: &'s str) -> Self {
+        let starts = std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { source, starts }
+    }
+
+    /// Line and column, both from 1, the column in characters.
+    fn position(&self, byte: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= byte);
+        let start = self.starts[line - 1];
+        (line, self.source[start..byte].chars().count() + 1)
+    }
+
+    fn problem(&self, found: Found) -> Problem {
+        let span = found.span.map(|span| self.visible(span));
+        let (line, column) = span.map_or((1, 1), |span| self.position(span.start));
+        Problem {
+            message: redact(&found.message),
+            hint: found.hint.as_deref().map(redact),
+            span: span.map(Span::range),
+            line,
+            column,
+            label: found.label.as_deref().map(redact),
+        }
+    }
+
+    /// Inside the text, on character boundaries, and on one line.
+    fn visible(&self, span: Span) -> Span {
+        let start = self.source.floor_char_boundary(span.start);
+        let end = self.source.floor_char_boundary(span.end).max(start);
+        let line = &self.source[start..end];
+        let length = line.find(['\r', '\n']).unwrap_or(line.len());
+        Span { start, end: start + length }
     }
 }

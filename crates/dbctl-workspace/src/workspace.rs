@@ -2,48 +2,78 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::{Path, PathBuf},
 };
 
-use crate::{Database, Environment, Key, Location, ManifestErrors, SelectError, Selection, Span};
+use crate::{
+    Database, Environment, Key, Location, ManifestErrors, SelectError, Selection, Span,
+    graph::Graph,
+    location::Places,
+    problem::Problems,
+    select,
+    vars::{Vars, Viewer},
+};
 
-/// A manifest that was read and found valid.
-#[derive(Debug, Clone)]
-pub struct Workspace {
-    name: String,
-    root: PathBuf,
-    manifest: PathBuf,
-    environment: Environment,
-    databases: BTreeMap<Key, Database>,
-    order: Vec<Key>,
-    dependencies: BTreeMap<Key, BTreeSet<Key>>,
-    dependents: BTreeMap<Key, BTreeSet<Key>>,
+/// A manifest that was read and found valid. `Debug` shows no variable and no URL.
+#[derive(Clone)]
+pub struct Workspace(Parts);
+
+/// What a workspace is made of.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) root: PathBuf,
+    pub(crate) manifest: PathBuf,
+    /// The manifest as it was asked for.
+    pub(crate) shown: PathBuf,
+    pub(crate) source: String,
+    pub(crate) environment: Environment,
+    pub(crate) databases: BTreeMap<Key, Database>,
+    pub(crate) graph: Graph,
+    pub(crate) vars: Vars,
+    pub(crate) places: Places,
+}
+
+impl fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workspace")
+            .field("name", &self.0.name)
+            .field("root", &self.0.root)
+            .field("environment", &self.0.environment)
+            .field("order", &self.0.graph.order)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Workspace {
-    /// What the manifest calls the workspace.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(parts)
     }
 
-    /// The manifest's folder, absolute.
+    /// What the manifest calls the workspace.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The manifest's folder, absolute, without links.
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.0.root
     }
 
     /// The manifest, absolute.
     pub fn manifest(&self) -> &Path {
-        &self.manifest
+        &self.0.manifest
     }
 
     /// The environment this run is in.
     pub fn environment(&self) -> &Environment {
-        &self.environment
+        &self.0.environment
     }
 
     /// All databases, in the order of their keys.
     pub fn databases(&self) -> impl ExactSizeIterator<Item = &Database> {
-        self.databases.values()
+        self.0.databases.values()
     }
 
     /// A database.
@@ -52,12 +82,12 @@ impl Workspace {
     ///
     /// If the key is not one of this workspace.
     pub fn database(&self, key: &Key) -> &Database {
-        self.databases.get(key).expect("the key is one of this workspace")
+        self.0.databases.get(key).expect("the key is one of this workspace")
     }
 
     /// All keys, dependencies first, ties in the order of the keys.
     pub fn order(&self) -> &[Key] {
-        &self.order
+        &self.0.graph.order
     }
 
     /// All that a database depends on, transitively, without itself.
@@ -66,7 +96,7 @@ impl Workspace {
     ///
     /// If the key is not one of this workspace.
     pub fn dependencies(&self, key: &Key) -> &BTreeSet<Key> {
-        self.dependencies.get(key).expect("the key is one of this workspace")
+        self.0.graph.dependencies.get(key).expect("the key is one of this workspace")
     }
 
     /// All that depends on a database, transitively, without itself.
@@ -75,12 +105,12 @@ impl Workspace {
     ///
     /// If the key is not one of this workspace.
     pub fn dependents(&self, key: &Key) -> &BTreeSet<Key> {
-        self.dependents.get(key).expect("the key is one of this workspace")
+        self.0.graph.dependents.get(key).expect("the key is one of this workspace")
     }
 
-    /// The databases that targets name.
+    /// The databases that targets name; never an empty set.
     pub fn select(&self, selection: &Selection) -> Result<BTreeSet<Key>, SelectError> {
-        unimplemented!("{selection:?}")
+        select::select(self, selection)
     }
 
     /// Where a database lives; evaluates the `${…}` of that database and its server only.
@@ -89,7 +119,13 @@ impl Workspace {
     ///
     /// If the key is not one of this workspace.
     pub fn locate(&self, key: &Key) -> Result<Location, ManifestErrors> {
-        unimplemented!("{key}")
+        let mut problems = Problems::default();
+        let location = self.0.places.locate(key, &self.0.vars, self.viewer(key), &mut problems);
+        match (problems.into_errors(&self.0.shown, &self.0.source), location) {
+            (None, Some(location)) => Ok(location),
+            (Some(errors), _) => Err(errors),
+            (None, None) => unreachable!("without a location there is a problem"),
+        }
     }
 
     /// The variables that the package of a database sees: the env files in order, the package's own `.env` over
@@ -99,7 +135,7 @@ impl Workspace {
     ///
     /// If the key is not one of this workspace.
     pub fn vars(&self, key: &Key) -> BTreeMap<String, String> {
-        unimplemented!("{key}")
+        self.0.vars.all(self.viewer(key))
     }
 
     /// Of [`Workspace::vars`], those that a child process does not inherit anyway.
@@ -108,11 +144,17 @@ impl Workspace {
     ///
     /// If the key is not one of this workspace.
     pub fn child_vars(&self, key: &Key) -> BTreeMap<String, String> {
-        unimplemented!("{key}")
+        self.0.vars.beyond_process(self.viewer(key))
     }
 
     /// An error that points into the manifest, for whoever finds out later that something there is wrong.
     pub fn problem(&self, span: &Span, message: impl Into<String>, hint: Option<String>) -> ManifestErrors {
-        unimplemented!("{span:?} {} {hint:?}", message.into())
+        let mut problems = Problems::default();
+        problems.at(*span, message).maybe_hint(hint);
+        problems.into_errors(&self.0.shown, &self.0.source).expect("there is one")
+    }
+
+    fn viewer(&self, key: &Key) -> Viewer<'_> {
+        self.database(key).package.as_ref().map(|package| package.shown.as_path())
     }
 }

@@ -1,0 +1,333 @@
+//! From a manifest as written to databases that are known to be valid, for one environment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use dbctl_migration::{DatabaseName, Folder, FormatKind, SourceOptions, ident::check_ident};
+
+use crate::{
+    Database, FormatChoice, Key, Package, Seeds, Source, Span, package,
+    paths::{inside, join, shown},
+    problem::Problems,
+    raw,
+    suggest::{did_you_mean_or_list, nearest},
+    vars::{Vars, Viewer},
+    yaml::{Text, Word},
+};
+
+/// What everything is built with.
+pub(crate) struct Site<'a> {
+    /// The manifest's folder, canonical.
+    pub(crate) root: &'a Path,
+    pub(crate) vars: &'a mut Vars,
+    pub(crate) problems: &'a mut Problems,
+}
+
+/// One database; `None` where a problem says why not.
+pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) -> Option<Database> {
+    let key = Key::parse(&word.text).ok()?;
+    let package = match &raw.package {
+        Some(text) => Some(site.package(text)?),
+        None => None,
+    };
+    let folder = package.as_ref().map(|package| package.shown.clone());
+    let viewer = folder.as_deref();
+    let name = site.database_name(&key, word.span, raw.name.as_ref(), viewer);
+    let owner = site.ident("the owner", raw.owner.as_ref(), viewer);
+    let sources = site.sources(raw.migrations.as_deref().unwrap_or_default(), viewer);
+    let seeds = raw.seeds.as_ref().and_then(|seeds| site.seeds(seeds, viewer));
+    let extensions = site.each(raw.extensions.as_deref(), viewer, |site, text, value| {
+        site.checked_ident("the extension", text, value)
+    });
+    let settings = site.settings(raw.settings.as_deref().unwrap_or_default(), viewer);
+    let keep = site.each(raw.keep.as_deref(), viewer, |site, text, value| {
+        if value.trim().is_empty() {
+            site.problems.at(text.span, "the table's name is empty");
+        }
+        Some(value)
+    });
+    let keys = |texts: &Option<Vec<Text>>| -> BTreeSet<Key> {
+        texts.iter().flatten().filter_map(|text| Key::parse(&text.value).ok()).collect()
+    };
+    let env = raw.env.iter().flatten();
+    Some(Database {
+        depends_on: keys(&raw.depends_on),
+        tags: raw.tags.iter().flatten().map(|tag| tag.value.clone()).collect(),
+        env: env
+            .filter_map(|(name, text)| Some((name.text.clone(), Key::parse(&text.value).ok()?)))
+            .collect(),
+        key,
+        name: name?,
+        package,
+        owner,
+        sources,
+        seeds,
+        extensions,
+        settings,
+        keep,
+        declared: word.span,
+        root: site.root.to_owned(),
+    })
+}
+
+impl Site<'_> {
+    fn evaluate(&mut self, text: &Text, viewer: Viewer<'_>) -> Option<String> {
+        self.vars.evaluate(text, viewer, self.problems)
+    }
+
+    /// Evaluates a path and places it in the workspace; relative to the root.
+    pub(crate) fn path(&mut self, text: &Text, base: &Path, viewer: Viewer<'_>) -> Option<PathBuf> {
+        let value = self.evaluate(text, viewer)?;
+        match inside(self.root, base, &value) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                self.problems.at(text.span, format!("`{}`: {error}", text.value)).hint(error.hint());
+                None
+            }
+        }
+    }
+
+    fn package(&mut self, text: &Text) -> Option<Package> {
+        let relative = self.path(text, Path::new(""), None)?;
+        let path = join(self.root, &relative);
+        if !path.is_dir() {
+            let state = if path.exists() { "is not a folder" } else { "does not exist" };
+            let hint = self.similar_folder(&relative);
+            self.problems
+                .at(text.span, format!("the package folder {} {state}", shown(&relative)))
+                .maybe_hint(hint);
+            return None;
+        }
+        if let Err(message) = self.vars.add_package(self.root, &relative) {
+            self.problems
+                .at(text.span, message)
+                .hint("dbctl reads the `.env` of a package; each line is NAME=value or a # comment");
+        }
+        let name = package::name(&path);
+        Some(Package { path, shown: relative, name })
+    }
+
+    /// A folder beside the one that is missing.
+    fn similar_folder(&self, relative: &Path) -> Option<String> {
+        let wanted = relative.file_name()?.to_str()?;
+        let parent = relative.parent()?;
+        let entries = join(self.root, parent).read_dir().ok()?;
+        let folders = entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir());
+        let mut names: Vec<String> =
+            folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        let near = nearest(wanted, names.iter().map(String::as_str))?;
+        Some(format!("did you mean `{}`?", parent.join(near).display()))
+    }
+
+    fn database_name(
+        &mut self,
+        key: &Key,
+        declared: Span,
+        name: Option<&Text>,
+        viewer: Viewer<'_>,
+    ) -> Option<DatabaseName> {
+        let (value, span) = match name {
+            Some(text) => (self.evaluate(text, viewer)?, text.span),
+            None => (key.as_str().to_owned(), declared),
+        };
+        match DatabaseName::parse(&value) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                let found =
+                    self.problems.at(span, format!("the database of `{key}` cannot have this name: {error}"));
+                if name.is_none() {
+                    found.hint("the key is the name where `name` is left out");
+                }
+                None
+            }
+        }
+    }
+
+    fn ident(&mut self, what: &str, text: Option<&Text>, viewer: Viewer<'_>) -> Option<String> {
+        let text = text?;
+        let value = self.evaluate(text, viewer)?;
+        self.checked_ident(what, text, value)
+    }
+
+    fn checked_ident(&mut self, what: &str, text: &Text, value: String) -> Option<String> {
+        match check_ident(&value) {
+            Ok(()) => Some(value),
+            Err(error) => {
+                self.problems.at(text.span, format!("{what} cannot be used: {error}"));
+                None
+            }
+        }
+    }
+
+    fn each(
+        &mut self,
+        texts: Option<&[Text]>,
+        viewer: Viewer<'_>,
+        check: fn(&mut Self, &Text, String) -> Option<String>,
+    ) -> Vec<String> {
+        let mut values = Vec::new();
+        for text in texts.unwrap_or_default() {
+            if let Some(value) = self.evaluate(text, viewer) {
+                values.extend(check(self, text, value));
+            }
+        }
+        values
+    }
+
+    fn settings(&mut self, settings: &[(Word, Text)], viewer: Viewer<'_>) -> BTreeMap<String, String> {
+        let mut evaluated = BTreeMap::new();
+        for (name, text) in settings {
+            if !is_setting(&name.text) {
+                self.problems
+                    .at(name.span, format!("`{}` is not the name of a setting", name.text))
+                    .hint("such as `statement_timeout` or `app.tenant`");
+            }
+            if let Some(value) = self.evaluate(text, viewer) {
+                evaluated.insert(name.text.clone(), value);
+            }
+        }
+        evaluated
+    }
+
+    fn sources(&mut self, raw: &[raw::Source], viewer: Viewer<'_>) -> Vec<Source> {
+        let mut sources: Vec<Source> = Vec::new();
+        for source in raw {
+            let Some(source) = self.source(source, viewer) else { continue };
+            if sources.iter().any(|other| other.folder.path == source.folder.path) {
+                self.problems
+                    .at(
+                        source.declared,
+                        format!("the migration folder {} is listed twice", shown(&source.folder.shown)),
+                    )
+                    .hint("remove one of the two");
+                continue;
+            }
+            sources.push(source);
+        }
+        sources
+    }
+
+    fn source(&mut self, raw: &raw::Source, viewer: Viewer<'_>) -> Option<Source> {
+        let schema = self.ident("the schema", raw.schema.as_ref(), viewer);
+        let table = self.ident("the table", raw.table.as_ref(), viewer);
+        let relative = self.path(&raw.path, viewer.unwrap_or(Path::new("")), viewer);
+        let declared = match &raw.format {
+            Some(format) => Some(self.declared_format(format)?),
+            None => None,
+        };
+        let relative = relative?;
+        let folder = Folder { path: join(self.root, &relative), shown: relative };
+        let format = match declared {
+            Some(kind) => FormatChoice::Declared(kind),
+            None => self.detected_format(&folder, raw.path.span)?,
+        };
+        Some(Source {
+            name: raw.path.value.clone(),
+            folder,
+            format,
+            options: SourceOptions { schema, table },
+            declared: raw.path.span,
+        })
+    }
+
+    fn declared_format(&mut self, text: &Text) -> Option<FormatKind> {
+        let kind = FormatKind::parse(&text.value);
+        if kind.is_none() {
+            let known = FormatKind::ALL.map(FormatKind::as_str);
+            self.problems
+                .at(text.span, format!("there is no migration format `{}`", text.value))
+                .maybe_hint(did_you_mean_or_list(&text.value, "formats", &known));
+        }
+        kind
+    }
+
+    /// A folder that cannot be read is reported by whoever reads it.
+    fn detected_format(&mut self, folder: &Folder, span: Span) -> Option<FormatChoice> {
+        if !folder.path.is_dir() {
+            return Some(FormatChoice::Assumed(FormatKind::Native));
+        }
+        match FormatKind::detect(&folder.path).unwrap_or_default().as_slice() {
+            [] => Some(FormatChoice::Assumed(FormatKind::Native)),
+            [kind] => Some(FormatChoice::Detected(*kind)),
+            several => {
+                let names: Vec<String> = several.iter().map(|kind| format!("`{kind}`")).collect();
+                let names = names.join(" or ");
+                self.problems
+                    .at(span, format!("the migrations in {} may be {names}", shown(&folder.shown)))
+                    .hint(format!("say which: `format: {}`", several[0]));
+                None
+            }
+        }
+    }
+
+    fn seeds(&mut self, raw: &raw::Seeds, viewer: Viewer<'_>) -> Option<Seeds> {
+        let relative = self.path(&raw.path, viewer.unwrap_or(Path::new("")), viewer);
+        let mut runners = BTreeMap::new();
+        for (extension, command) in &raw.runners {
+            self.check_extension(extension);
+            let Some(value) = self.evaluate(command, viewer) else { continue };
+            if !value.contains("{file}") {
+                self.problems
+                    .at(command.span, "the command does not say where the seed file goes")
+                    .hint("write `{file}` in its place, such as \"npx tsx {file}\"");
+            }
+            runners.insert(extension.text.clone(), value);
+        }
+        let relative = relative?;
+        Some(Seeds {
+            path: join(self.root, &relative),
+            shown: relative,
+            skip_in: raw.skip_in.iter().map(|name| name.value.clone()).collect(),
+            runners,
+            declared: raw.path.span,
+        })
+    }
+
+    fn check_extension(&mut self, extension: &Word) {
+        let text = &*extension.text;
+        if let Some(bare) = text.strip_prefix('.') {
+            self.problems
+                .at(extension.span, format!("`{text}`: an extension is written without its dot"))
+                .hint(format!("write `{bare}`"));
+        } else if ["sql", "csv"].contains(&text) {
+            self.problems.at(extension.span, format!("dbctl itself runs `.{text}` seeds"));
+        } else if text.is_empty() || text.contains(['/', '\\']) {
+            self.problems.at(extension.span, format!("`{text}` is not a file extension"));
+        }
+    }
+}
+
+/// A session setting: words of letters, digits, `_` and `$`, separated by dots.
+fn is_setting(name: &str) -> bool {
+    name.split('.').all(|word| {
+        word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || "_$".contains(c))
+    })
+}
+
+/// Reports keys that surely are one database: no url of their own, one server, one name.
+pub(crate) fn check_distinct(
+    databases: &BTreeMap<Key, Database>,
+    server_of: impl Fn(&Key) -> Option<Option<String>>,
+    name_span: impl Fn(&Key) -> Span,
+    problems: &mut Problems,
+) {
+    let mut seen: BTreeMap<(Option<String>, &DatabaseName), &Key> = BTreeMap::new();
+    for (key, database) in databases {
+        let Some(server) = server_of(key) else { continue };
+        let place = server.as_ref().map(|server| format!(" on the server `{server}`")).unwrap_or_default();
+        if let Some(first) = seen.get(&(server.clone(), &database.name)) {
+            problems
+                .at(
+                    name_span(key),
+                    format!("`{first}` and `{key}` are both the database `{}`{place}", database.name),
+                )
+                .hint("give one of them another `name`, or a `server` or `url` of its own");
+        } else {
+            seen.insert((server, &database.name), key);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What can be said of a manifest without a single variable: names, references, contradictions, cycles.
+//!
+//! Every environment is looked at, whichever is chosen: a mistake in `production` must show up long before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    Key, Span, environment,
+    graph::cycles,
+    interpolate::is_variable,
+    problem::Problems,
+    raw::{Database, Environment, Manifest, Server},
+    suggest::{did_you_mean, did_you_mean_or_list},
+    yaml::{Text, Word},
+};
+
+/// The most databases of one workspace; closures grow with its square.
+const MAX_DATABASES: usize = 1_000;
+/// What `env`, `exec` and seed runners set themselves.
+const OWN_VARIABLES: [&str; 7] =
+    ["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE"];
+/// Environments that people name in `skip_in` before they declare them.
+const USUAL_ENVIRONMENTS: [&str; 2] = ["production", "staging"];
+
+/// Checks everything that needs no variable.
+pub(crate) fn check(manifest: &Manifest, problems: &mut Problems) {
+    if let Some(name) = &manifest.workspace {
+        key(&name.value, name.span, "the workspace's name", problems);
+    }
+    if let Some((word, _)) = manifest.databases.get(MAX_DATABASES) {
+        problems.at(word.span, format!("a workspace has at most {MAX_DATABASES} databases"));
+        return;
+    }
+    let names = Names::of(manifest);
+    words(&manifest.servers, "the server's name", problems);
+    words(&manifest.databases, "the key", problems);
+    words(&manifest.environments, "the environment's name", problems);
+    for (_, declared) in &manifest.servers {
+        server(declared, None, problems);
+    }
+    for (word, declared) in &manifest.databases {
+        database(&word.text, declared, &names, problems);
+    }
+    for (_, declared) in &manifest.environments {
+        overrides(declared, manifest, &names, problems);
+    }
+    report_cycles(manifest, problems);
+}
+
+/// Everything that can be referred to.
+struct Names<'m> {
+    keys: Vec<&'m str>,
+    servers: Vec<&'m str>,
+    environments: Vec<&'m str>,
+}
+
+impl<'m> Names<'m> {
+    fn of(manifest: &'m Manifest) -> Self {
+        Self {
+            keys: manifest.databases.iter().map(|(word, _)| &*word.text).collect(),
+            servers: manifest.servers.iter().map(|(word, _)| &*word.text).collect(),
+            environments: environment::names(manifest),
+        }
+    }
+}
+
+fn key(text: &str, span: Span, what: &str, problems: &mut Problems) {
+    if let Err(error) = Key::parse(text) {
+        problems.at(span, format!("{what} cannot be used: {error}"));
+    }
+}
+
+fn words<T>(entries: &[(Word, T)], what: &str, problems: &mut Problems) {
+    for (word, _) in entries {
+        key(&word.text, word.span, what, problems);
+    }
+}
+
+/// Looks for contradictions within one declaration; `base` is what an environment overrides.
+fn server(declared: &Server, base: Option<&Server>, problems: &mut Problems) {
+    let urls =
+        [("url", &declared.url), ("admin_url", &declared.admin_url), ("direct_url", &declared.direct_url)];
+    if declared.embedded.is_some_and(|embedded| embedded.value) {
+        for (name, url) in urls {
+            if let Some(url) = url {
+                problems.at(url.span, format!("`embedded` and `{name}` exclude each other")).hint(
+                    "an embedded server is started by dbctl, which knows where it is; keep one of the two",
+                );
+            }
+        }
+    }
+    let Some(postgres) = &declared.postgres else { return };
+    let embedded = base.map_or_else(|| declared.clone(), |base| base.clone().overridden(declared)).embedded;
+    if !embedded.is_some_and(|embedded| embedded.value) {
+        problems
+            .at(
+                postgres.span,
+                "`postgres` chooses the version of an embedded server, and this one is not embedded",
+            )
+            .hint("add `embedded: true`, or remove `postgres`");
+    }
+    if major(&postgres.value).is_none() {
+        problems
+            .at(postgres.span, format!("`{}` is not a major version of PostgreSQL", postgres.value))
+            .hint("write the major version alone, such as \"17\"");
+    }
+}
+
+/// A major version: two digits, as since PostgreSQL 10.
+pub(crate) fn major(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|major| (10..100).contains(major))
+}
+
+fn database(own: &str, declared: &Database, names: &Names<'_>, problems: &mut Problems) {
+    for dependency in declared.depends_on.iter().flatten() {
+        if dependency.value == own {
+            problems.at(dependency.span, format!("`{own}` depends on itself"));
+        } else {
+            known(dependency, "database", &names.keys, problems);
+        }
+    }
+    if let Some(server) = &declared.server {
+        known(server, "server", &names.servers, problems);
+    }
+    for tag in declared.tags.iter().flatten() {
+        key(&tag.value, tag.span, "the tag", problems);
+    }
+    for (variable, reference) in declared.env.iter().flatten() {
+        if !is_variable(&variable.text) {
+            problems.at(variable.span, format!("`{}` is not the name of a variable", variable.text));
+        } else if OWN_VARIABLES.contains(&&*variable.text) {
+            problems
+                .at(variable.span, format!("`{}` always belongs to the database itself", variable.text))
+                .hint("choose another variable");
+        }
+        known(reference, "database", &names.keys, problems);
+    }
+    for environment in declared.seeds.iter().flat_map(|seeds| &seeds.skip_in) {
+        if !USUAL_ENVIRONMENTS.contains(&&*environment.value) {
+            let known_here: Vec<&str> =
+                names.environments.iter().copied().chain(USUAL_ENVIRONMENTS).collect();
+            known(environment, "environment", &known_here, problems);
+        }
+    }
+}
+
+fn known(text: &Text, what: &str, names: &[&str], problems: &mut Problems) {
+    if !names.contains(&&*text.value) {
+        problems
+            .at(text.span, format!("there is no {what} `{}`", text.value))
+            .maybe_hint(did_you_mean_or_list(&text.value, &format!("{what}s"), names));
+    }
+}
+
+fn overrides(declared: &Environment, manifest: &Manifest, names: &Names<'_>, problems: &mut Problems) {
+    for (word, over) in &declared.servers {
+        let base = manifest.servers.iter().find(|(base, _)| base.text == word.text);
+        if base.is_none() {
+            let hint = did_you_mean(&word.text, names.servers.iter().copied()).unwrap_or_else(|| {
+                "an environment overrides servers that are declared under `servers`; a server may be declared there without a url".to_owned()
+            });
+            problems.at(word.span, format!("there is no server `{}` to override", word.text)).hint(hint);
+        }
+        server(over, base.map(|(_, base)| base), problems);
+    }
+    for (word, over) in &declared.databases {
+        if !names.keys.contains(&&*word.text) {
+            problems
+                .at(word.span, format!("there is no database `{}` to override", word.text))
+                .maybe_hint(did_you_mean_or_list(&word.text, "databases", &names.keys));
+        }
+        database(&word.text, over, names, problems);
+    }
+}
+
+/// What every database depends on, with the places where that is said.
+type Edges<'m> = BTreeMap<Key, BTreeMap<Key, &'m Text>>;
+
+fn edges<'m>(manifest: &'m Manifest, environment: Option<&'m Environment>) -> Edges<'m> {
+    let keys: BTreeSet<Key> =
+        manifest.databases.iter().filter_map(|(word, _)| Key::parse(&word.text).ok()).collect();
+    let mut edges = Edges::new();
+    for (word, base) in &manifest.databases {
+        let Ok(key) = Key::parse(&word.text) else { continue };
+        let over = environment.and_then(|environment| {
+            environment.databases.iter().find(|(over, _)| over.text == word.text).map(|(_, over)| over)
+        });
+        let on = over.and_then(|over| over.depends_on.as_ref()).or(base.depends_on.as_ref());
+        let on = on.into_iter().flatten().filter_map(|text| Some((Key::parse(&text.value).ok()?, text)));
+        // Unknown ones and the database itself have been reported already.
+        let on = on.filter(|(dependency, _)| keys.contains(dependency) && *dependency != key).collect();
+        edges.insert(key, on);
+    }
+    edges
+}
+
+fn report_cycles(manifest: &Manifest, problems: &mut Problems) {
+    let mut reported = BTreeSet::new();
+    let environments =
+        manifest.environments.iter().map(|(word, declared)| (Some(&*word.text), Some(declared)));
+    for (name, environment) in std::iter::once((None, None)).chain(environments) {
+        let edges = edges(manifest, environment);
+        let plain = edges.iter().map(|(key, on)| (key.clone(), on.keys().cloned().collect())).collect();
+        for cycle in cycles(&plain) {
+            if !reported.insert(cycle.clone()) {
+                continue;
+            }
+            let next = &cycle[1 % cycle.len()];
+            let place = edges[&cycle[0]][next].span;
+            let drawn: Vec<&str> = cycle.iter().chain(cycle.first()).map(Key::as_str).collect();
+            let drawn = drawn.join(" → ");
+            let message = match name {
+                None => format!("the dependencies form a cycle: {drawn}"),
+                Some(name) => format!("the dependencies form a cycle in `{name}`: {drawn}"),
+            };
+            problems
+                .at(place, message)
+                .hint("a database cannot be created before itself; remove one of these dependencies");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The manifest as it is written: every field with its place, nothing checked beyond its type.
+
+mod fields;
+
+use self::fields::{Fields, entries, list};
+use crate::{
+    Span,
+    problem::Problems,
+    yaml::{Kind, Node, Text, Word},
+};
+
+pub(crate) const MANIFEST: &[&str] = &["workspace", "env_files", "servers", "databases", "environments"];
+pub(crate) const SERVER: &[&str] =
+    &["url", "admin_url", "direct_url", "max_connections", "embedded", "postgres"];
+pub(crate) const DATABASE: &[&str] = &[
+    "name",
+    "package",
+    "depends_on",
+    "tags",
+    "server",
+    "url",
+    "admin_url",
+    "direct_url",
+    "owner",
+    "migrations",
+    "seeds",
+    "extensions",
+    "settings",
+    "clean",
+    "env",
+];
+pub(crate) const SOURCE: &[&str] = &["path", "format", "schema", "table"];
+pub(crate) const SEEDS: &[&str] = &["path", "skip_in", "runners"];
+pub(crate) const CLEAN: &[&str] = &["keep"];
+pub(crate) const ENVIRONMENT: &[&str] = &["protected", "servers", "databases"];
+
+/// A value that is not text, and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Manifest {
+    pub(crate) workspace: Option<Text>,
+    pub(crate) env_files: Option<Vec<Text>>,
+    pub(crate) servers: Vec<(Word, Server)>,
+    pub(crate) databases: Vec<(Word, Database)>,
+    pub(crate) environments: Vec<(Word, Environment)>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Server {
+    pub(crate) url: Option<Text>,
+    pub(crate) admin_url: Option<Text>,
+    pub(crate) direct_url: Option<Text>,
+    pub(crate) max_connections: Option<At<usize>>,
+    pub(crate) embedded: Option<At<bool>>,
+    pub(crate) postgres: Option<Text>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Database {
+    pub(crate) name: Option<Text>,
+    pub(crate) package: Option<Text>,
+    pub(crate) depends_on: Option<Vec<Text>>,
+    pub(crate) tags: Option<Vec<Text>>,
+    pub(crate) server: Option<Text>,
+    pub(crate) url: Option<Text>,
+    pub(crate) admin_url: Option<Text>,
+    pub(crate) direct_url: Option<Text>,
+    pub(crate) owner: Option<Text>,
+    pub(crate) migrations: Option<Vec<Source>>,
+    pub(crate) seeds: Option<Seeds>,
+    pub(crate) extensions: Option<Vec<Text>>,
+    pub(crate) settings: Option<Vec<(Word, Text)>>,
+    pub(crate) keep: Option<Vec<Text>>,
+    pub(crate) env: Option<Vec<(Word, Text)>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) path: Text,
+    pub(crate) format: Option<Text>,
+    pub(crate) schema: Option<Text>,
+    pub(crate) table: Option<Text>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Seeds {
+    pub(crate) path: Text,
+    pub(crate) skip_in: Vec<Text>,
+    pub(crate) runners: Vec<(Word, Text)>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    pub(crate) protected: bool,
+    pub(crate) servers: Vec<(Word, Server)>,
+    pub(crate) databases: Vec<(Word, Database)>,
+}
+
+/// Reads the tree; what is wrong with one field never hides what is wrong with another.
+pub(crate) fn read(tree: &Node, problems: &mut Problems) -> Manifest {
+    if tree.kind == Kind::Null {
+        problems
+            .at(Span::default(), "the manifest is empty")
+            .hint("it needs at least `workspace` and `databases`; `dbctl init` writes one");
+        return Manifest::default();
+    }
+    let Some(mut fields) = Fields::of(tree, String::new(), MANIFEST, problems) else {
+        return Manifest::default();
+    };
+    let manifest = Manifest {
+        workspace: fields.text("workspace", problems),
+        env_files: fields.texts("env_files", problems),
+        servers: named(&mut fields, "servers", problems, server),
+        databases: named(&mut fields, "databases", problems, database),
+        environments: named(&mut fields, "environments", problems, environment),
+    };
+    if manifest.workspace.is_none() && !fields.is_given("workspace") {
+        problems
+            .at(Span::default(), "`workspace` is missing")
+            .hint("give the workspace a name, such as `workspace: atriz`");
+    }
+    if manifest.databases.is_empty() && !fields.is_wrong("databases") {
+        let span = fields.key("databases").unwrap_or_default();
+        problems
+            .at(span, "the manifest declares no databases")
+            .hint("list them under `databases`, such as `databases: { core: {} }`");
+    }
+    manifest
+}
+
+/// A mapping of names to things of one kind.
+fn named<T: Default>(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    problems: &mut Problems,
+    read: fn(&Node, String, &mut Problems) -> T,
+) -> Vec<(Word, T)> {
+    let Some((node, path)) = fields.take(name) else { return Vec::new() };
+    let Some(items) = entries(node, &path, problems) else { return Vec::new() };
+    items
+        .into_iter()
+        .map(|(key, item)| (key.clone(), read(item, format!("{path}.{}", key.text), problems)))
+        .collect()
+}
+
+fn server(node: &Node, path: String, problems: &mut Problems) -> Server {
+    let Some(mut fields) = Fields::of(node, path, SERVER, problems) else { return Server::default() };
+    Server {
+        url: fields.text("url", problems),
+        admin_url: fields.text("admin_url", problems),
+        direct_url: fields.text("direct_url", problems),
+        max_connections: fields.count("max_connections", problems),
+        embedded: fields.boolean("embedded", problems),
+        postgres: fields.scalar("postgres", problems),
+    }
+}
+
+fn database(node: &Node, path: String, problems: &mut Problems) -> Database {
+    let Some(mut fields) = Fields::of(node, path, DATABASE, problems) else { return Database::default() };
+    Database {
+        name: fields.text("name", problems),
+        package: fields.text("package", problems),
+        depends_on: fields.texts("depends_on", problems),
+        tags: fields.texts("tags", problems),
+        server: fields.text("server", problems),
+        url: fields.text("url", problems),
+        admin_url: fields.text("admin_url", problems),
+        direct_url: fields.text("direct_url", problems),
+        owner: fields.text("owner", problems),
+        migrations: fields.take("migrations").and_then(|(node, path)| sources(node, &path, problems)),
+        seeds: fields.take("seeds").and_then(|(node, path)| seeds(node, path, problems)),
+        extensions: fields.texts("extensions", problems),
+        settings: fields.pairs("settings", Fields::scalar_at, problems),
+        keep: fields.take("clean").and_then(|(node, path)| {
+            Fields::of(node, path, CLEAN, problems).and_then(|mut fields| fields.texts("keep", problems))
+        }),
+        env: fields.pairs("env", Fields::text_at, problems),
+    }
+}
+
+fn sources(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<Source>> {
+    let items = list(node, path, problems)?;
+    let sources = items.iter().enumerate().filter_map(|(index, item)| {
+        let mut fields = Fields::of(item, format!("{path}[{index}]"), SOURCE, problems)?;
+        let source = (
+            fields.required("path", problems),
+            fields.text("format", problems),
+            fields.text("schema", problems),
+            fields.text("table", problems),
+        );
+        let (path, format, schema, table) = source;
+        Some(Source { path: path?, format, schema, table })
+    });
+    Some(sources.collect())
+}
+
+fn seeds(node: &Node, path: String, problems: &mut Problems) -> Option<Seeds> {
+    let mut fields = Fields::of(node, path, SEEDS, problems)?;
+    let path = fields.required("path", problems);
+    let skip_in = fields.texts("skip_in", problems).unwrap_or_default();
+    let runners = fields.pairs("runners", Fields::text_at, problems).unwrap_or_default();
+    Some(Seeds { path: path?, skip_in, runners })
+}
+
+fn environment(node: &Node, path: String, problems: &mut Problems) -> Environment {
+    let Some(mut fields) = Fields::of(node, path, ENVIRONMENT, problems) else {
+        return Environment::default();
+    };
+    Environment {
+        protected: fields.boolean("protected", problems).is_some_and(|protected| protected.value),
+        servers: named(&mut fields, "servers", problems, server),
+        databases: named(&mut fields, "databases", problems, database),
+    }
+}
+
+impl Server {
+    /// The fields that an environment gives, over those of the declaration.
+    ///
+    /// A place to reach replaces the other kind of place: a `url` puts an end to `embedded`, and the other way round.
+    pub(crate) fn overridden(mut self, by: &Self) -> Self {
+        if by.url.is_some() && by.embedded.is_none() {
+            self.embedded = None;
+            self.postgres = None;
+        }
+        if by.embedded.is_some_and(|embedded| embedded.value) {
+            self.url = None;
+            self.admin_url = None;
+            self.direct_url = None;
+        }
+        Self {
+            url: by.url.clone().or(self.url),
+            admin_url: by.admin_url.clone().or(self.admin_url),
+            direct_url: by.direct_url.clone().or(self.direct_url),
+            max_connections: by.max_connections.or(self.max_connections),
+            embedded: by.embedded.or(self.embedded),
+            postgres: by.postgres.clone().or(self.postgres),
+        }
+    }
+}
+
+impl Database {
+    /// The fields that an environment gives, over those of the declaration; lists and mappings as a whole.
+    pub(crate) fn overridden(self, by: &Self) -> Self {
+        Self {
+            name: by.name.clone().or(self.name),
+            package: by.package.clone().or(self.package),
+            depends_on: by.depends_on.clone().or(self.depends_on),
+            tags: by.tags.clone().or(self.tags),
+            server: by.server.clone().or(self.server),
+            url: by.url.clone().or(self.url),
+            admin_url: by.admin_url.clone().or(self.admin_url),
+            direct_url: by.direct_url.clone().or(self.direct_url),
+            owner: by.owner.clone().or(self.owner),
+            migrations: by.migrations.clone().or(self.migrations),
+            seeds: by.seeds.clone().or(self.seeds),
+            extensions: by.extensions.clone().or(self.extensions),
+            settings: by.settings.clone().or(self.settings),
+            keep: by.keep.clone().or(self.keep),
+            env: by.env.clone().or(self.env),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Blanks out passwords that are written in a text, keeping every byte position.
+
+use std::ops::Range;
+
+/// Replaces each literal password by `*` of the same length in bytes: in URLs (`://user:password@`), in keyword strings
+/// (`password=…`) and after a YAML key (`password: …`). References such as `${PGPASSWORD}` stay.
+pub(crate) fn redact(text: &str) -> String {
+    let mut hidden = vec![false; text.len()];
+    for range in url_passwords(text).into_iter().chain(keyword_passwords(text)) {
+        hidden[range].fill(true);
+    }
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        if hidden[at] {
+            out.extend(std::iter::repeat_n('*', c.len_utf8()));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Passwords between `://user:` and the last `@` of the same word or quoted string.
+fn url_passwords(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut done = 0;
+    for (at, mark) in text.match_indices("://") {
+        if at < done {
+            continue;
+        }
+        let start = at + mark.len();
+        let end = start + url_end(&text[..at], &text[start..]);
+        done = end;
+        let url = &text[start..end];
+        let Some(host) = url.rfind('@') else { continue };
+        let Some(colon) = colon_outside_references(&url[..host]) else { continue };
+        found.extend(literals(text, start + colon + 1..start + host));
+    }
+    found
+}
+
+/// Length of the rest of a URL: up to the quote that it stands in, else up to white space or a quote.
+fn url_end(before: &str, rest: &str) -> usize {
+    let scheme = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+.-".contains(c));
+    match scheme.chars().next_back() {
+        Some(quote @ ('"' | '\'' | '`')) => rest.find([quote, '\n']),
+        _ => rest.find(char::is_whitespace),
+    }
+    .unwrap_or(rest.len())
+}
+
+/// The first colon that does not belong to a `${NAME:-…}`.
+fn colon_outside_references(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' if text[..at].ends_with('$') => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Values of `password=`, `password:` and whatever ends so (`sslpassword`, `PGPASSWORD`).
+fn keyword_passwords(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let lower = text.to_ascii_lowercase();
+    let mut done = 0;
+    for (at, word) in lower.match_indices("password") {
+        if at < done {
+            continue;
+        }
+        let after = &text[at + word.len()..];
+        let sign = after.trim_start_matches(['"', '\'']).trim_start_matches([' ', '\t']);
+        let Some(value) = sign.strip_prefix('=').or_else(|| sign.strip_prefix(": ")) else { continue };
+        let value = value.trim_start_matches([' ', '\t']);
+        let start = text.len() - value.len();
+        let (skip, length) = match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => (1, value[1..].find([quote, '\n']).unwrap_or(value.len() - 1)),
+            _ => (0, value.find([' ', '\t', '\r', '\n', '&', '"', '\'', '`']).unwrap_or(value.len())),
+        };
+        done = start + skip + length;
+        found.extend(literals(text, start + skip..done));
+    }
+    found
+}
+
+/// The parts of a range that are written out, without the names inside `${…}`.
+fn literals(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = range.start;
+    while let Some(open) = text[from..range.end].find("${") {
+        found.push(from..from + open);
+        let name = from + open + 2;
+        let inside = &text[name..range.end];
+        let length = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inside.len());
+        from = name + length;
+        if text[from..range.end].starts_with('}') {
+            from += 1;
+        }
+    }
+    found.push(from..range.end);
+    found.retain(|range| !range.is_empty());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_blanked_out_and_nothing_moves() {
+        for (text, blank) in [
+            ("url: postgres://u:secret@h/d", "url: postgres://u:******@h/d"),
+            ("url: \"postgres://u:p w'd@h/d\" # x@y", "url: \"postgres://u:*****@h/d\" # x@y"),
+            ("url: postgres://u:pä@h", "url: postgres://u:***@h"),
+            ("url: postgres://u:p/@:#@h/d", "url: postgres://u:*****@h/d"),
+            ("url: postgres://${USER:-me}:${PW}@h/d", "url: postgres://${USER:-me}:${PW}@h/d"),
+            ("url: postgres://u:${PW:-hush}@h/d", "url: postgres://u:${PW*******@h/d"),
+            ("url: postgres://u:a${PW}b@h/d", "url: postgres://u:*${PW}*@h/d"),
+            ("url: ${URL:-postgres://u:pw@h/d}", "url: ${URL:-postgres://u:**@h/d}"),
+            ("url: postgres://u@h/d", "url: postgres://u@h/d"),
+            (
+                "a: {url: 'postgres://u:pw@h/d', b: 'postgres://u:pw@h/d'}",
+                "a: {url: 'postgres://u:**@h/d', b: 'postgres://u:**@h/d'}",
+            ),
+            ("url: host=h password=hush dbname=d", "url: host=h password=**** dbname=d"),
+            ("url: \"host=h password='a b' dbname=d\"", "url: \"host=h password='***' dbname=d\""),
+            ("url: host=h password = hush", "url: host=h password = ****"),
+            ("url: postgres://h/d?user=u&password=hush&x=y", "url: postgres://h/d?user=u&password=****&x=y"),
+            ("url: host=h password=${PW} dbname=d", "url: host=h password=${PW} dbname=d"),
+            ("  password: hush", "  password: ****"),
+            ("  \"PGPASSWORD\": \"hush\"", "  \"PGPASSWORD\": \"****\""),
+            ("the password is wrong", "the password is wrong"),
+        ] {
+            assert_eq!(redact(text), blank);
+            assert_eq!(blank.len(), text.len());
+        }
+    }
+}
