@@ -80,6 +80,9 @@ pub async fn ensure(spec: &EmbeddedSpec) -> Result<Running, EmbeddedError> {
         Some(running) => running,
         None => start(&place, spec).await?,
     };
+    if spec.major.is_none() {
+        place.keep_default()?;
+    }
     place.leave_pointer();
     Ok(running)
 }
@@ -137,8 +140,5 @@ async fn start(place: &Place, spec: &EmbeddedSpec) -> Result<Running, EmbeddedEr
     } else {
         cluster::create(&cluster, &binaries, &spec.home, user.as_ref(), place.preferred_port).await?
     };
-    if spec.major.is_none() {
-        place.keep_default(binaries.major)?;
-    }
     server::start(&cluster, &binaries, &spec.home, user.as_ref(), settings).await
 }

@@ -96,12 +96,15 @@ impl Place {
         recorded.or_else(|| self.majors().into_iter().max())
     }
 
-    pub(super) fn keep_default(&self, major: u32) -> Result<(), EmbeddedError> {
+    /// Records [`Self::default_major`], so that a server of another major, asked for later, does not change it.
+    pub(super) fn keep_default(&self) -> Result<(), EmbeddedError> {
         let file = self.default_file();
-        if file.exists() {
-            return Ok(());
+        match self.default_major() {
+            Some(major) if !file.exists() => {
+                replace(&file, &format!("{major}\n")).map_err(EmbeddedError::io("write", file))
+            }
+            Some(_) | None => Ok(()),
         }
-        replace(&file, &format!("{major}\n")).map_err(EmbeddedError::io("write", file))
     }
 
     fn default_file(&self) -> PathBuf {
