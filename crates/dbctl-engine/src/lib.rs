@@ -3,6 +3,7 @@
 //! Rights are in the types: a [`Reader`] cannot write, a [`Writer`] holds the database's lock for as long as it lives.
 
 pub mod clean;
+mod connect;
 pub mod embedded;
 mod engine;
 mod error;
