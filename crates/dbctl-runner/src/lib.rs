@@ -1,1 +1,28 @@
+//! Request → Plan → execute → Event* → Summary, with one file per action.
+//!
+//! [`plan()`] is pure and offline. [`execute()`] is one loop that starts what can start and waits for what runs. What
+//! happens is said in [`Event`]s; the [`Summary`] is a fold over them, so a report and the summary cannot disagree.
 
+mod action;
+mod check;
+mod child;
+mod error;
+mod event;
+mod execute;
+mod files;
+mod plan;
+mod request;
+mod status;
+mod summary;
+mod target;
+
+pub use child::child_env;
+pub use error::{PlanError, StepError};
+pub use event::{Direction, Event};
+pub use execute::{Run, execute};
+pub use files::{SourceFiles, read_sources};
+pub use plan::{Plan, Step, StepId, plan};
+pub use request::{Action, Flow, Limits, Migrate, Request};
+pub use status::{DatabaseStatus, StatusEntry, StatusReport, status};
+pub use summary::{DatabaseSummary, MigrationDone, Outcome, RunOutcome, SeedDone, Summary};
+pub use target::{DEFAULT_MAX_CONNECTIONS, targets};

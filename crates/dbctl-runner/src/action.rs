@@ -1,0 +1,101 @@
+//! The actions: one file each, all on the same footing.
+
+pub(crate) mod clean;
+mod create;
+mod drop;
+mod migrate;
+pub(crate) mod redo;
+pub(crate) mod rollback;
+mod seed;
+
+use dbctl_engine::{Reader, Target, Writer};
+use dbctl_workspace::Database;
+
+use crate::{
+    Action, Event, StepError,
+    event::Ear,
+    execute::Shared,
+    files::{SourceFiles, peer_locks},
+};
+
+/// What a step works with.
+pub(crate) struct StepContext<'a> {
+    pub(crate) shared: &'a Shared<'a>,
+    pub(crate) database: &'a Database,
+    pub(crate) target: &'a Target,
+    pub(crate) ear: Ear<'a>,
+}
+
+/// Runs one action on one database; `true` if it changed something.
+pub(crate) async fn run(context: &StepContext<'_>, action: &Action) -> Result<bool, StepError> {
+    match action {
+        Action::Create => create::run(context).await,
+        Action::Drop { disconnect } => drop::run(context, *disconnect).await,
+        Action::Migrate(migrate) => migrate::run(context, migrate).await,
+        Action::Rollback(back) => rollback::run(context, back).await,
+        Action::Redo => redo::run(context).await,
+        Action::Seed { missing_only } => seed::run(context, *missing_only).await,
+        Action::Clean => clean::run(context).await,
+    }
+}
+
+impl StepContext<'_> {
+    pub(crate) fn emit(&self, event: Event) {
+        self.shared.events.emit(event);
+    }
+
+    pub(crate) fn warn(&self, message: impl Into<String>) {
+        self.emit(Event::Warning { database: self.database.key.clone(), message: message.into() });
+    }
+
+    pub(crate) async fn exists(&self) -> Result<bool, StepError> {
+        Ok(self.shared.engine.exists(self.target, &self.shared.session(&self.ear)).await?)
+    }
+
+    /// Opens a session that cannot write, and closes it whatever comes of the work.
+    pub(crate) async fn with_reader<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut dyn Reader) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        let mut reader = self.shared.engine.open(self.target, &self.shared.session(&self.ear)).await?;
+        let result = match self.claim(&mut *reader).await {
+            Ok(()) => work(&mut *reader).await,
+            Err(error) => Err(error),
+        };
+        // Awaited on both paths: dropping the client would free its locks late.
+        reader.close().await;
+        result
+    }
+
+    /// Opens the session that holds the database's lock and its tools' own, and closes it whatever comes of the work.
+    pub(crate) async fn with_writer<T>(
+        &self,
+        sources: &[SourceFiles],
+        work: impl AsyncFnOnce(&mut dyn Writer) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        let session = self.shared.session(&self.ear);
+        let peers = peer_locks(sources, self.database.name.as_str());
+        let mut writer = self.shared.engine.open_exclusive(self.target, &peers, &session).await?;
+        let result = match self.claim(&mut *writer).await {
+            Ok(()) => work(&mut *writer).await,
+            Err(error) => Err(error),
+        };
+        writer.close().await;
+        result
+    }
+
+    async fn claim<R: Reader + ?Sized>(&self, reader: &mut R) -> Result<(), StepError> {
+        self.shared.claim(reader.identity().await?, &self.database.key)
+    }
+
+    /// Makes the history tables where they are missing and records the environment where none is.
+    pub(crate) async fn prepare(
+        &self,
+        writer: &mut dyn Writer,
+        sources: &[SourceFiles],
+    ) -> Result<(), StepError> {
+        let histories: Vec<_> = sources.iter().map(SourceFiles::history).collect();
+        writer.prepare(&histories, &self.shared.run.workspace.environment().name).await?;
+        Ok(())
+    }
+}

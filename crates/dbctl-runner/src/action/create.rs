@@ -1,0 +1,22 @@
+//! `create`: the database itself, its owner, its extensions, and the environment it belongs to.
+
+use super::StepContext;
+use crate::{Event, StepError};
+
+pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
+    let session = context.shared.session(&context.ear);
+    let creation = context.shared.engine.create(context.target, &session).await?;
+    if creation.created {
+        // A new database says from its first moment which environment it belongs to.
+        context.with_writer(&[], async |writer| context.prepare(writer, &[]).await).await?;
+    }
+    let changed = creation.created || !creation.extensions.is_empty();
+    if changed {
+        context.emit(Event::Created {
+            database: context.database.key.clone(),
+            new: creation.created,
+            extensions: creation.extensions,
+        });
+    }
+    Ok(changed)
+}

@@ -1,0 +1,138 @@
+//! What is looked at before anything is touched: a run that is going to be refused is refused whole.
+
+use dbctl_engine::Reader;
+use dbctl_migration::State;
+use dbctl_workspace::Key;
+use futures::{StreamExt, stream};
+
+use crate::{
+    Action, Flow, Request, StepError,
+    action::{self, StepContext},
+    execute::Shared,
+    files::read_sources,
+    request::Migrate,
+};
+
+/// Checks every database of the plan that needs it, at most `limits.jobs` at once; returns the ones that fail, in
+/// the plan's order.
+pub(crate) async fn check(shared: &Shared<'_>) -> Vec<(Key, StepError)> {
+    let plan = shared.run.plan;
+    let jobs = plan.request.limits.jobs.get();
+    let mut failed: Vec<(usize, Key, StepError)> = stream::iter(plan.databases.iter().enumerate())
+        .map(|(at, key)| async move {
+            let error = check_database(shared, key).await.err()?;
+            Some((at, key.clone(), error))
+        })
+        .buffer_unordered(jobs)
+        .filter_map(|found| async move { found })
+        .collect()
+        .await;
+    failed.sort_by_key(|(at, ..)| *at);
+    failed.into_iter().map(|(_, key, error)| (key, error)).collect()
+}
+
+async fn check_database(shared: &Shared<'_>, key: &Key) -> Result<(), StepError> {
+    let request = &shared.run.plan.request;
+    let context = shared.context(key);
+    // Folders are read before anything is touched, so that a broken file in the last database stops the first.
+    if request.actions.iter().any(needs_files) {
+        read_sources(context.database)?;
+    }
+    let forward = request.actions.iter().find(|action| action.flow() == Flow::Forward);
+    if let Some(action) = forward
+        && (request.no_deps || request.flow() == Flow::Backward)
+    {
+        check_dependencies(shared, key, action).await?;
+    }
+    if request.actions.iter().any(|action| matches!(action, Action::Drop { .. }))
+        && !request.ignore_dependents
+    {
+        check_dependents(shared, key).await?;
+    }
+    if request.destroys() {
+        check_destruction(&context, request).await?;
+    }
+    Ok(())
+}
+
+fn needs_files(action: &Action) -> bool {
+    match action {
+        Action::Migrate(_) | Action::Rollback(_) | Action::Redo | Action::Clean => true,
+        Action::Create | Action::Drop { .. } | Action::Seed { .. } => false,
+    }
+}
+
+/// A dependency that is left out has to be there, and for anything after `create` up to date.
+async fn check_dependencies(shared: &Shared<'_>, key: &Key, action: &Action) -> Result<(), StepError> {
+    for dependency in shared.run.workspace.dependencies(key) {
+        if shared.run.plan.databases.contains(dependency) {
+            continue;
+        }
+        let context = shared.context(dependency);
+        let wrong = |state: String| StepError::Dependency { dependency: dependency.clone(), state };
+        if !context.exists().await? {
+            return Err(wrong("does not exist".to_owned()));
+        }
+        if matches!(action, Action::Create) && !shared.run.plan.request.actions.iter().any(needs_files) {
+            continue;
+        }
+        let pending = context.with_reader(async |reader| pending(&context, reader).await).await?;
+        if pending > 0 {
+            let plural = if pending == 1 { "" } else { "s" };
+            return Err(wrong(format!("has {pending} pending migration{plural}")));
+        }
+    }
+    Ok(())
+}
+
+async fn pending(context: &StepContext<'_>, reader: &mut dyn Reader) -> Result<usize, StepError> {
+    let mut pending = 0;
+    for source in &read_sources(context.database)? {
+        let applied = reader.applied(&source.history()).await?;
+        let reconciled = source.reconcile(&applied);
+        pending += [State::Pending, State::OutOfOrder, State::Partial]
+            .into_iter()
+            .map(|state| reconciled.count(state))
+            .sum::<usize>();
+    }
+    Ok(pending)
+}
+
+async fn check_dependents(shared: &Shared<'_>, key: &Key) -> Result<(), StepError> {
+    for dependent in shared.run.workspace.dependents(key) {
+        if !shared.run.plan.databases.contains(dependent) && shared.context(dependent).exists().await? {
+            return Err(StepError::Dependent { dependent: dependent.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The environment the database belongs to, and everything about what is to be destroyed that can be known ahead.
+async fn check_destruction(context: &StepContext<'_>, request: &Request) -> Result<(), StepError> {
+    if !context.exists().await? {
+        // Dropping what is not there is no error; the other actions say it themselves when they come to it.
+        return Ok(());
+    }
+    context
+        .with_reader(async |reader| {
+            let current = &context.shared.run.workspace.environment().name;
+            if let Some(recorded) = reader.environment().await?
+                && recorded != *current
+            {
+                return Err(StepError::Environment { recorded, current: current.clone() });
+            }
+            for action in &request.actions {
+                match action {
+                    Action::Rollback(back) => action::rollback::check(context, reader, back).await?,
+                    Action::Redo => action::redo::check(context, reader).await?,
+                    Action::Clean => action::clean::check(context, reader).await?,
+                    Action::Create
+                    | Action::Drop { .. }
+                    | Action::Seed { .. }
+                    | Action::Migrate(Migrate { .. }) => {}
+                }
+            }
+            Ok(())
+        })
+        .await
+}

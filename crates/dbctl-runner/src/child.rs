@@ -1,0 +1,32 @@
+//! Child processes: what they see of a database.
+
+use std::collections::BTreeMap;
+
+use dbctl_engine::{Engine, EngineError, Target};
+use dbctl_workspace::{Key, Workspace};
+use secrecy::SecretString;
+
+/// What `exec`, `env`, `psql` and seed runners add to the process environment: the package's own variables, the
+/// manifest's `env` mapping, and the database as `DATABASE_URL` and `PG*`. `targets` holds the database and every
+/// database its `env` names.
+pub async fn child_env(
+    workspace: &Workspace,
+    key: &Key,
+    targets: &BTreeMap<Key, Target>,
+    engine: &dyn Engine,
+) -> Result<BTreeMap<String, SecretString>, EngineError> {
+    let database = workspace.database(key);
+    let mut env: BTreeMap<String, SecretString> = workspace
+        .child_vars(key)
+        .into_iter()
+        .map(|(name, value)| (name, SecretString::from(value)))
+        .collect();
+    for (name, other) in &database.env {
+        let target = targets.get(other).expect("targets hold every database that `env` names");
+        env.insert(name.clone(), engine.access(target).await?.url);
+    }
+    let access = engine.access(targets.get(key).expect("targets hold the database itself")).await?;
+    env.extend(access.vars);
+    env.insert("DATABASE_URL".to_owned(), access.url);
+    Ok(env)
+}

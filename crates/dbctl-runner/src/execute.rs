@@ -1,0 +1,260 @@
+//! One loop: settle what can no longer run, start what can, wait for a step or the order to stop.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use dbctl_engine::{Engine, Identity, Session, Target};
+use dbctl_migration::RunStamp;
+use dbctl_workspace::{Key, Workspace};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Event, Outcome, Plan, Step, StepError, StepId, Summary,
+    action::{self, StepContext},
+    check,
+    event::{Ear, Events, Sink},
+    summary::Fold,
+};
+
+/// A plan with all it takes to carry it out.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The workspace the plan was made for.
+    pub workspace: &'a Workspace,
+    /// What to do.
+    pub plan: &'a Plan,
+    /// How to reach every database of the plan, every dependency and dependent of one, and every database that
+    /// another's `env` names.
+    pub targets: &'a BTreeMap<Key, Target>,
+    /// Who is at work.
+    pub stamp: &'a RunStamp,
+}
+
+/// What all steps of a run share.
+pub(crate) struct Shared<'a> {
+    pub(crate) run: Run<'a>,
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) events: &'a dyn Sink,
+    pub(crate) cancel: CancellationToken,
+    /// Which key reached which database first; two keys on one database are an error.
+    claims: Mutex<BTreeMap<Identity, Key>>,
+}
+
+/// Carries out a plan: each database starts the moment its own needs are done, at most `limits.jobs` at once and
+/// never more on a server than its cap. What cannot run is skipped with the reason. When `stop` resolves, running
+/// statements are cancelled and rolled back, and nothing more starts. Every step ends exactly once.
+pub async fn execute(
+    run: Run<'_>,
+    engine: &dyn Engine,
+    stop: impl Future<Output = ()> + Send,
+    on_event: &mut (dyn FnMut(Event) + Send),
+) -> Summary {
+    let events = Events::new(Fold::new(), on_event);
+    let request = &run.plan.request;
+    let name = |key: &Key| run.workspace.database(key).name.to_string();
+    events.emit(Event::RunStarted {
+        command: request.command,
+        workspace: run.workspace.name().to_owned(),
+        run: run.stamp.run.clone(),
+        databases: run.plan.databases.iter().map(|key| (key.clone(), name(key))).collect(),
+    });
+    let shared =
+        Shared { run, engine, events: &events, cancel: CancellationToken::new(), claims: Mutex::default() };
+    let mut stop = pin!(stop.fuse());
+
+    let failed = {
+        let mut checks = pin!(check::check(&shared));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop, if !shared.cancel.is_cancelled() => shared.cancel.cancel(),
+                failed = &mut checks => break failed,
+            }
+        }
+    };
+    let mut ledger = Ledger::new(&shared, failed);
+    let mut running = FuturesUnordered::new();
+    loop {
+        ledger.settle();
+        for id in ledger.startable() {
+            ledger.start(id);
+            running.push(run_step(&shared, run.plan.step(id)));
+        }
+        if running.is_empty() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            () = &mut stop, if !shared.cancel.is_cancelled() => shared.cancel.cancel(),
+            Some((id, outcome, started)) = running.next() => ledger.end(id, outcome, Some(started)),
+        }
+    }
+    drop(running);
+    drop(ledger);
+    drop(shared);
+    events.finish()
+}
+
+async fn run_step<'a>(shared: &'a Shared<'a>, step: &'a Step) -> (StepId, Outcome, Instant) {
+    let started = Instant::now();
+    shared.events.emit(Event::StepStarted { database: step.database.clone(), action: step.action.name() });
+    let context = shared.context(&step.database);
+    let outcome = match action::run(&context, &step.action).await {
+        Ok(true) => Outcome::Done,
+        Ok(false) => Outcome::Unchanged,
+        Err(error) if error.is_cancelled() => Outcome::Cancelled,
+        Err(error) => Outcome::Failed(Arc::new(error)),
+    };
+    (step.id, outcome, started)
+}
+
+impl Shared<'_> {
+    /// What one database's steps and checks work with.
+    pub(crate) fn context(&self, key: &Key) -> StepContext<'_> {
+        let database = self.run.workspace.database(key);
+        let target = self.run.targets.get(key).expect("targets hold every database of the plan");
+        StepContext {
+            shared: self,
+            database,
+            target,
+            ear: Ear { events: self.events, database: Arc::new(key.clone()) },
+        }
+    }
+
+    /// A session's view of the run.
+    pub(crate) fn session<'s>(&'s self, ear: &'s Ear<'_>) -> Session<'s> {
+        Session {
+            verb: self.run.plan.request.command,
+            stamp: self.run.stamp,
+            cancel: self.cancel.clone(),
+            observer: ear,
+            wait: self.run.plan.request.limits.wait,
+        }
+    }
+
+    /// Notes that a key leads to a database; an error if another key led there before.
+    pub(crate) fn claim(&self, identity: Identity, key: &Key) -> Result<(), StepError> {
+        let mut claims = self.claims.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let database = identity.database.clone();
+        let first = claims.entry(identity).or_insert_with(|| key.clone());
+        if first == key { Ok(()) } else { Err(StepError::SameDatabase { other: first.clone(), database }) }
+    }
+}
+
+/// Which step is where; the only state of the loop.
+struct Ledger<'a> {
+    shared: &'a Shared<'a>,
+    waiting: BTreeSet<StepId>,
+    running: BTreeSet<StepId>,
+    ended: BTreeMap<StepId, Outcome>,
+    /// The first database that failed, where that stops everything else.
+    halted_by: Option<Key>,
+}
+
+impl<'a> Ledger<'a> {
+    /// With the databases that failed their checks: then nothing at all is started.
+    fn new(shared: &'a Shared<'a>, failed: Vec<(Key, StepError)>) -> Self {
+        let steps = &shared.run.plan.steps;
+        let mut ledger = Self {
+            shared,
+            waiting: steps.iter().map(|step| step.id).collect(),
+            running: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            halted_by: None,
+        };
+        for (key, error) in failed {
+            let first =
+                steps.iter().find(|step| step.database == key).expect("checks are of the plan's databases");
+            let outcome =
+                if error.is_cancelled() { Outcome::Cancelled } else { Outcome::Failed(Arc::new(error)) };
+            ledger.halted_by.get_or_insert(key);
+            ledger.waiting.remove(&first.id);
+            ledger.end(first.id, outcome, None);
+        }
+        ledger
+    }
+
+    /// Ends every waiting step that can no longer run.
+    fn settle(&mut self) {
+        for id in self.waiting.clone() {
+            let step = self.shared.run.plan.step(id);
+            let blocked = step.needs.iter().find_map(|need| match self.ended.get(need)? {
+                Outcome::Done | Outcome::Unchanged => None,
+                Outcome::Skipped { needs } => Some(needs.clone()),
+                Outcome::Failed(_) | Outcome::Cancelled => {
+                    Some(self.shared.run.plan.step(*need).database.clone())
+                }
+            });
+            let outcome = if self.shared.cancel.is_cancelled() {
+                Outcome::Cancelled
+            } else if let Some(needs) = blocked.or_else(|| self.halted_by.clone()) {
+                Outcome::Skipped { needs }
+            } else {
+                continue;
+            };
+            self.waiting.remove(&id);
+            self.end(id, outcome, None);
+        }
+    }
+
+    /// Waiting steps whose needs are done, as many as the bounds allow, in the plan's order.
+    fn startable(&self) -> Vec<StepId> {
+        let plan = self.shared.run.plan;
+        let server = |id: StepId| &self.shared.run.targets[&plan.step(id).database];
+        let mut load: BTreeMap<&str, usize> = BTreeMap::new();
+        for id in &self.running {
+            *load.entry(&server(*id).server).or_default() += 1;
+        }
+        let mut free = plan.request.limits.jobs.get() - self.running.len();
+        let mut startable = Vec::new();
+        for id in &self.waiting {
+            if free == 0 {
+                break;
+            }
+            let ready = plan.step(*id).needs.iter().all(|need| self.ended.contains_key(need));
+            let on_server = load.entry(&server(*id).server).or_default();
+            if ready && *on_server < server(*id).max_connections.get() {
+                *on_server += 1;
+                free -= 1;
+                startable.push(*id);
+            }
+        }
+        startable
+    }
+
+    fn start(&mut self, id: StepId) {
+        self.waiting.remove(&id);
+        self.running.insert(id);
+    }
+
+    fn end(&mut self, id: StepId, outcome: Outcome, started: Option<Instant>) {
+        let step = self.shared.run.plan.step(id);
+        self.running.remove(&id);
+        if matches!(outcome, Outcome::Failed(_)) && self.shared.run.plan.request.limits.fail_fast {
+            self.halted_by.get_or_insert_with(|| step.database.clone());
+        }
+        self.shared.events.emit(Event::StepFinished {
+            database: step.database.clone(),
+            action: step.action.name(),
+            outcome: outcome.clone(),
+            elapsed: started.map_or(std::time::Duration::ZERO, |started| started.elapsed()),
+        });
+        self.ended.insert(id, outcome);
+        let mut of_database =
+            self.shared.run.plan.steps.iter().filter(|other| other.database == step.database);
+        if of_database.all(|other| self.ended.contains_key(&other.id)) {
+            let (outcome, elapsed) = self.shared.events.database_outcome(&step.database);
+            self.shared.events.emit(Event::DatabaseFinished {
+                database: step.database.clone(),
+                outcome,
+                elapsed,
+            });
+        }
+    }
+}

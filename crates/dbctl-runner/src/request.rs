@@ -1,0 +1,139 @@
+//! What is asked for: which actions, on which databases, within which limits.
+
+use std::{collections::BTreeSet, num::NonZeroUsize, time::Duration};
+
+use dbctl_migration::{Back, OutOfOrder};
+use dbctl_workspace::Key;
+
+/// One command as data. `up` and `reset` are nothing but lists of actions.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The verb as typed, for reports and `application_name`.
+    pub command: &'static str,
+    /// What to do with each database, in this order.
+    pub actions: Vec<Action>,
+    /// The databases named.
+    pub targets: BTreeSet<Key>,
+    /// Leave the targets' dependencies out of forward actions; they must then be there and up to date.
+    pub no_deps: bool,
+    /// Let backward actions go on although dependents stand in the way.
+    pub ignore_dependents: bool,
+    /// The protected environment that may be destroyed in, as typed.
+    pub allow_protected: Option<String>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Bounds of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many steps run at once.
+    pub jobs: NonZeroUsize,
+    /// How long to wait for another run's lock.
+    pub wait: Duration,
+    /// Start nothing more after a failure.
+    pub fail_fast: bool,
+}
+
+/// What is done to one database in one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make the database where it is missing.
+    Create,
+    /// Remove it.
+    Drop {
+        /// End the sessions of others first.
+        disconnect: bool,
+    },
+    /// Apply what is pending.
+    Migrate(Migrate),
+    /// Revert applied migrations.
+    Rollback(Back),
+    /// Revert the last applied migration and apply it again.
+    Redo,
+    /// Run the seeds.
+    Seed {
+        /// Only those that are not recorded yet.
+        missing_only: bool,
+    },
+    /// Empty the tables.
+    Clean,
+}
+
+/// How to migrate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Migrate {
+    /// Up to and including this version or name.
+    pub to: Option<String>,
+    /// Record as applied without running.
+    pub fake: bool,
+    /// Say what would run, through a session that cannot write.
+    pub dry_run: bool,
+    /// What to do with files merged late; `None` = what suits the format.
+    pub out_of_order: Option<OutOfOrder>,
+}
+
+/// Which way an action walks the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Dependencies first, and dependencies come along.
+    Forward,
+    /// Dependents first, and only what is named.
+    Backward,
+}
+
+impl Action {
+    /// Which way it walks the graph.
+    pub fn flow(&self) -> Flow {
+        match self {
+            Self::Create | Self::Migrate(_) | Self::Seed { .. } => Flow::Forward,
+            Self::Drop { .. } | Self::Rollback(_) | Self::Redo | Self::Clean => Flow::Backward,
+        }
+    }
+
+    /// Whether it can lose data, so that environments are compared and people are asked.
+    pub fn destroys(&self) -> bool {
+        match self {
+            Self::Drop { .. } | Self::Rollback(_) | Self::Redo | Self::Clean => true,
+            Self::Migrate(migrate) => migrate.fake,
+            Self::Create | Self::Seed { .. } => false,
+        }
+    }
+
+    /// Its name, as reports and plans show it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Drop { .. } => "drop",
+            Self::Migrate(_) => "migrate",
+            Self::Rollback(_) => "rollback",
+            Self::Redo => "redo",
+            Self::Seed { .. } => "seed",
+            Self::Clean => "clean",
+        }
+    }
+}
+
+impl Request {
+    /// `up`: create, migrate, and the seeds that are not recorded.
+    pub fn up_actions() -> Vec<Action> {
+        vec![Action::Create, Action::Migrate(Migrate::default()), Action::Seed { missing_only: true }]
+    }
+
+    /// `reset`: drop, then `up`.
+    pub fn reset_actions(disconnect: bool) -> Vec<Action> {
+        let mut actions = vec![Action::Drop { disconnect }];
+        actions.extend(Self::up_actions());
+        actions
+    }
+
+    /// Whether any of its actions can lose data.
+    pub fn destroys(&self) -> bool {
+        self.actions.iter().any(Action::destroys)
+    }
+
+    /// Whether it begins by walking dependents first, so that dependencies do not come along.
+    pub fn flow(&self) -> Flow {
+        self.actions.first().map_or(Flow::Forward, Action::flow)
+    }
+}

@@ -1,0 +1,161 @@
+//! `status`: where every database stands, through sessions that cannot write.
+
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use dbctl_engine::{Engine, Reader, Session, Target};
+use dbctl_migration::State;
+use dbctl_workspace::{Key, Workspace};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+
+use crate::{StepError, files::read_sources};
+
+/// Where the selected databases stand, dependencies first.
+#[derive(Debug)]
+pub struct StatusReport {
+    /// One per database.
+    pub databases: Vec<DatabaseStatus>,
+}
+
+/// Where one database stands.
+#[derive(Debug)]
+pub struct DatabaseStatus {
+    /// Its key.
+    pub key: Key,
+    /// Its name.
+    pub name: String,
+    /// Its server, without a password.
+    pub server: String,
+    /// Whether it exists; `None` where that could not be found out.
+    pub exists: Option<bool>,
+    /// Its migrations, source by source; all pending where it does not exist.
+    pub migrations: Vec<StatusEntry>,
+    /// Why it could not be read.
+    pub error: Option<Arc<StepError>>,
+}
+
+/// One migration's state.
+#[derive(Debug, Clone)]
+pub struct StatusEntry {
+    /// The source's folder as the manifest spells it.
+    pub source: String,
+    /// Its version.
+    pub version: String,
+    /// Its whole name.
+    pub name: String,
+    /// The verdict.
+    pub state: State,
+    /// When it was applied, where that is recorded.
+    pub applied_at: Option<Timestamp>,
+    /// How long it ran, where that is recorded.
+    pub elapsed: Option<Duration>,
+}
+
+impl DatabaseStatus {
+    /// How many migrations are in each state.
+    pub fn counts(&self) -> BTreeMap<State, usize> {
+        let mut counts = BTreeMap::new();
+        for entry in &self.migrations {
+            *counts.entry(entry.state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Whether there is nothing to do and nothing wrong.
+    pub fn is_up_to_date(&self) -> bool {
+        self.exists == Some(true)
+            && self.error.is_none()
+            && self.migrations.iter().all(|entry| entry.state == State::Applied)
+    }
+}
+
+/// Reads where databases stand, at most `jobs` at once, through sessions that cannot write.
+pub async fn status(
+    workspace: &Workspace,
+    keys: &[Key],
+    targets: &BTreeMap<Key, Target>,
+    engine: &dyn Engine,
+    session: &Session<'_>,
+    jobs: NonZeroUsize,
+) -> StatusReport {
+    let databases = stream::iter(keys)
+        .map(|key| database_status(workspace, key, &targets[key], engine, session))
+        .buffered(jobs.get())
+        .collect()
+        .await;
+    StatusReport { databases }
+}
+
+async fn database_status(
+    workspace: &Workspace,
+    key: &Key,
+    target: &Target,
+    engine: &dyn Engine,
+    session: &Session<'_>,
+) -> DatabaseStatus {
+    let mut status = DatabaseStatus {
+        key: key.clone(),
+        name: target.name.to_string(),
+        server: target.server.clone(),
+        exists: None,
+        migrations: Vec::new(),
+        error: None,
+    };
+    let found = read(workspace, key, target, engine, session, &mut status).await;
+    status.error = found.err().map(Arc::new);
+    status
+}
+
+async fn read(
+    workspace: &Workspace,
+    key: &Key,
+    target: &Target,
+    engine: &dyn Engine,
+    session: &Session<'_>,
+    status: &mut DatabaseStatus,
+) -> Result<(), StepError> {
+    let sources = read_sources(workspace.database(key))?;
+    let mut reader = match engine.open(target, session).await {
+        Ok(reader) => Some(reader),
+        Err(error) => match StepError::from(error) {
+            error if error.is_no_database() => None,
+            error => return Err(error),
+        },
+    };
+    status.exists = Some(reader.is_some());
+    let result = entries(&sources, reader.as_deref_mut()).await;
+    if let Some(reader) = reader {
+        reader.close().await;
+    }
+    status.migrations = result?;
+    Ok(())
+}
+
+async fn entries(
+    sources: &[crate::SourceFiles],
+    mut reader: Option<&mut (dyn Reader + '_)>,
+) -> Result<Vec<StatusEntry>, StepError> {
+    let mut entries = Vec::new();
+    for source in sources {
+        let applied = match &mut reader {
+            Some(reader) => reader.applied(&source.history()).await?,
+            None => Vec::new(),
+        };
+        for entry in source.reconcile(&applied).entries {
+            let (version, name) = match (entry.local, &entry.applied) {
+                (Some(local), _) => (local.version.to_string(), local.name.clone()),
+                (None, Some(applied)) => (applied.version.to_string(), applied.name.clone()),
+                (None, None) => continue,
+            };
+            entries.push(StatusEntry {
+                source: source.name.clone(),
+                version,
+                name,
+                state: entry.state,
+                applied_at: entry.applied.as_ref().and_then(|applied| applied.at),
+                elapsed: entry.applied.as_ref().and_then(|applied| applied.elapsed),
+            });
+        }
+    }
+    Ok(entries)
+}

@@ -1,0 +1,104 @@
+//! From what the manifest says of a database to what an engine needs of it.
+
+use std::{collections::BTreeMap, num::NonZeroUsize};
+
+use dbctl_engine::{
+    Endpoint, PgVars, Target,
+    embedded::{EmbeddedHome, EmbeddedSpec},
+    libpq,
+};
+use dbctl_workspace::{Database, Key, Location, ManifestErrors, Way, Workspace};
+use secrecy::{ExposeSecret, SecretString};
+
+/// How many connections dbctl opens to one server at once where the manifest sets no bound.
+pub const DEFAULT_MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not zero");
+
+/// Finds out how to reach each of these databases; the variables of others need not be set. All that is wrong with
+/// the manifest's URLs is reported together.
+pub fn targets<'k>(
+    workspace: &Workspace,
+    keys: impl IntoIterator<Item = &'k Key>,
+    home: &EmbeddedHome,
+) -> Result<BTreeMap<Key, Target>, ManifestErrors> {
+    let mut found = BTreeMap::new();
+    let mut wrong: Option<ManifestErrors> = None;
+    for key in keys {
+        match target(workspace, workspace.database(key), home) {
+            Ok(target) => {
+                found.insert(key.clone(), target);
+            }
+            Err(errors) => match &mut wrong {
+                None => wrong = Some(errors),
+                Some(all) => {
+                    let new =
+                        errors.problems.into_iter().filter(|p| !all.problems.contains(p)).collect::<Vec<_>>();
+                    all.problems.extend(new);
+                }
+            },
+        }
+    }
+    match wrong {
+        None => Ok(found),
+        Some(errors) => Err(errors),
+    }
+}
+
+fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Result<Target, ManifestErrors> {
+    let location = workspace.locate(&database.key)?;
+    let vars = workspace.vars(&database.key);
+    let vars = PgVars::from_vars(vars.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let (endpoint, server) = match &location.way {
+        Way::Url(text) => {
+            let settings = settings(workspace, &location, text, &vars)?;
+            if let Some(named) = settings.database.as_deref().filter(|named| *named != database.name.as_str())
+            {
+                return Err(workspace.problem(
+                    &location.declared,
+                    format!("the url of `{}` leads to the database `{named}`, not to `{}`", database.key, database.name),
+                    Some(format!(
+                        "let the url end in `/{}` (is a variable such as DATABASE_URL exported for another database?), or set `name: {named}`",
+                        database.name
+                    )),
+                ));
+            }
+            (Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }, settings.server())
+        }
+        Way::Libpq => {
+            let server = settings(workspace, &location, &SecretString::from(""), &vars)?.server();
+            (Endpoint::Variables(vars.clone()), server)
+        }
+        Way::Embedded { postgres } => {
+            let spec =
+                EmbeddedSpec { workspace: workspace.root().to_owned(), major: *postgres, home: home.clone() };
+            let server = postgres.map_or_else(|| "embedded".to_owned(), |major| format!("embedded {major}"));
+            (Endpoint::Embedded(spec), server)
+        }
+    };
+    let aside = |text: &Option<SecretString>| -> Result<Option<Endpoint>, ManifestErrors> {
+        let Some(text) = text else { return Ok(None) };
+        settings(workspace, &location, text, &vars)?;
+        Ok(Some(Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }))
+    };
+    Ok(Target {
+        key: database.key.to_string(),
+        name: database.name.clone(),
+        admin: aside(&location.admin)?,
+        direct: aside(&location.direct)?,
+        endpoint,
+        owner: database.owner.clone(),
+        extensions: database.extensions.clone(),
+        settings: database.settings.clone(),
+        server,
+        max_connections: location.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
+    })
+}
+
+fn settings(
+    workspace: &Workspace,
+    location: &Location,
+    text: &SecretString,
+    vars: &PgVars,
+) -> Result<libpq::Settings, ManifestErrors> {
+    libpq::settings(text.expose_secret(), vars)
+        .map_err(|error| workspace.problem(&location.declared, error.message, error.hint))
+}
