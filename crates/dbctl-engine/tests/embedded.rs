@@ -87,9 +87,14 @@ async fn ask(running: &Running, sql: &str) -> String {
     answer
 }
 
+/// Not so a process that has ended and that nobody has waited for.
 fn alive(pid: u32) -> bool {
-    let state = fs::read_to_string(format!("/proc/{pid}/stat"));
-    state.is_ok_and(|state| !state.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+    if cfg!(target_os = "linux") {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat"));
+        return state.is_ok_and(|state| !state.contains(") Z "));
+    }
+    let state = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+    state.status.success() && !state.stdout.starts_with(b"Z")
 }
 
 fn kill(pid: u32, signal: rustix::process::Signal) {
@@ -183,7 +188,8 @@ async fn eight_at_once_get_one_server() {
 fn in_a_process() {
     let Ok(workspace) = std::env::var("DBCTL_TEST_WORKSPACE") else { return };
     let home = EmbeddedHome::from_vars(|name| std::env::var(name).ok());
-    let spec = EmbeddedSpec { workspace: workspace.into(), major: None, home };
+    let major = std::env::var("DBCTL_TEST_MAJOR").ok().map(|major| major.parse().unwrap());
+    let spec = EmbeddedSpec { workspace: workspace.into(), major, home };
     let done = match std::env::var("DBCTL_TEST_VERB").as_deref() {
         Ok("stop") => runtime().block_on(stop(&spec)).map(|stopped| stopped.to_string()),
         _ => runtime().block_on(ensure(&spec)).map(|running| format!("{} {}", running.pid, running.port)),

@@ -95,6 +95,8 @@ pub(super) async fn create(
     cluster.write_settings(&settings)?;
     let data = cluster.data();
     fs::rename(&unfinished, &data).map_err(EmbeddedError::io("put in place", data))?;
+    // Again: the initdb of a killed command may have gone on for a moment, into its own folder.
+    clear_leftovers(&cluster.folder);
     Ok(settings)
 }
 

@@ -1,6 +1,8 @@
 //! Whether a server runs, told from its pid file and from the process itself.
 
-use std::{ffi::OsString, fs, io::Write, path::Path};
+#[cfg(unix)]
+use std::ffi::OsString;
+use std::{fs, io::Write, path::Path};
 
 use super::EmbeddedError;
 

@@ -196,11 +196,19 @@ fn launch(
 }
 
 /// In a process group of its own, so that Ctrl-C in the terminal is not for it, and without files that dbctl inherited:
-/// a script that holds a lock or a pipe on descriptor 9 would hold it as long as the server runs.
+/// whoever waits for the end of a pipe, or for a lock that a script holds on descriptor 9, would wait as long as the
+/// server runs. Only bash can close descriptors above 9.
 #[cfg(unix)]
 fn detached(postgres: &Path, home: &EmbeddedHome, user: Option<&ServerUser>) -> Command {
-    const CLOSE_AND_RUN: &str = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec \"$@\"";
-    let mut command = program::postgres(Path::new("/bin/sh"), home, user);
+    const CLOSE_AND_RUN: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+        if [ -n "$BASH_VERSION" ]; then
+            for file in /dev/fd/*; do
+                case ${file##*/} in [0-9] | *[!0-9]*) ;; *) eval "exec ${file##*/}>&-" ;; esac
+            done
+        fi
+        exec "$@""#;
+    let shell = ["/bin/bash", "/bin/sh"].into_iter().map(Path::new).find(|shell| shell.exists());
+    let mut command = program::postgres(shell.unwrap_or(Path::new("/bin/sh")), home, user);
     command.args(["-c", CLOSE_AND_RUN, "sh"]).arg(postgres).process_group(0);
     command
 }
