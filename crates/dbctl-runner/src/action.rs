@@ -52,36 +52,34 @@ impl StepContext<'_> {
         Ok(self.shared.engine.exists(self.target, &self.shared.session(&self.ear)).await?)
     }
 
-    /// Opens a session that cannot write, and closes it whatever comes of the work.
-    pub(crate) async fn with_reader<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut dyn Reader) -> Result<T, StepError>,
-    ) -> Result<T, StepError> {
+    /// Opens a session that cannot write; whoever opens it closes it, whatever comes of the work.
+    pub(crate) async fn open_reader<'s>(&'s self) -> Result<Box<dyn Reader + 's>, StepError> {
         let mut reader = self.shared.engine.open(self.target, &self.shared.session(&self.ear)).await?;
-        let result = match self.claim(&mut *reader).await {
-            Ok(()) => work(&mut *reader).await,
-            Err(error) => Err(error),
-        };
-        // Awaited on both paths: dropping the client would free its locks late.
-        reader.close().await;
-        result
+        match self.claim(&mut *reader).await {
+            Ok(()) => Ok(reader),
+            Err(error) => {
+                reader.close().await;
+                Err(error)
+            }
+        }
     }
 
-    /// Opens the session that holds the database's lock and its tools' own, and closes it whatever comes of the work.
-    pub(crate) async fn with_writer<T>(
-        &self,
+    /// Opens the session that holds the database's lock and its tools' own. Whoever opens it closes it, whatever
+    /// comes of the work: dropping it would free its locks late.
+    pub(crate) async fn open_writer<'s>(
+        &'s self,
         sources: &[SourceFiles],
-        work: impl AsyncFnOnce(&mut dyn Writer) -> Result<T, StepError>,
-    ) -> Result<T, StepError> {
+    ) -> Result<Box<dyn Writer + 's>, StepError> {
         let session = self.shared.session(&self.ear);
         let peers = peer_locks(sources, self.database.name.as_str());
         let mut writer = self.shared.engine.open_exclusive(self.target, &peers, &session).await?;
-        let result = match self.claim(&mut *writer).await {
-            Ok(()) => work(&mut *writer).await,
-            Err(error) => Err(error),
-        };
-        writer.close().await;
-        result
+        match self.claim(&mut *writer).await {
+            Ok(()) => Ok(writer),
+            Err(error) => {
+                writer.close().await;
+                Err(error)
+            }
+        }
     }
 
     async fn claim<R: Reader + ?Sized>(&self, reader: &mut R) -> Result<(), StepError> {

@@ -17,18 +17,11 @@ use crate::{
 /// the plan's order.
 pub(crate) async fn check(shared: &Shared<'_>) -> Vec<(Key, StepError)> {
     let plan = shared.run.plan;
-    let jobs = plan.request.limits.jobs.get();
-    let mut failed: Vec<(usize, Key, StepError)> = stream::iter(plan.databases.iter().enumerate())
-        .map(|(at, key)| async move {
-            let error = check_database(shared, key).await.err()?;
-            Some((at, key.clone(), error))
-        })
-        .buffer_unordered(jobs)
-        .filter_map(|found| async move { found })
-        .collect()
-        .await;
-    failed.sort_by_key(|(at, ..)| *at);
-    failed.into_iter().map(|(_, key, error)| (key, error)).collect()
+    let checks: Vec<_> = plan.databases.iter().map(|key| check_database(shared, key)).collect();
+    let results: Vec<_> = stream::iter(checks).buffered(plan.request.limits.jobs.get()).collect().await;
+    let failed =
+        plan.databases.iter().zip(results).filter_map(|(key, result)| Some((key.clone(), result.err()?)));
+    failed.collect()
 }
 
 async fn check_database(shared: &Shared<'_>, key: &Key) -> Result<(), StepError> {
@@ -76,7 +69,10 @@ async fn check_dependencies(shared: &Shared<'_>, key: &Key, action: &Action) -> 
         if matches!(action, Action::Create) && !shared.run.plan.request.actions.iter().any(needs_files) {
             continue;
         }
-        let pending = context.with_reader(async |reader| pending(&context, reader).await).await?;
+        let mut reader = context.open_reader().await?;
+        let pending = pending(&context, &mut *reader).await;
+        reader.close().await;
+        let pending = pending?;
         if pending > 0 {
             let plural = if pending == 1 { "" } else { "s" };
             return Err(wrong(format!("has {pending} pending migration{plural}")));
@@ -113,26 +109,30 @@ async fn check_destruction(context: &StepContext<'_>, request: &Request) -> Resu
         // Dropping what is not there is no error; the other actions say it themselves when they come to it.
         return Ok(());
     }
-    context
-        .with_reader(async |reader| {
-            let current = &context.shared.run.workspace.environment().name;
-            if let Some(recorded) = reader.environment().await?
-                && recorded != *current
-            {
-                return Err(StepError::Environment { recorded, current: current.clone() });
-            }
-            for action in &request.actions {
-                match action {
-                    Action::Rollback(back) => action::rollback::check(context, reader, back).await?,
-                    Action::Redo => action::redo::check(context, reader).await?,
-                    Action::Clean => action::clean::check(context, reader).await?,
-                    Action::Create
-                    | Action::Drop { .. }
-                    | Action::Seed { .. }
-                    | Action::Migrate(Migrate { .. }) => {}
-                }
-            }
-            Ok(())
-        })
-        .await
+    let mut reader = context.open_reader().await?;
+    let result = check_in_database(context, &mut *reader, request).await;
+    reader.close().await;
+    result
+}
+
+async fn check_in_database(
+    context: &StepContext<'_>,
+    reader: &mut dyn Reader,
+    request: &Request,
+) -> Result<(), StepError> {
+    let current = &context.shared.run.workspace.environment().name;
+    if let Some(recorded) = reader.environment().await?
+        && recorded != *current
+    {
+        return Err(StepError::Environment { recorded, current: current.clone() });
+    }
+    for action in &request.actions {
+        match action {
+            Action::Rollback(back) => action::rollback::check(context, reader, back).await?,
+            Action::Redo => action::redo::check(context, reader).await?,
+            Action::Clean => action::clean::check(context, reader).await?,
+            Action::Create | Action::Drop { .. } | Action::Seed { .. } | Action::Migrate(Migrate { .. }) => {}
+        }
+    }
+    Ok(())
 }

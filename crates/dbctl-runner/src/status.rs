@@ -78,12 +78,9 @@ pub async fn status(
     session: &Session<'_>,
     jobs: NonZeroUsize,
 ) -> StatusReport {
-    let databases = stream::iter(keys)
-        .map(|key| database_status(workspace, key, &targets[key], engine, session))
-        .buffered(jobs.get())
-        .collect()
-        .await;
-    StatusReport { databases }
+    let reads: Vec<_> =
+        keys.iter().map(|key| database_status(workspace, key, &targets[key], engine, session)).collect();
+    StatusReport { databases: stream::iter(reads).buffered(jobs.get()).collect().await }
 }
 
 async fn database_status(

@@ -1,7 +1,7 @@
 //! `clean`: the tables emptied, the structure and every history kept.
 
 use dbctl_engine::{
-    EngineError, Reader,
+    EngineError, Reader, Writer,
     clean::{CleanPlan, plan_clean},
 };
 
@@ -13,21 +13,28 @@ use crate::{
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     let sources = read_sources(context.database)?;
-    context
-        .with_writer(&sources, async |writer| {
-            let plan = plan(context, writer, &sources).await?;
-            for entry in &plan.unmatched {
-                context.warn(format!("`clean.keep` names `{entry}`, which is no table here"));
-            }
-            writer.clean(&plan).await?;
-            context.emit(Event::Cleaned {
-                database: context.database.key.clone(),
-                tables: plan.truncate.len(),
-                sequences: plan.restart.len(),
-            });
-            Ok(!plan.truncate.is_empty())
-        })
-        .await
+    let mut writer = context.open_writer(&sources).await?;
+    let result = empty(context, &mut *writer, &sources).await;
+    writer.close().await;
+    result
+}
+
+async fn empty(
+    context: &StepContext<'_>,
+    writer: &mut dyn Writer,
+    sources: &[SourceFiles],
+) -> Result<bool, StepError> {
+    let plan = plan(context, writer, sources).await?;
+    for entry in &plan.unmatched {
+        context.warn(format!("`clean.keep` names `{entry}`, which is no table here"));
+    }
+    writer.clean(&plan).await?;
+    context.emit(Event::Cleaned {
+        database: context.database.key.clone(),
+        tables: plan.truncate.len(),
+        sequences: plan.restart.len(),
+    });
+    Ok(!plan.truncate.is_empty())
 }
 
 /// Whether it could run, told by a session that cannot write.

@@ -8,7 +8,10 @@ pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     let creation = context.shared.engine.create(context.target, &session).await?;
     if creation.created {
         // A new database says from its first moment which environment it belongs to.
-        context.with_writer(&[], async |writer| context.prepare(writer, &[]).await).await?;
+        let mut writer = context.open_writer(&[]).await?;
+        let prepared = context.prepare(&mut *writer, &[]).await;
+        writer.close().await;
+        prepared?;
     }
     let changed = creation.created || !creation.extensions.is_empty();
     if changed {

@@ -18,16 +18,24 @@ pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<
     if migrate.dry_run {
         return dry_run(context, migrate, &sources).await;
     }
-    context
-        .with_writer(&sources, async |writer| {
-            context.prepare(writer, &sources).await?;
-            let applied = applied(writer, &sources).await?;
-            let reconciled = reconcile_all(&sources, &applied);
-            let work = pending(context, migrate, &sources, &reconciled)?;
-            apply(context, writer, migrate, &work).await?;
-            Ok(!work.is_empty())
-        })
-        .await
+    let mut writer = context.open_writer(&sources).await?;
+    let result = migrate_all(context, &mut *writer, migrate, &sources).await;
+    writer.close().await;
+    result
+}
+
+async fn migrate_all(
+    context: &StepContext<'_>,
+    writer: &mut dyn Writer,
+    migrate: &Migrate,
+    sources: &[SourceFiles],
+) -> Result<bool, StepError> {
+    context.prepare(writer, sources).await?;
+    let applied = applied(writer, sources).await?;
+    let reconciled = reconcile_all(sources, &applied);
+    let work = pending(context, migrate, sources, &reconciled)?;
+    apply(context, writer, migrate, &work).await?;
+    Ok(!work.is_empty())
 }
 
 /// What would run, told by a session that cannot write. A database that is not there has everything pending.
@@ -37,7 +45,10 @@ async fn dry_run(
     sources: &[SourceFiles],
 ) -> Result<bool, StepError> {
     let applied = if context.exists().await? {
-        context.with_reader(async |reader| applied(reader, sources).await).await?
+        let mut reader = context.open_reader().await?;
+        let applied = applied(&mut *reader, sources).await;
+        reader.close().await;
+        applied?
     } else {
         context.warn("the database does not exist yet");
         vec![Vec::new(); sources.len()]

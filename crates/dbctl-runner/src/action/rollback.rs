@@ -15,17 +15,25 @@ use crate::{
 
 pub(super) async fn run(context: &StepContext<'_>, back: &Back) -> Result<bool, StepError> {
     let sources = read_sources(context.database)?;
-    context
-        .with_writer(&sources, async |writer| {
-            let work = order(writer, &sources, back).await?;
-            if work.is_empty() {
-                return Ok(false);
-            }
-            context.prepare(writer, &sources).await?;
-            revert(context, writer, &work).await?;
-            Ok(true)
-        })
-        .await
+    let mut writer = context.open_writer(&sources).await?;
+    let result = revert_all(context, &mut *writer, &sources, back).await;
+    writer.close().await;
+    result
+}
+
+async fn revert_all(
+    context: &StepContext<'_>,
+    writer: &mut dyn Writer,
+    sources: &[SourceFiles],
+    back: &Back,
+) -> Result<bool, StepError> {
+    let work = order(writer, sources, back).await?;
+    if work.is_empty() {
+        return Ok(false);
+    }
+    context.prepare(writer, sources).await?;
+    revert(context, writer, &work).await?;
+    Ok(true)
 }
 
 /// Whether it could run, told by a session that cannot write.

@@ -48,27 +48,35 @@ pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result
     if files.is_empty() {
         return Ok(false);
     }
-    context
-        .with_writer(&[], async |writer| {
-            context.prepare(writer, &[]).await?;
-            let recorded = if missing_only { writer.seeds().await? } else { Vec::new() };
-            let work: Vec<&SeedFile> =
-                files.iter().filter(|file| !recorded.iter().any(|row| row.file == file.name)).collect();
-            for (at, file) in work.iter().enumerate() {
-                let (database, name) = (context.database.key.clone(), file.name.clone());
-                context.emit(Event::SeedStarted {
-                    database: database.clone(),
-                    file: name.clone(),
-                    index: at + 1,
-                    total: work.len(),
-                });
-                let started = Instant::now();
-                run_file(context, writer, file).await?;
-                context.emit(Event::SeedFinished { database, file: name, elapsed: started.elapsed() });
-            }
-            Ok(!work.is_empty())
-        })
-        .await
+    let mut writer = context.open_writer(&[]).await?;
+    let result = run_files(context, &mut *writer, &files, missing_only).await;
+    writer.close().await;
+    result
+}
+
+async fn run_files(
+    context: &StepContext<'_>,
+    writer: &mut dyn Writer,
+    files: &[SeedFile],
+    missing_only: bool,
+) -> Result<bool, StepError> {
+    context.prepare(writer, &[]).await?;
+    let recorded = if missing_only { writer.seeds().await? } else { Vec::new() };
+    let work: Vec<&SeedFile> =
+        files.iter().filter(|file| !recorded.iter().any(|row| row.file == file.name)).collect();
+    for (at, file) in work.iter().enumerate() {
+        let (database, name) = (context.database.key.clone(), file.name.clone());
+        context.emit(Event::SeedStarted {
+            database: database.clone(),
+            file: name.clone(),
+            index: at + 1,
+            total: work.len(),
+        });
+        let started = Instant::now();
+        run_file(context, writer, file).await?;
+        context.emit(Event::SeedFinished { database, file: name, elapsed: started.elapsed() });
+    }
+    Ok(!work.is_empty())
 }
 
 /// The folder's seeds; a folder that is not there has none.

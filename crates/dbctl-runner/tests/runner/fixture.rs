@@ -118,7 +118,7 @@ impl Fixture {
         let mut events = Vec::new();
         let mut on_event = |event| events.push(event);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let summary = runtime.block_on(execute(run, fake, stop, &mut on_event));
+        let summary = runtime.block_on(sendable(execute(run, fake, stop, &mut on_event)));
         (summary, events)
     }
 
@@ -127,6 +127,11 @@ impl Fixture {
         let all: Vec<&str> = self.workspace.order().iter().map(Key::as_str).collect();
         self.run(fake, &self.request(Request::up_actions(), &all)).0
     }
+}
+
+/// An application that embeds dbctl may spawn a run: its future has to be `Send`.
+fn sendable<F: Future + Send>(future: F) -> F {
+    future
 }
 
 pub(crate) fn key(name: &str) -> Key {

@@ -82,7 +82,7 @@ fn waits_for(plan: &Plan, id: StepId) -> BTreeSet<StepId> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn order_respects_the_transitive_closure_inside_any_selection(
