@@ -4,7 +4,9 @@
 //! there without a ledger row is applied with checksum unknown, a ledger row without a row there was rolled back by
 //! the tool; neither is an error.
 
-use crate::{Applied, KeyedBy, Migration, Recording, RunStamp, Statement};
+use std::collections::HashMap;
+
+use crate::{Applied, KeyedBy, Migration, Progress, Recording, RunStamp, Statement, TableName, Value};
 
 /// The schema that holds everything dbctl writes into a database.
 pub const SCHEMA: &str = "dbctl";
@@ -29,20 +31,87 @@ pub struct SeedRow {
     pub checksum: crate::Checksum,
 }
 
+/// The tables of [`create`], for `to_regclass` and for `clean`'s list.
+pub fn tables() -> [TableName; 3] {
+    ["migration_history", "seed_history", "environment"].map(|name| TableName::new(SCHEMA, name))
+}
+
 /// DDL of the ledger, the seed record and the environment record, in order, each safe to run again.
+///
+/// To be run only where one of [`tables`] is missing, with notices switched off: `CREATE SCHEMA IF NOT EXISTS` asks for
+/// the right to create schemas even where the schema is there, and every `IF NOT EXISTS` that finds something says so
+/// in a notice. For PostgreSQL 12 and later.
+///
+/// `migration_history` is kept in the order of its `id`: clocks go backwards, the identity does not. Both `version`
+/// and `name` are stored for every row, since formats differ in what identifies one; the names of one source are
+/// unique in every format, its versions only in some.
 pub fn create() -> Vec<String> {
-    unimplemented!()
+    [
+        "CREATE SCHEMA IF NOT EXISTS \"dbctl\"",
+        "CREATE TABLE IF NOT EXISTS \"dbctl\".\"migration_history\" (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source text NOT NULL,
+    version text NOT NULL,
+    name text NOT NULL,
+    checksum text,
+    applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    elapsed_ms bigint,
+    applied_by text NOT NULL DEFAULT session_user,
+    run_id text NOT NULL,
+    dbctl_version text NOT NULL,
+    statements_done bigint,
+    statement_started boolean,
+    UNIQUE (source, name)
+)",
+        "CREATE TABLE IF NOT EXISTS \"dbctl\".\"seed_history\" (
+    file text PRIMARY KEY,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    run_id text NOT NULL,
+    dbctl_version text NOT NULL
+)",
+        "CREATE TABLE IF NOT EXISTS \"dbctl\".\"environment\" (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    environment text NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+)",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// Selects the ledger: `source text, version text, name text, checksum text, applied_at_us bigint, elapsed_ms bigint,
-/// run_id text, statements_done bigint, statement_started boolean` (`statements_done` NULL = whole).
+/// run_id text, statements_done bigint, statement_started boolean` (`statements_done` NULL = whole), in the order in
+/// which the rows were first written.
 pub fn read() -> String {
-    unimplemented!()
+    "SELECT source, version, name, checksum, \
+     (EXTRACT(EPOCH FROM applied_at) * 1000000)::bigint AS applied_at_us, elapsed_ms, run_id, \
+     statements_done, statement_started FROM \"dbctl\".\"migration_history\" ORDER BY id"
+        .to_owned()
 }
 
 /// Records an applied migration (inserts, or finishes a partial row).
 pub fn record(source: &str, recording: &Recording<'_>) -> Statement {
-    unimplemented!("{source} {recording:?}")
+    let Recording { migration, elapsed, stamp } = *recording;
+    Statement {
+        sql: "INSERT INTO \"dbctl\".\"migration_history\" \
+              (source, version, name, checksum, elapsed_ms, run_id, dbctl_version) \
+              VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::text, $7::text) \
+              ON CONFLICT (source, name) DO UPDATE SET version = excluded.version, checksum = excluded.checksum, \
+              applied_at = excluded.applied_at, elapsed_ms = excluded.elapsed_ms, \
+              applied_by = excluded.applied_by, run_id = excluded.run_id, \
+              dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL"
+            .to_owned(),
+        params: vec![
+            text(source),
+            text(migration.version.as_str()),
+            text(&migration.name),
+            text(migration.checksum.as_str()),
+            Value::Int(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)),
+            text(&stamp.run),
+            text(&stamp.dbctl_version),
+        ],
+    }
 }
 
 /// Records how far a migration outside a transaction got.
@@ -53,50 +122,119 @@ pub fn record_progress(
     done: usize,
     started: bool,
 ) -> Statement {
-    unimplemented!("{source} {migration:?} {stamp:?} {done} {started}")
+    // A bound parameter is text or bigint; the literal keeps the boolean out of the list.
+    let started = if started { "true" } else { "false" };
+    Statement {
+        sql: format!(
+            "INSERT INTO \"dbctl\".\"migration_history\" \
+             (source, version, name, checksum, run_id, dbctl_version, statements_done, statement_started) \
+             VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, {started}) \
+             ON CONFLICT (source, name) DO UPDATE SET version = excluded.version, checksum = excluded.checksum, \
+             applied_at = excluded.applied_at, elapsed_ms = NULL, applied_by = excluded.applied_by, \
+             run_id = excluded.run_id, dbctl_version = excluded.dbctl_version, \
+             statements_done = excluded.statements_done, statement_started = excluded.statement_started"
+        ),
+        params: vec![
+            text(source),
+            text(migration.version.as_str()),
+            text(&migration.name),
+            text(migration.checksum.as_str()),
+            text(&stamp.run),
+            text(&stamp.dbctl_version),
+            Value::Int(i64::try_from(done).unwrap_or(i64::MAX)),
+        ],
+    }
 }
 
 /// Removes a reverted migration.
 pub fn forget(source: &str, keyed_by: KeyedBy, migration: &Migration) -> Statement {
-    unimplemented!("{source} {keyed_by:?} {migration:?}")
+    let column = match keyed_by {
+        KeyedBy::Version => "version",
+        KeyedBy::Name => "name",
+    };
+    Statement {
+        sql: format!(
+            "DELETE FROM \"dbctl\".\"migration_history\" WHERE source = $1::text AND {column} = $2::text"
+        ),
+        params: vec![text(source), text(keyed_by.of(migration))],
+    }
 }
 
 /// Selects the seed record: `file text, checksum text`.
 pub fn read_seeds() -> String {
-    unimplemented!()
+    "SELECT file, checksum FROM \"dbctl\".\"seed_history\" ORDER BY file COLLATE \"C\"".to_owned()
 }
 
 /// Records a seed file as run.
 pub fn record_seed(seed: &SeedRow, stamp: &RunStamp) -> Statement {
-    unimplemented!("{seed:?} {stamp:?}")
+    Statement {
+        sql: "INSERT INTO \"dbctl\".\"seed_history\" (file, checksum, run_id, dbctl_version) \
+              VALUES ($1::text, $2::text, $3::text, $4::text) \
+              ON CONFLICT (file) DO UPDATE SET checksum = excluded.checksum, applied_at = excluded.applied_at, \
+              run_id = excluded.run_id, dbctl_version = excluded.dbctl_version"
+            .to_owned(),
+        params: vec![text(&seed.file), text(seed.checksum.as_str()), text(&stamp.run), text(&stamp.dbctl_version)],
+    }
 }
 
 /// Forgets all seeds, as `clean` does.
 pub fn forget_seeds() -> Statement {
-    unimplemented!()
+    Statement { sql: "DELETE FROM \"dbctl\".\"seed_history\"".to_owned(), params: Vec::new() }
 }
 
 /// Selects the environment the database belongs to: `environment text`, at most one row.
 pub fn read_environment() -> String {
-    unimplemented!()
+    "SELECT environment FROM \"dbctl\".\"environment\"".to_owned()
 }
 
 /// Records the environment where none is recorded yet.
 pub fn record_environment(environment: &str) -> Statement {
-    unimplemented!("{environment}")
+    Statement {
+        sql: "INSERT INTO \"dbctl\".\"environment\" (environment) VALUES ($1::text) ON CONFLICT DO NOTHING"
+            .to_owned(),
+        params: vec![text(environment)],
+    }
 }
 
 /// Joins what a foreign table says with what the ledger knows of the same source; the foreign table is the truth.
+///
+/// What the tool does not record (checksum, time, duration) comes from the ledger. A ledger row alone says that the
+/// tool rolled the migration back, and is dropped, unless it is partial: the tool's row is written with the last
+/// statement, so that until then only the ledger knows. Such rows come last, as the latest that happened.
 pub fn annotate(
     foreign: Vec<Applied>,
     ledger: &[LedgerRow],
     source: &str,
     keyed_by: KeyedBy,
 ) -> Vec<Applied> {
-    unimplemented!("{foreign:?} {ledger:?} {source} {keyed_by:?}")
+    let mut known: HashMap<&str, &Applied> = ledger
+        .iter()
+        .filter(|row| row.source == source)
+        .map(|row| (keyed_by.of_applied(&row.applied), &row.applied))
+        .collect();
+    let mut applied = foreign;
+    for row in &mut applied {
+        if let Some(ledger) = known.remove(keyed_by.of_applied(row)) {
+            row.checksum = row.checksum.take().or_else(|| ledger.checksum.clone());
+            row.at = row.at.or(ledger.at);
+            row.elapsed = row.elapsed.or(ledger.elapsed);
+        }
+    }
+    // Through the list and not through the map, so that the order is that of the ledger.
+    applied.extend(own(ledger, source).into_iter().filter(|row| {
+        matches!(row.progress, Progress::Partial { .. }) && known.contains_key(keyed_by.of_applied(row))
+    }));
+    applied
 }
 
 /// What the ledger alone says of a source, for formats whose truth it is; in the order in which rows were applied.
 pub fn own(ledger: &[LedgerRow], source: &str) -> Vec<Applied> {
-    unimplemented!("{ledger:?} {source}")
+    ledger.iter().filter(|row| row.source == source).map(|row| row.applied.clone()).collect()
 }
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

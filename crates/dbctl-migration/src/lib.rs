@@ -12,7 +12,10 @@ pub mod ident;
 pub mod ledger;
 mod migration;
 mod reconcile;
+mod rollback;
 pub mod split;
+#[cfg(test)]
+mod test_support;
 pub mod text;
 
 pub use applied::{Applied, Progress};
@@ -22,4 +25,5 @@ pub use format::{Folder, Format, FormatError, FormatErrors, FormatKind, NewFile,
 pub use history::{History, KeyedBy, Recording, RunStamp, Statement, Value};
 pub use ident::{DatabaseName, IdentError, TableName, quote_ident};
 pub use migration::{Migration, Script, Transaction, Version};
-pub use reconcile::{Drift, Entry, OutOfOrder, Reconciled, State, reconcile};
+pub use reconcile::{Drift, Entry, OutOfOrder, Reconciled, State, TargetError, reconcile};
+pub use rollback::{Back, RollbackError, rollback_order};

@@ -1,8 +1,10 @@
 //! What is on disk against what is applied: the one pure function that decides what is pending.
 
+use std::collections::HashMap;
+
 use thiserror::Error;
 
-use crate::{Applied, KeyedBy, Migration};
+use crate::{Applied, KeyedBy, Migration, Progress};
 
 /// What to do with a pending migration that sorts before an applied one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,17 +89,158 @@ pub enum Drift {
     Missing(Vec<String>),
 }
 
+/// Why a migration cannot be chosen as the last one to apply.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TargetError {
+    /// Neither the version nor the name nor the file name of a migration.
+    #[error("there is no migration `{target}`")]
+    Unknown {
+        /// What was asked for.
+        target: String,
+    },
+    /// The source cannot be migrated as it stands.
+    #[error(transparent)]
+    Drift(#[from] Drift),
+}
+
 /// Compares a source's files with its applied migrations. `local` is in the order in which it applies. Never an
 /// error: what to make of the states is [`Reconciled::runnable`]'s business.
+///
+/// Where the database has several rows of one key, the last one counts. A checksum that nobody recorded is no change.
+/// A partial migration is [`State::Partial`] even where its file has changed: mending the statement that failed is
+/// what people do before they run it again, and whoever resumes it has both checksums.
 pub fn reconcile<'m>(local: &'m [Migration], applied: &[Applied], keyed_by: KeyedBy) -> Reconciled<'m> {
-    unimplemented!("{local:?} {applied:?} {keyed_by:?}")
+    let places: HashMap<&str, usize> =
+        local.iter().enumerate().map(|(place, migration)| (keyed_by.of(migration), place)).collect();
+    let last_rows: HashMap<&str, usize> =
+        applied.iter().enumerate().map(|(index, row)| (keyed_by.of_applied(row), index)).collect();
+
+    let mut row_of: Vec<Option<&Applied>> = vec![None; local.len()];
+    // Missing ones stand behind the last file that was applied before them: `gone_after[0]` before every file.
+    let mut gone_after: Vec<Vec<&Applied>> = vec![Vec::new(); local.len() + 1];
+    let mut reached = 0;
+    for (index, row) in applied.iter().enumerate() {
+        let key = keyed_by.of_applied(row);
+        if last_rows.get(key) != Some(&index) {
+            continue;
+        }
+        match places.get(key) {
+            Some(place) => {
+                row_of[*place] = Some(row);
+                reached = reached.max(place + 1);
+            }
+            None => gone_after[reached].push(row),
+        }
+    }
+
+    let gone = |row: &&Applied| Entry { local: None, applied: Some((*row).clone()), state: State::Missing };
+    let mut entries: Vec<Entry<'m>> = gone_after[0].iter().map(gone).collect();
+    for (place, migration) in local.iter().enumerate() {
+        let row = row_of[place];
+        let state = match row {
+            Some(row) => state_of(migration, row),
+            None if place < reached => State::OutOfOrder,
+            None => State::Pending,
+        };
+        entries.push(Entry { local: Some(migration), applied: row.cloned(), state });
+        entries.extend(gone_after[place + 1].iter().map(gone));
+    }
+    Reconciled { entries }
+}
+
+fn state_of(migration: &Migration, row: &Applied) -> State {
+    match row.progress {
+        Progress::Failed => State::Failed,
+        Progress::Partial { .. } => State::Partial,
+        Progress::Whole => match &row.checksum {
+            Some(recorded) if *recorded != migration.checksum => State::Changed,
+            Some(_) | None => State::Applied,
+        },
+    }
+}
+
+impl Entry<'_> {
+    /// What people call it: the name on disk, else the recorded name, else the recorded version.
+    pub fn name(&self) -> &str {
+        match (self.local, &self.applied) {
+            (Some(migration), _) => &migration.name,
+            (None, Some(row)) if row.name.is_empty() => row.version.as_str(),
+            (None, Some(row)) => &row.name,
+            (None, None) => "",
+        }
+    }
+
+    /// Whether the database has it, wholly or in part.
+    pub fn is_recorded(&self) -> bool {
+        self.applied.is_some()
+    }
+
+    /// Whether a person means this one by a version, a name or a file name.
+    pub fn matches(&self, text: &str) -> bool {
+        let on_disk = self.local.is_some_and(|migration| {
+            migration.version.as_str() == text
+                || migration.name == text
+                || migration.up.path.file_name().is_some_and(|file| file == text)
+        });
+        let gone = || {
+            self.applied
+                .as_ref()
+                .is_some_and(|row| !text.is_empty() && (row.version.as_str() == text || row.name == text))
+        };
+        on_disk || self.local.is_none() && gone()
+    }
 }
 
 impl<'m> Reconciled<'m> {
     /// What `migrate` may run now, in order: pending, out of order where allowed, and resumable partial ones; or why
     /// it must not.
+    ///
+    /// Partial ones are handed out whatever they stopped in: only the database knows whether a started
+    /// `CREATE INDEX CONCURRENTLY` took effect. A whole applied migration that is missing on disk is no error here,
+    /// since that is what another branch looks like; one that is missing and not whole is.
     pub fn runnable(&self, order: OutOfOrder) -> Result<Vec<&Entry<'m>>, Drift> {
-        unimplemented!("{order:?}")
+        self.runnable_through(self.entries.len(), order)
+    }
+
+    /// As [`Self::runnable`], but nothing behind the migration with that version, name or file name; where several
+    /// files share the version, through the last of them.
+    pub fn runnable_to(&self, order: OutOfOrder, target: &str) -> Result<Vec<&Entry<'m>>, TargetError> {
+        let last = self
+            .entries
+            .iter()
+            .rposition(|entry| entry.matches(target))
+            .ok_or_else(|| TargetError::Unknown { target: target.to_owned() })?;
+        Ok(self.runnable_through(last + 1, order)?)
+    }
+
+    fn runnable_through(&self, end: usize, order: OutOfOrder) -> Result<Vec<&Entry<'m>>, Drift> {
+        let names = |entries: &[Entry<'_>], wrong: &dyn Fn(&Entry<'_>) -> bool| -> Vec<String> {
+            entries.iter().filter(|entry| wrong(entry)).map(|entry| entry.name().to_owned()).collect()
+        };
+        let progress = |entry: &Entry<'_>| entry.applied.as_ref().map(|row| row.progress);
+        let refuse = |names: Vec<String>, drift: fn(Vec<String>) -> Drift| {
+            if names.is_empty() { Ok(()) } else { Err(drift(names)) }
+        };
+        refuse(names(&self.entries, &|entry| entry.state == State::Changed), Drift::Changed)?;
+        refuse(names(&self.entries, &|entry| progress(entry) == Some(Progress::Failed)), Drift::Failed)?;
+        let half_gone = |entry: &Entry<'_>| {
+            entry.local.is_none() && matches!(progress(entry), Some(Progress::Partial { .. }))
+        };
+        refuse(names(&self.entries, &half_gone), Drift::Partial)?;
+        let through = &self.entries[..end];
+        match order {
+            OutOfOrder::Allow | OutOfOrder::Warn => {}
+            OutOfOrder::Deny => {
+                refuse(names(through, &|entry| entry.state == State::OutOfOrder), Drift::OutOfOrder)?;
+            }
+        }
+        Ok(through
+            .iter()
+            .filter(|entry| match entry.state {
+                State::Pending | State::OutOfOrder | State::Partial => true,
+                State::Applied | State::Changed | State::Missing | State::Failed => false,
+            })
+            .collect())
     }
 
     /// How many entries are in a state.
@@ -105,3 +248,6 @@ impl<'m> Reconciled<'m> {
         self.entries.iter().filter(|entry| entry.state == state).count()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::{Checksum, Version, test_support::migration};
+
+fn applied(name: &str, checksum: Option<&str>, progress: Progress) -> Applied {
+    let version = name.split('_').next().unwrap_or_default();
+    Applied {
+        version: Version::new(version),
+        name: name.to_owned(),
+        checksum: checksum.map(Checksum::recorded),
+        at: None,
+        elapsed: None,
+        progress,
+    }
+}
+
+fn row(source: &str, applied: Applied) -> LedgerRow {
+    LedgerRow { source: source.to_owned(), applied, run: Some("r1".to_owned()) }
+}
+
+const PARTIAL: Progress = Progress::Partial { done: 1, started: true };
+
+/// The numbers of the parameters that a statement uses, each of which has to carry a cast.
+fn check_params(statement: &Statement) {
+    for number in 1..=statement.params.len() {
+        let cast = match statement.params[number - 1] {
+            Value::Text(_) | Value::Null => "text",
+            Value::Int(_) => "bigint",
+            Value::Bytes(_) => "bytea",
+        };
+        assert!(statement.sql.contains(&format!("${number}::{cast}")), "${number} in {}", statement.sql);
+    }
+    assert!(!statement.sql.contains(&format!("${}", statement.params.len() + 1)), "{}", statement.sql);
+}
+
+#[test]
+fn statements_are_qualified_and_every_parameter_is_cast() {
+    let one = migration("1_a");
+    let stamp = RunStamp { run: "r1".to_owned(), dbctl_version: "0.1.0".to_owned() };
+    let recording = Recording { migration: &one, elapsed: Duration::from_millis(12), stamp: &stamp };
+    let seed = SeedRow { file: "a.sql".to_owned(), checksum: Checksum::recorded("c") };
+    let statements = [
+        record("m", &recording),
+        record_progress("m", &one, &stamp, 3, true),
+        record_progress("m", &one, &stamp, 3, false),
+        forget("m", KeyedBy::Version, &one),
+        forget("m", KeyedBy::Name, &one),
+        record_seed(&seed, &stamp),
+        forget_seeds(),
+        record_environment("test"),
+    ];
+    for statement in &statements {
+        check_params(statement);
+    }
+    let reads = [read(), read_seeds(), read_environment()];
+    for sql in statements.iter().map(|statement| &statement.sql).chain(&reads).chain(&create()[1..]) {
+        assert!(tables().iter().any(|table| sql.contains(&table.to_string())), "{sql}");
+        assert!(!sql.contains(';') && !sql.contains("  AND"), "{sql}");
+    }
+    assert_eq!(statements[0].params[4], Value::Int(12));
+    assert_eq!(statements[1].params[6], Value::Int(3));
+    assert!(
+        statements[1].sql.contains("$7::bigint, true)") && statements[2].sql.contains("$7::bigint, false)")
+    );
+    assert_eq!(statements[3].params[1], Value::Text("1".to_owned()));
+    assert_eq!(statements[4].params[1], Value::Text("1_a".to_owned()));
+}
+
+#[test]
+fn ddl_is_safe_to_run_again() {
+    for sql in create() {
+        assert!(sql.contains(" IF NOT EXISTS \"dbctl\""), "{sql}");
+    }
+    assert_eq!(create().len(), tables().len() + 1);
+}
+
+#[test]
+fn the_foreign_table_is_the_truth_and_the_ledger_annotates_it() {
+    let at = Timestamp::from_second(5).unwrap();
+    let known = Applied {
+        at: Some(at),
+        elapsed: Some(Duration::from_millis(7)),
+        ..applied("2_b", Some("c2"), Progress::Whole)
+    };
+    let ledger = [
+        row("m", known.clone()),
+        row("other", applied("1_a", Some("of another source"), Progress::Whole)),
+        row("m", applied("3_rolled_back_by_the_tool", Some("c3"), Progress::Whole)),
+        row("m", applied("5_e", Some("c5"), PARTIAL)),
+        row("m", applied("4_d", Some("c4"), PARTIAL)),
+        row("m", applied("6_finished_by_the_tool", Some("c6"), PARTIAL)),
+    ];
+    let foreign = vec![
+        applied("1_a", None, Progress::Whole),
+        applied("2_b", None, Progress::Whole),
+        applied("6_finished_by_the_tool", Some("the tool's"), Progress::Whole),
+    ];
+    let expected = [
+        applied("1_a", None, Progress::Whole),
+        known,
+        applied("6_finished_by_the_tool", Some("the tool's"), Progress::Whole),
+        applied("5_e", Some("c5"), PARTIAL),
+        applied("4_d", Some("c4"), PARTIAL),
+    ];
+    assert_eq!(annotate(foreign.clone(), &ledger, "m", KeyedBy::Name), expected);
+    assert_eq!(annotate(foreign, &[], "m", KeyedBy::Version)[0], applied("1_a", None, Progress::Whole));
+}
+
+#[test]
+fn the_ledger_alone_tells_of_one_source_in_its_order() {
+    let ledger = [
+        row("m", applied("2_b", None, Progress::Whole)),
+        row("n", applied("1_a", None, Progress::Whole)),
+        row("m", applied("1_a", None, PARTIAL)),
+    ];
+    assert_eq!(own(&ledger, "m"), [applied("2_b", None, Progress::Whole), applied("1_a", None, PARTIAL)]);
+    assert_eq!(own(&ledger, "gone"), []);
+}
