@@ -192,6 +192,17 @@ async fn eight_at_once_get_one_server() {
     assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
 }
 
+/// Engines promise futures that threads can hand to each other.
+#[test]
+fn futures_are_send() {
+    fn is_send(_: &impl Send) {}
+    let spec = EmbeddedSpec { workspace: PathBuf::new(), major: None, home: EmbeddedHome::default() };
+    is_send(&ensure(&spec));
+    is_send(&status(&spec));
+    is_send(&stop(&spec));
+    is_send(&find(None, &spec.home));
+}
+
 /// Not a test by itself: what the tests below run in processes of their own.
 #[test]
 fn in_a_process() {
