@@ -1,5 +1,7 @@
 //! Migration formats: one file per tool, behind one trait.
 
+mod detect;
+mod listing;
 mod native;
 mod node_pg_migrate;
 
@@ -82,9 +84,13 @@ impl FormatKind {
         }
     }
 
-    /// Which formats a folder may be of, by its file names and contents, likeliest first; empty for an empty folder.
+    /// Which formats a folder may be of, by its file names and contents, likeliest first; empty for an empty folder,
+    /// one that is not there, and one of a tool that dbctl does not know.
+    ///
+    /// More than one means that people have to say: what is the down part of one format runs with the up part in the
+    /// other.
     pub fn detect(folder: &Path) -> std::io::Result<Vec<Self>> {
-        unimplemented!("{folder:?}")
+        detect::detect(folder)
     }
 }
 
@@ -155,3 +161,6 @@ pub enum FormatError {
         error: DirectiveError,
     },
 }
+
+#[cfg(test)]
+mod tests;
