@@ -65,7 +65,8 @@ fn statements_end_where_psql_ends_them() {
 
 #[test]
 fn copy_data_belongs_to_its_statement() {
-    let cases: &[(&str, &[(&str, Option<&str>)])] = &[
+    type Statement = (&'static str, Option<&'static str>);
+    let cases: &[(&str, &[Statement])] = &[
         (
             "COPY t (a, b) FROM stdin;\n1\t;\n\n'\n\\.\nselect 1;",
             &[("COPY t (a, b) FROM stdin", Some("1\t;\n\n'\n")), ("select 1", None)],

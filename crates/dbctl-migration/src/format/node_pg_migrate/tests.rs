@@ -76,7 +76,7 @@ fn directives_above_the_parts_belong_to_both() {
     let (up, down) = ("-- Up Migration\n", "-- Down Migration\n");
     use Transaction::{None, One};
     let cases = [
-        (format!("select 1;"), None, false),
+        ("select 1;".to_owned(), None, false),
         (format!("{no_tx}select 1;"), None, true),
         (format!("{up}a;{down}b;"), One, false),
         (format!("{no_tx}{up}a;\n{down}b;"), None, true),
