@@ -107,8 +107,8 @@ mod tests {
     fn folders_are_told_apart() {
         use FormatKind::{Native, NodePgMigrate};
         let up_and_down = "-- Up Migration\n;\n-- Down Migration\n;";
-        type Files = &'static [(&'static str, &'static str)];
-        let cases: &[(Files, &[FormatKind])] = &[
+        type Files<'a> = &'a [(&'a str, &'a str)];
+        let cases: &[(Files<'_>, &[FormatKind])] = &[
             (&[], &[]),
             (&[("README.md", "-- Up Migration"), ("helpers.sql", ""), (".20260101000000_a.sql", "")], &[]),
             (&[("20260101000000_a.sql", "")], &[Native]),
