@@ -83,7 +83,9 @@ impl Site<'_> {
         match inside(self.root, base, &value) {
             Ok(path) => Some(path),
             Err(error) => {
-                self.problems.at(text.span, format!("`{}`: {error}", text.value)).hint(error.hint());
+                let written =
+                    if text.value.is_empty() { String::new() } else { format!("`{}`: ", text.value) };
+                self.problems.at(text.span, format!("{written}{error}")).hint(error.hint());
                 None
             }
         }
@@ -101,9 +103,7 @@ impl Site<'_> {
             return None;
         }
         if let Err(message) = self.vars.add_package(self.root, &relative) {
-            self.problems
-                .at(text.span, message)
-                .hint("dbctl reads the `.env` of a package; each line is NAME=value or a # comment");
+            self.problems.at(text.span, message).hint("dbctl reads the `.env` of every package");
         }
         let name = package::name(&path);
         Some(Package { path, shown: relative, name })
@@ -246,17 +246,27 @@ impl Site<'_> {
 
     /// A folder that cannot be read is reported by whoever reads it.
     fn detected_format(&mut self, folder: &Folder, span: Span) -> Option<FormatChoice> {
+        let assumed = FormatChoice::Assumed(FormatKind::Native);
         if !folder.path.is_dir() {
-            return Some(FormatChoice::Assumed(FormatKind::Native));
+            return Some(assumed);
         }
+        let place = shown(&folder.shown);
         match FormatKind::detect(&folder.path).unwrap_or_default().as_slice() {
-            [] => Some(FormatChoice::Assumed(FormatKind::Native)),
             [kind] => Some(FormatChoice::Detected(*kind)),
+            // Taking another tool's files for our own would run its down parts with its up parts.
+            [] if holds_migrations(&folder.path) => {
+                let known = FormatKind::ALL.map(FormatKind::as_str).join(", ");
+                self.problems
+                    .at(span, format!("it cannot be told which tool wrote the migrations in {place}"))
+                    .hint(format!("say so with `format`; dbctl knows {known}"));
+                None
+            }
+            [] => Some(assumed),
             several => {
                 let names: Vec<String> = several.iter().map(|kind| format!("`{kind}`")).collect();
                 let names = names.join(" or ");
                 self.problems
-                    .at(span, format!("the migrations in {} may be {names}", shown(&folder.shown)))
+                    .at(span, format!("the migrations in {place} may be {names}"))
                     .hint(format!("say which: `format: {}`", several[0]));
                 None
             }
@@ -298,6 +308,15 @@ impl Site<'_> {
             self.problems.at(extension.span, format!("`{text}` is not a file extension"));
         }
     }
+}
+
+/// Whether a folder has anything that some tool may run: SQL, or a folder per migration.
+fn holds_migrations(folder: &Path) -> bool {
+    let Ok(entries) = folder.read_dir() else { return false };
+    entries.filter_map(Result::ok).map(|entry| entry.path()).any(|path| {
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        !hidden && (path.is_dir() || path.extension().is_some_and(|extension| extension == "sql"))
+    })
 }
 
 /// A session setting: words of letters, digits, `_` and `$`, separated by dots.

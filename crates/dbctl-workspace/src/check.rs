@@ -16,6 +16,8 @@ use crate::{
 
 /// The most databases of one workspace; closures grow with its square.
 const MAX_DATABASES: usize = 1_000;
+/// The most environments of one workspace.
+const MAX_ENVIRONMENTS: usize = 100;
 /// What `env`, `exec` and seed runners set themselves.
 const OWN_VARIABLES: [&str; 7] =
     ["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE"];
@@ -29,6 +31,10 @@ pub(crate) fn check(manifest: &Manifest, problems: &mut Problems) {
     }
     if let Some((word, _)) = manifest.databases.get(MAX_DATABASES) {
         problems.at(word.span, format!("a workspace has at most {MAX_DATABASES} databases"));
+        return;
+    }
+    if let Some((word, _)) = manifest.environments.get(MAX_ENVIRONMENTS) {
+        problems.at(word.span, format!("a workspace has at most {MAX_ENVIRONMENTS} environments"));
         return;
     }
     let names = Names::of(manifest);
@@ -145,7 +151,7 @@ fn database(own: &str, declared: &Database, names: &Names<'_>, problems: &mut Pr
 }
 
 fn known(text: &Text, what: &str, names: &[&str], problems: &mut Problems) {
-    if !names.contains(&&*text.value) {
+    if !problems.is_full() && !names.contains(&&*text.value) {
         problems
             .at(text.span, format!("there is no {what} `{}`", text.value))
             .maybe_hint(did_you_mean_or_list(&text.value, &format!("{what}s"), names));
@@ -174,7 +180,14 @@ fn overrides(declared: &Environment, manifest: &Manifest, names: &Names<'_>, pro
 }
 
 /// What every database depends on, with the places where that is said.
-type Edges<'m> = BTreeMap<Key, BTreeMap<Key, &'m Text>>;
+type Edges<'m> = BTreeMap<Key, BTreeMap<Key, Edge<'m>>>;
+
+#[derive(Clone, Copy)]
+struct Edge<'m> {
+    said: &'m Text,
+    /// Whether an environment says so.
+    overridden: bool,
+}
 
 fn edges<'m>(manifest: &'m Manifest, environment: Option<&'m Environment>) -> Edges<'m> {
     let keys: BTreeSet<Key> =
@@ -185,8 +198,10 @@ fn edges<'m>(manifest: &'m Manifest, environment: Option<&'m Environment>) -> Ed
         let over = environment.and_then(|environment| {
             environment.databases.iter().find(|(over, _)| over.text == word.text).map(|(_, over)| over)
         });
-        let on = over.and_then(|over| over.depends_on.as_ref()).or(base.depends_on.as_ref());
-        let on = on.into_iter().flatten().filter_map(|text| Some((Key::parse(&text.value).ok()?, text)));
+        let over = over.and_then(|over| over.depends_on.as_ref());
+        let overridden = over.is_some();
+        let on = over.or(base.depends_on.as_ref()).into_iter().flatten();
+        let on = on.filter_map(|said| Some((Key::parse(&said.value).ok()?, Edge { said, overridden })));
         // Unknown ones and the database itself have been reported already.
         let on = on.filter(|(dependency, _)| keys.contains(dependency) && *dependency != key).collect();
         edges.insert(key, on);
@@ -205,8 +220,10 @@ fn report_cycles(manifest: &Manifest, problems: &mut Problems) {
             if !reported.insert(cycle.clone()) {
                 continue;
             }
-            let next = &cycle[1 % cycle.len()];
-            let place = edges[&cycle[0]][next].span;
+            let steps = cycle.iter().zip(cycle.iter().cycle().skip(1));
+            let steps: Vec<Edge<'_>> = steps.map(|(key, next)| edges[key][next]).collect();
+            let step = steps.iter().find(|step| step.overridden).unwrap_or(&steps[0]);
+            let place = step.said.span;
             let drawn: Vec<&str> = cycle.iter().chain(cycle.first()).map(Key::as_str).collect();
             let drawn = drawn.join(" → ");
             let message = match name {

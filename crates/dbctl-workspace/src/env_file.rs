@@ -216,7 +216,7 @@ mod tests {
             ("A=\"secret\nB=1\n", "1: the quote is never closed"),
             ("A='secret' more", "1: there is text after the closing quote"),
             ("A=x${secret", "1: `${` without its `}`"),
-            ("A=\"x\ny\"\nB=${se-cret}", "3: `se-cret` is not the name of a variable"),
+            ("A=\"x\ny\"\nB=${se-cret}", "3: `-` cannot follow `${se`"),
         ] {
             assert_eq!(read(text).unwrap_err(), error, "{text}");
         }

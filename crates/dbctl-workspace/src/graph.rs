@@ -1,6 +1,6 @@
 //! What depends on what: an order, closures, cycles. The only module that knows the graph library.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 
 use petgraph::{
     Direction,
@@ -115,8 +115,8 @@ fn shortest_through(graph: &DiGraph<&Key, ()>, start: NodeIndex) -> Option<Cycle
                 cycle.rotate_left(least);
                 return Some(cycle);
             }
-            if !came_from.contains_key(&next) {
-                came_from.insert(next, node);
+            if let Entry::Vacant(unseen) = came_from.entry(next) {
+                unseen.insert(node);
                 queue.push_back(next);
             }
         }

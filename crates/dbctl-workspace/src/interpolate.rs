@@ -24,6 +24,8 @@ pub(crate) enum TemplateErrorKind {
     Unterminated,
     #[error("`{0}` is not the name of a variable")]
     Name(String),
+    #[error("`{sign}` cannot follow `${{{word}`")]
+    Sign { word: String, sign: char },
     #[error("references are nested deeper than {MAX_DEPTH} levels")]
     Depth,
 }
@@ -93,7 +95,7 @@ impl Scope<'_> {
         };
         let name = &inside[..stop];
         if !is_variable(name) {
-            return Self::error(start..start + stop, TemplateErrorKind::Name(name.to_owned()));
+            return self.not_a_name(start, start + stop);
         }
         let value = (self.lookup)(name);
         let after = start + stop;
@@ -109,10 +111,22 @@ impl Scope<'_> {
         let operator = self.template[after + 1..].chars().next();
         let Some(operator @ ('-' | '?')) = operator else {
             let end = self.template[after..].find('}').map_or(self.template.len(), |end| after + end);
-            let whole = self.template[start..end].to_owned();
-            return Self::error(start..end, TemplateErrorKind::Name(whole));
+            return self.not_a_name(start, end);
         };
         self.fallback(open, name, value.filter(|value| !value.is_empty()), operator, after + 2, depth)
+    }
+
+    /// What is written may be a secret default with a wrong operator: only its first word is shown.
+    fn not_a_name<T>(&self, start: usize, end: usize) -> Result<T, TemplateError> {
+        let written = &self.template[start..end];
+        let length =
+            written.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(written.len());
+        let word = written[..length].to_owned();
+        let kind = match written[length..].chars().next() {
+            Some(sign) => TemplateErrorKind::Sign { word, sign },
+            None => TemplateErrorKind::Name(word),
+        };
+        Self::error(start..end, kind)
     }
 
     /// What follows `:-` or `:?`.
@@ -201,8 +215,9 @@ mod tests {
             ("x${A:-b", "${A:-b: `${` without its `}`"),
             ("${}", ": `` is not the name of a variable"),
             ("${1A}", "1A: `1A` is not the name of a variable"),
-            ("${A-b}", "A-b: `A-b` is not the name of a variable"),
-            ("${A:+b}", "A:+b: `A:+b` is not the name of a variable"),
+            ("${A-b}", "A-b: `-` cannot follow `${A`"),
+            ("${A:+b}", "A:+b: `:` cannot follow `${A`"),
+            ("${ A}", " A: ` ` cannot follow `${`"),
             ("${NO:-${NOR}}", "${NOR}: the variable `NOR` is not set"),
         ] {
             assert_eq!(check(template).unwrap_err(), error, "{template}");

@@ -12,13 +12,13 @@ pub struct Key(String);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeyError {
     /// A key has at least one character.
-    #[error("a key has at least one character")]
+    #[error("it is empty")]
     Empty,
     /// The first character is not a letter or digit.
-    #[error("`{0}` starts with `{1}`; a key starts with a letter or digit")]
+    #[error("`{0}` starts with `{1}`, and only a letter or digit may come first")]
     Start(String, char),
     /// A character that a key cannot hold.
-    #[error("`{0}` holds `{1}`; a key is made of letters, digits, `.`, `_` and `-`")]
+    #[error("`{0}` holds `{1}`, and only letters, digits, `.`, `_` and `-` are allowed")]
     Character(String, char),
     /// `...` selects dependencies and dependents.
     #[error("`{0}` holds `...`, which selects dependencies")]
@@ -64,14 +64,14 @@ mod tests {
             assert_eq!(Key::parse(good).unwrap().as_str(), good);
         }
         for (bad, message) in [
-            ("", "a key has at least one character"),
-            ("!core", "`!core` starts with `!`; a key starts with a letter or digit"),
-            ("-x", "`-x` starts with `-`; a key starts with a letter or digit"),
-            ("...a", "`...a` starts with `.`; a key starts with a letter or digit"),
+            ("", "it is empty"),
+            ("!core", "`!core` starts with `!`, and only a letter or digit may come first"),
+            ("-x", "`-x` starts with `-`, and only a letter or digit may come first"),
+            ("...a", "`...a` starts with `.`, and only a letter or digit may come first"),
             ("core...", "`core...` holds `...`, which selects dependencies"),
-            ("tag:x", "`tag:x` holds `:`; a key is made of letters, digits, `.`, `_` and `-`"),
-            ("a/b", "`a/b` holds `/`; a key is made of letters, digits, `.`, `_` and `-`"),
-            ("größe", "`größe` holds `ö`; a key is made of letters, digits, `.`, `_` and `-`"),
+            ("tag:x", "`tag:x` holds `:`, and only letters, digits, `.`, `_` and `-` are allowed"),
+            ("a/b", "`a/b` holds `/`, and only letters, digits, `.`, `_` and `-` are allowed"),
+            ("größe", "`größe` holds `ö`, and only letters, digits, `.`, `_` and `-` are allowed"),
         ] {
             assert_eq!(Key::parse(bad).unwrap_err().to_string(), message);
         }

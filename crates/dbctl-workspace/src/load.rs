@@ -152,20 +152,18 @@ fn overridden<T: Clone>(
 /// `.env` where the manifest names none.
 fn env_files(files: Option<&[Text]>, site: &mut Site<'_>) {
     let Some(files) = files else {
-        if let Err(message) = site.vars.add_file(site.root, Path::new(".env")) {
-            site.problems.nowhere(message).hint(ENV_FILE_HINT);
+        if let Err(message) = site.vars.add_default_file(site.root) {
+            site.problems.nowhere(message).hint("dbctl reads `.env` unless `env_files` names other files");
         }
         return;
     };
     for text in files {
         let Some(path) = site.path(text, Path::new(""), None) else { continue };
         if let Err(message) = site.vars.add_file(site.root, &path) {
-            site.problems.at(text.span, message).hint(ENV_FILE_HINT);
+            site.problems.at(text.span, message);
         }
     }
 }
-
-const ENV_FILE_HINT: &str = "each line of an env file is NAME=value or a # comment";
 
 fn name_span(key: &Key, written: &[(Word, raw::Database)]) -> Span {
     let (word, database) =

@@ -138,6 +138,11 @@ impl Problems {
         self.found.last_mut().expect("one was just pushed")
     }
 
+    /// Whether more problems would not be shown anyway; for checks that cost time.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() > MAX_PROBLEMS
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

@@ -73,14 +73,26 @@ impl Vars {
         Ok(())
     }
 
+    /// Adds the workspace's `.env`.
+    pub(crate) fn add_default_file(&mut self, root: &Path) -> Result<(), String> {
+        let vars = self.read_implicit(root, Path::new(".env"))?;
+        self.files.extend(vars.unwrap_or_default());
+        Ok(())
+    }
+
     /// Reads a package's own `.env`, once. One that does not exist is passed over.
     pub(crate) fn add_package(&mut self, root: &Path, package: &Path) -> Result<(), String> {
         if self.packages.contains_key(package) {
             return Ok(());
         }
-        let vars = self.read(root, &package.join(".env"));
+        let vars = self.read_implicit(root, &package.join(".env"));
         self.packages.insert(package.to_owned(), vars.as_ref().ok().cloned().flatten().unwrap_or_default());
         vars.map(|_| ())
+    }
+
+    /// A file that nobody named: a folder of that name (some keep their Python there) is not it.
+    fn read_implicit(&self, root: &Path, shown: &Path) -> Result<Option<BTreeMap<String, String>>, String> {
+        if join(root, shown).is_dir() { Ok(None) } else { self.read(root, shown) }
     }
 
     fn read(&self, root: &Path, shown: &Path) -> Result<Option<BTreeMap<String, String>>, String> {
@@ -114,7 +126,7 @@ impl Vars {
         let hint = match &error.kind {
             TemplateErrorKind::Unset(name) => Some(self.unset_hint(name, viewer)),
             TemplateErrorKind::Required { .. } => None,
-            TemplateErrorKind::Name(_) => {
+            TemplateErrorKind::Name(_) | TemplateErrorKind::Sign { .. } => {
                 Some("a reference is `${VAR}`, `${VAR:-default}` or `${VAR:?message}`".to_owned())
             }
             TemplateErrorKind::Unterminated => Some("a dollar sign itself is `$$`".to_owned()),

@@ -89,7 +89,10 @@ pub(crate) fn parse(source: &str, problems: &mut Problems) -> Option<Node> {
                 && !duplicates(&tree)
             {
                 let key = key.unwrap_or_default();
-                problems.at(place(location, source), format!("the key `{key}` is given twice"));
+                problems
+                    .at(place(location, source), format!("the key `{key}` is given twice"))
+                    .hint("only one of them can be meant; remove the other")
+                    .label("again here");
             }
             Some(tree)
         }
@@ -181,8 +184,12 @@ fn byte_of(source: &str, line: usize, column: usize) -> usize {
 
 /// Says in the words of a manifest's author what the library found.
 fn report(source: &str, error: &Error, problems: &mut Problems) {
-    let error = error.without_snippet();
+    let mut error = error.without_snippet();
+    // The alias is where the author can act, not what it leads to.
     let span = error.location().map_or(Span::default(), |location| place(location, source));
+    while let Error::AliasError { error: inner, .. } = error {
+        error = inner.without_snippet();
+    }
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
     match error {
@@ -216,12 +223,18 @@ fn report(source: &str, error: &Error, problems: &mut Problems) {
                 .at(span, "a key must be text")
                 .hint("a value that starts with `{` or `[` must be put in quotes");
         }
-        Error::AliasError { error, .. } => report(source, error, problems),
         _ if text.contains("tab") => {
             problems.at(span, "YAML forbids tabs here").hint("indent with spaces");
         }
         _ => {
-            problems.at(span, format!("this is not YAML: {text}"));
+            let before = &source[..span.start];
+            let line = &source[before.rfind('\n').map_or(0, |at| at + 1)..];
+            let line = line.lines().next().unwrap_or_default();
+            problems.at(span, format!("this is not YAML: {text}")).maybe_hint(
+                line.contains("${").then(|| {
+                    "between braces or brackets a text with `${…}` must be put in quotes".to_owned()
+                }),
+            );
         }
     }
 }

@@ -211,6 +211,9 @@ fn wrong_type(node: &Node, path: &str, wanted: &str, problems: &mut Problems) {
         Kind::Bool(value) if wanted == "text" => {
             found.hint(format!("put it in quotes: \"{value}\""));
         }
+        Kind::Text(_) if wanted == "true or false" => {
+            found.hint("write `true` or `false`, without quotes");
+        }
         Kind::Text(text) if wanted == "a list" => {
             found.hint(format!("write it as a list: [{}]", text.value));
         }

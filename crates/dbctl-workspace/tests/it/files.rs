@@ -1,0 +1,273 @@
+//! Paths, packages, and where the manifest is found.
+
+use std::fs;
+
+use dbctl_migration::FormatKind;
+use dbctl_workspace::{Env, FormatChoice, LoadOptions, find_manifest, load};
+use insta::assert_snapshot;
+
+use crate::support::{Site, key, report, wrong};
+
+#[test]
+fn paths_that_leave_the_workspace() {
+    assert_snapshot!(wrong("\
+workspace: x
+databases:
+  a: { package: ../a }
+  b: { package: /tmp }
+  c: { package: '' }
+  d: { migrations: [{ path: ../m }], seeds: { path: a/../../s } }
+  e: { migrations: [{ path: /m }], seeds: { path: '' } }
+"), @"
+    3:17 `../a`: the path leaves the workspace
+      |   a: { package: ../a }
+      |                 ^^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    4:17 `/tmp`: the path is absolute
+      |   b: { package: /tmp }
+      |                 ^^^^
+      = write it relative to the workspace or the package
+    5:17 the path is empty
+      |   c: { package: '' }
+      |                 ^^
+      = `.` is the folder itself
+    6:29 `../m`: the path leaves the workspace
+      |   d: { migrations: [{ path: ../m }], seeds: { path: a/../../s } }
+      |                             ^^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    6:53 `a/../../s`: the path leaves the workspace
+      |   d: { migrations: [{ path: ../m }], seeds: { path: a/../../s } }
+      |                                                     ^^^^^^^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    7:29 `/m`: the path is absolute
+      |   e: { migrations: [{ path: /m }], seeds: { path: '' } }
+      |                             ^^
+      = write it relative to the workspace or the package
+    7:51 the path is empty
+      |   e: { migrations: [{ path: /m }], seeds: { path: '' } }
+      |                                                   ^^
+      = `.` is the folder itself
+    ");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_leave_the_workspace() {
+    let outside = tempfile::TempDir::new().unwrap();
+    let site = Site::new(
+        "\
+workspace: x
+env_files: [out/.env]
+databases:
+  a: { package: out }
+  b: { migrations: [{ path: out/m }], seeds: { path: gone/s } }
+  c: { package: in }
+",
+    )
+    .folder("real");
+    for (target, link) in
+        [(outside.path().to_owned(), "out"), (outside.path().join("gone"), "gone"), (site.path("real"), "in")]
+    {
+        std::os::unix::fs::symlink(target, site.path(link)).unwrap();
+    }
+    assert_snapshot!(site.report(), @"
+    2:13 `out/.env`: the path leaves the workspace through a symbolic link
+      | env_files: [out/.env]
+      |             ^^^^^^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    4:17 `out`: the path leaves the workspace through a symbolic link
+      |   a: { package: out }
+      |                 ^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    5:29 `out/m`: the path leaves the workspace through a symbolic link
+      |   b: { migrations: [{ path: out/m }], seeds: { path: gone/s } }
+      |                             ^^^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    5:54 `gone/s`: the path leaves the workspace through a symbolic link
+      |   b: { migrations: [{ path: out/m }], seeds: { path: gone/s } }
+      |                                                      ^^^^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    ");
+}
+
+#[test]
+fn packages() {
+    let manifest = "\
+workspace: x
+databases:
+  core: { package: ./packages/core/ }
+  rust: { package: rust }
+  root: { package: . }
+  loose: {}
+";
+    let site = Site::new(manifest)
+        .file("packages/core/package.json", r#"{ "name": "@atriz/core" }"#)
+        .file("rust/Cargo.toml", "[package]\nname = \"atriz\"\n")
+        .file("package.json", "not json");
+    let workspace = site.workspace();
+    assert_eq!(workspace.root(), site.path(""));
+    assert_eq!(workspace.manifest(), site.path("workspace.yaml"));
+    for (name, folder, shown, package) in [
+        ("core", "packages/core", "packages/core", Some("@atriz/core")),
+        ("rust", "rust", "rust", Some("atriz")),
+        ("root", "", "", None),
+        ("loose", "", "", None),
+    ] {
+        let database = workspace.database(&key(name));
+        assert_eq!(database.folder(), site.path(folder));
+        assert_eq!(database.shown_folder().to_str(), Some(shown));
+        assert_eq!(database.package.as_ref().and_then(|package| package.name.as_deref()), package);
+    }
+}
+
+#[test]
+fn packages_that_are_not_there() {
+    let site = Site::new("workspace: x\ndatabases: { a: { package: apps/mextrak }, b: { package: file }, c: { package: no } }\n")
+        .folder("apps/mextrack")
+        .file("file", "");
+    assert_snapshot!(site.report(), @"
+    2:28 the package folder apps/mextrak does not exist
+      | databases: { a: { package: apps/mextrak }, b: { package: file }, c: { package: no } }
+      |                            ^^^^^^^^^^^^
+      = did you mean `apps/mextrack`?
+    2:58 the package folder file is not a folder
+      | databases: { a: { package: apps/mextrak }, b: { package: file }, c: { package: no } }
+      |                                                          ^^^^
+    2:80 the package folder no does not exist
+      | databases: { a: { package: apps/mextrak }, b: { package: file }, c: { package: no } }
+      |                                                                                ^^
+    ");
+}
+
+#[test]
+fn sources() {
+    let site = Site::new(
+        "\
+workspace: x
+databases:
+  a:
+    package: p
+    migrations:
+      - { path: ./one, format: node-pg-migrate, schema: s, table: t }
+      - { path: ../shared/two }
+    seeds: { path: seeds, skip_in: [production], runners: { ts: 'tsx {file}' } }
+    clean: { keep: [roles, audit.log] }
+    settings: { app.tenant: none, statement_timeout: 10, app.on: true, app.version: 1.10 }
+",
+    )
+    .folder("p");
+    let workspace = site.workspace();
+    let a = workspace.database(&key("a"));
+    let [one, two] = &a.sources[..] else { panic!("{a:?}") };
+    assert_eq!(one.name, "./one");
+    assert_eq!(one.format, FormatChoice::Declared(FormatKind::NodePgMigrate));
+    assert_eq!((one.options.schema.as_deref(), one.options.table.as_deref()), (Some("s"), Some("t")));
+    assert_eq!(one.folder.path, site.path("p/one"));
+    assert_eq!(one.folder.shown.to_str(), Some("p/one"));
+    assert_eq!(two.format, FormatChoice::Assumed(FormatKind::Native));
+    assert_eq!(two.folder.shown.to_str(), Some("shared/two"));
+    let seeds = a.seeds.as_ref().unwrap();
+    assert_eq!(seeds.shown.to_str(), Some("p/seeds"));
+    assert_eq!(seeds.runners["ts"], "tsx {file}");
+    assert_eq!(a.keep, ["roles", "audit.log"]);
+    let settings: Vec<_> = a.settings.values().map(String::as_str).collect();
+    assert_eq!(settings, ["true", "none", "1.10", "10"]);
+}
+
+#[test]
+fn formats_are_detected() {
+    let manifest = "workspace: x\ndatabases:\n  a: { migrations: [{ path: m }] }\n";
+    let site = |files: &[&str]| {
+        files.iter().fold(Site::new(manifest).folder("m"), |site, name| {
+            site.file(&format!("m/{name}"), "select 1;\n")
+        })
+    };
+    for (files, expected) in [
+        (&[][..], FormatChoice::Assumed(FormatKind::Native)),
+        (&[".gitkeep", "README.md"], FormatChoice::Assumed(FormatKind::Native)),
+        (&["20260101000000_users.sql"], FormatChoice::Detected(FormatKind::Native)),
+        (&["1700000000000_users.sql"], FormatChoice::Detected(FormatKind::NodePgMigrate)),
+    ] {
+        let workspace = site(files).workspace();
+        let format = workspace.database(&key("a")).sources[0].format;
+        assert_eq!(format, expected, "{files:?}");
+    }
+    assert_snapshot!(site(&["20260101000000_a.sql", "1700000000000_b.sql"]).report(), @"
+    3:29 the migrations in m may be `node-pg-migrate` or `native`
+      |   a: { migrations: [{ path: m }] }
+      |                             ^
+      = say which: `format: node-pg-migrate`
+    ");
+    assert_snapshot!(site(&["setup.sql"]).report(), @"
+    3:29 it cannot be told which tool wrote the migrations in m
+      |   a: { migrations: [{ path: m }] }
+      |                             ^
+      = say so with `format`; dbctl knows native, node-pg-migrate
+    ");
+    assert_snapshot!(site(&["20260101000000_a/up.sql"]).report(), @"
+    3:29 it cannot be told which tool wrote the migrations in m
+      |   a: { migrations: [{ path: m }] }
+      |                             ^
+      = say so with `format`; dbctl knows native, node-pg-migrate
+    ");
+    let dbmate = Site::new(manifest).file("m/20260101000000_a.sql", "-- migrate:up\n-- migrate:down\n");
+    assert_snapshot!(dbmate.report(), @"
+    3:29 it cannot be told which tool wrote the migrations in m
+      |   a: { migrations: [{ path: m }] }
+      |                             ^
+      = say so with `format`; dbctl knows native, node-pg-migrate
+    ");
+}
+
+#[test]
+fn references_in_names_and_paths() {
+    let site = Site::new(
+        "workspace: x\ndatabases: { a: { package: '${P}', name: 'a_${SUFFIX}', owner: '${O:-me}' } }\n",
+    )
+    .file("p/.env", "SUFFIX=1\n")
+    .var("P", "p");
+    let workspace = site.workspace();
+    assert_eq!(workspace.database(&key("a")).name.as_str(), "a_1");
+    assert_eq!(workspace.database(&key("a")).owner.as_deref(), Some("me"));
+    assert_snapshot!(wrong("workspace: x\ndatabases:\n  a: { name: \"x_${NO}\", owner: '${NO:?set NO}' }\n  b: { name: 'a${b', owner: \"\\u0041${1}\" }\n"), @r#"
+    3:17 the variable `NO` is not set
+      |   a: { name: "x_${NO}", owner: '${NO:?set NO}' }
+      |                 ^^^^^
+      = set it in the environment or in an env file, or give a default: `${NO:-…}`
+    3:33 set NO (`NO` is not set)
+      |   a: { name: "x_${NO}", owner: '${NO:?set NO}' }
+      |                                 ^^^^^^^^^^^^^
+    4:16 `${` without its `}`
+      |   b: { name: 'a${b', owner: "\u0041${1}" }
+      |                ^^^
+      = a dollar sign itself is `$$`
+    4:29 `1` is not the name of a variable
+      |   b: { name: 'a${b', owner: "\u0041${1}" }
+      |                             ^^^^^^^^^^^^
+      = a reference is `${VAR}`, `${VAR:-default}` or `${VAR:?message}`
+    "#);
+}
+
+#[test]
+fn the_manifest_is_looked_for_upwards() {
+    let site = Site::new("").folder("apps/a/src");
+    assert_eq!(find_manifest(&site.path("apps/a/src")), Some(site.path("workspace.yaml")));
+    assert_eq!(find_manifest(&site.path("")), Some(site.path("workspace.yaml")));
+    fs::rename(site.path("workspace.yaml"), site.path("apps/workspace.yml")).unwrap();
+    assert_eq!(find_manifest(&site.path("apps/a")), Some(site.path("apps/workspace.yml")));
+}
+
+#[test]
+fn manifests_that_cannot_be_read() {
+    let site = Site::new("").folder("folder.yaml");
+    for (name, message) in [
+        ("missing.yaml", "cannot read the manifest: No such file or directory"),
+        ("missing/workspace.yaml", "cannot read the manifest: No such file or directory"),
+        ("folder.yaml", "cannot read the manifest: it is a folder"),
+    ] {
+        let options = LoadOptions { manifest: site.path(name), env: Env::default(), environment: None };
+        let errors = load(&options).unwrap_err();
+        assert!(report(&errors).starts_with(message), "{errors}");
+        assert!(errors.to_string().starts_with(&format!("{}: {message}", site.path(name).display())));
+    }
+}

@@ -1,0 +1,159 @@
+//! Which server a database lives on.
+
+use dbctl_workspace::{Location, Way};
+use insta::assert_snapshot;
+use secrecy::ExposeSecret;
+
+use crate::support::{Site, key, report};
+
+fn show(location: &Location) -> String {
+    let way = match &location.way {
+        Way::Url(url) => format!("url {}", url.expose_secret()),
+        Way::Libpq => "libpq".to_owned(),
+        Way::Embedded { postgres } => format!("embedded {postgres:?}"),
+    };
+    let mut out = way;
+    let urls = [("admin", &location.admin), ("direct", &location.direct)];
+    for (name, url) in urls {
+        out.extend(url.iter().map(|url| format!(", {name} {}", url.expose_secret())));
+    }
+    out.extend(location.server.iter().map(|server| format!(", on {server}")));
+    out.extend(location.max_connections.iter().map(|max| format!(", at most {max}")));
+    out
+}
+
+fn check(servers: &str, database: &str, vars: &[(&str, &str)], expected: &str) {
+    let mut site = Site::new(&format!("workspace: x\nservers: {servers}\ndatabases: {{ a: {database} }}\n"));
+    for (name, value) in vars {
+        site = site.var(name, value);
+    }
+    let found = site.workspace().locate(&key("a"));
+    let found = found.as_ref().map_or_else(report, show);
+    assert_eq!(found, expected, "{servers} {database}");
+}
+
+#[test]
+fn which_server() {
+    let main = "{ main: { url: 'postgres://main', admin_url: 'postgres://admin', direct_url: '${D:-}', max_connections: 3 } }";
+    let two = "{ m: { url: 'postgres://m', max_connections: 2 }, n: { embedded: true, postgres: '16' } }";
+    let libpq: &[(&str, &str)] = &[("PGHOST", "localhost")];
+    // Its own url.
+    check(main, "{ url: 'postgres://own/a' }", &[], "url postgres://own/a");
+    check(
+        main,
+        "{ url: 'postgres://own/a', server: main }",
+        &[],
+        "url postgres://own/a, admin postgres://admin, on main, at most 3",
+    );
+    check(
+        main,
+        "{ url: 'postgres://own/a', admin_url: x, direct_url: y }",
+        &[],
+        "url postgres://own/a, admin x, direct y",
+    );
+    check(main, "{ url: '${U:-}' }", &[], "url postgres://main, admin postgres://admin, on main, at most 3");
+    // Its server, the only server.
+    check(
+        main,
+        "{}",
+        &[("D", "postgres://direct")],
+        "url postgres://main, admin postgres://admin, direct postgres://direct, on main, at most 3",
+    );
+    check(
+        main,
+        "{ admin_url: 'postgres://mine' }",
+        libpq,
+        "url postgres://main, admin postgres://mine, on main, at most 3",
+    );
+    check(two, "{ server: m }", &[], "url postgres://m, on m, at most 2");
+    check(two, "{ server: n }", libpq, "embedded Some(16), on n");
+    // libpq, embedded.
+    check(two, "{}", libpq, "libpq");
+    check("{}", "{}", libpq, "libpq");
+    check("{}", "{}", &[("PGSERVICE", "x")], "libpq");
+    check("{}", "{}", &[("PGHOST", "")], "embedded None");
+    check("{}", "{}", &[("PGPORT", "5432")], "embedded None");
+    check("{ m: { url: '${U:-}', max_connections: 4 } }", "{}", libpq, "libpq, on m, at most 4");
+    check("{ m: { url: ' ' } }", "{}", &[], "embedded None, on m");
+    check("{ m: {} }", "{}", &[], "embedded None, on m");
+    check("{ m: { embedded: true } }", "{}", libpq, "embedded None, on m");
+    check("{ m: { embedded: false } }", "{}", libpq, "libpq, on m");
+}
+
+#[test]
+fn env_files_and_the_package_have_a_say() {
+    let site = Site::new("workspace: x\ndatabases: { a: { package: p, url: '${DATABASE_URL:-}' }, b: {} }\n")
+        .file("p/.env", "DATABASE_URL=postgres://p/a\n")
+        .file(".env", "PGHOST=localhost\n");
+    let workspace = site.workspace();
+    assert_eq!(show(&workspace.locate(&key("a")).unwrap()), "url postgres://p/a");
+    assert_eq!(show(&workspace.locate(&key("b")).unwrap()), "libpq");
+}
+
+#[test]
+fn only_what_is_needed_is_evaluated() {
+    let site = Site::new(
+        "\
+workspace: x
+servers:
+  m: { url: \"${SERVER_URL}\", admin_url: '${ADMIN_URL:?who creates databases?}' }
+databases:
+  a: { url: '${A_URL}', direct_url: 'x${ ' }
+  b: { url: 'postgres://h/b' }
+  c: {}
+  d: { url: '${DATABASE_ULR}', package: d }
+",
+    )
+    .file("d/.env", "DATABASE_URL=postgres://d\nSERVER_URL=postgres://d\n");
+    let workspace = site.workspace();
+    assert_eq!(show(&workspace.locate(&key("b")).unwrap()), "url postgres://h/b");
+    assert_snapshot!(report(&workspace.locate(&key("a")).unwrap_err()), @"
+    5:14 the variable `A_URL` is not set
+      |   a: { url: '${A_URL}', direct_url: 'x${ ' }
+      |              ^^^^^^^^
+      = set it in the environment or in an env file, or give a default: `${A_URL:-…}`
+    5:39 `${` without its `}`
+      |   a: { url: '${A_URL}', direct_url: 'x${ ' }
+      |                                       ^^^
+      = a dollar sign itself is `$$`
+    ");
+    assert_snapshot!(report(&workspace.locate(&key("c")).unwrap_err()), @r#"
+    3:14 the variable `SERVER_URL` is not set
+      |   m: { url: "${SERVER_URL}", admin_url: '${ADMIN_URL:?who creates databases?}' }
+      |              ^^^^^^^^^^^^^
+      = d/.env sets it, but only the databases of that package see that; set it in the workspace's env file, or give the database a `url`
+    3:42 who creates databases? (`ADMIN_URL` is not set)
+      |   m: { url: "${SERVER_URL}", admin_url: '${ADMIN_URL:?who creates databases?}' }
+      |                                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
+    assert_snapshot!(report(&workspace.locate(&key("d")).unwrap_err()), @"
+    8:14 the variable `DATABASE_ULR` is not set
+      |   d: { url: '${DATABASE_ULR}', package: d }
+      |              ^^^^^^^^^^^^^^^
+      = did you mean `DATABASE_URL`?
+    ");
+}
+
+#[test]
+fn others_can_point_into_the_manifest() {
+    let workspace =
+        Site::new("workspace: x\ndatabases:\n  a: { url: 'postgres://u:hush@h/other' }\n").workspace();
+    let declared = workspace.locate(&key("a")).unwrap().declared;
+    let errors = workspace.problem(
+        &declared,
+        "the url leads to `other`, not to `a`",
+        Some("set `name: other`".to_owned()),
+    );
+    assert_snapshot!(report(&errors), @"
+    3:13 the url leads to `other`, not to `a`
+      |   a: { url: 'postgres://u:****@h/other' }
+      |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      = set `name: other`
+    ");
+    let key_place = workspace.database(&key("a")).declared;
+    assert_snapshot!(report(&workspace.problem(&key_place, "here", None)), @"
+    3:3 here
+      |   a: { url: 'postgres://u:****@h/other' }
+      |   ^
+    ");
+}

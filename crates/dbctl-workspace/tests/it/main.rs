@@ -1,0 +1,15 @@
+//! The manifest as a user writes it, against what comes of it.
+
+#![cfg(test)]
+
+mod env_files;
+mod environments;
+mod errors;
+mod example;
+mod files;
+mod locate;
+mod references;
+mod secrets;
+mod select;
+mod support;
+mod yaml;
