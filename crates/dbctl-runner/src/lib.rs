@@ -18,7 +18,7 @@ mod target;
 
 pub use child::child_env;
 pub use error::{PlanError, StepError};
-pub use event::{Direction, Event};
+pub use event::{Direction, Event, MigrationRef};
 pub use execute::{Run, execute};
 pub use files::{SourceFiles, read_sources};
 pub use plan::{Plan, Step, StepId, plan};

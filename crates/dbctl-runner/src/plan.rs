@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use dbctl_workspace::{Key, Workspace};
 
-use crate::{Action, Flow, PlanError, Request};
+use crate::{Action, Flow, Migrate, PlanError, Request};
 
 /// A step's place in [`Plan::steps`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,13 +83,21 @@ pub fn plan(workspace: &Workspace, request: &Request) -> Result<Plan, PlanError>
                 steps.push(Step {
                     id: StepId(steps.len()),
                     database: key.clone(),
-                    action: (*action).clone(),
+                    action: fitted(action, request.targets.contains(key)),
                     needs,
                 });
             }
         }
     }
     Ok(Plan { request: request.clone(), steps, databases })
+}
+
+/// `--to` is about the databases that were named: those that only come along are migrated to their ends.
+fn fitted(action: &Action, named: bool) -> Action {
+    match action {
+        Action::Migrate(migrate) if !named => Action::Migrate(Migrate { to: None, ..migrate.clone() }),
+        _ => action.clone(),
+    }
 }
 
 /// The last step so far of the database itself and of every database in `before` that walks the same way.
