@@ -1,4 +1,128 @@
 //! PostgreSQL through tokio-postgres.
 
-/// The PostgreSQL engine.
-pub struct Postgres;
+mod admin;
+mod failure;
+mod inventory;
+mod layout;
+mod lock;
+mod reader;
+mod script;
+mod seed;
+mod session;
+mod words;
+mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret;
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::{
+    Access, Creation, Endpoint, Engine, EngineError, PgVars, Reader, Session, Target, Writer,
+    embedded::{self, EmbeddedSpec, Running},
+    libpq::{self, Settings},
+};
+use reader::ReadSession;
+use session::Link;
+use writer::WriteSession;
+
+/// The PostgreSQL engine. It keeps no connections; it remembers which embedded servers it has found running, so that
+/// many databases start one once.
+#[derive(Debug, Default)]
+pub struct Postgres {
+    embedded: Mutex<Vec<(EmbeddedSpec, Arc<OnceCell<Running>>)>>,
+}
+
+impl Postgres {
+    /// An engine that has not reached any server yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    async fn settings(&self, endpoint: &Endpoint) -> Result<Settings, EngineError> {
+        match endpoint {
+            Endpoint::ConnInfo { text, vars } => Ok(libpq::settings(text.expose_secret(), vars)?),
+            Endpoint::Variables(vars) => Ok(libpq::settings("", vars)?),
+            Endpoint::Embedded(spec) => {
+                let running = self.running(spec).await?;
+                // It listens on this machine only, without TLS.
+                let url = format!("{}?sslmode=disable", running.url("postgres").expose_secret());
+                Ok(libpq::settings(&url, &PgVars::default())?)
+            }
+        }
+    }
+
+    async fn running(&self, spec: &EmbeddedSpec) -> Result<Running, EngineError> {
+        let cell = {
+            let mut known = self.embedded.lock().await;
+            match known.iter().find(|(one, _)| one == spec) {
+                Some((_, cell)) => Arc::clone(cell),
+                None => {
+                    let cell = Arc::default();
+                    known.push((spec.clone(), Arc::clone(&cell)));
+                    cell
+                }
+            }
+        };
+        Ok(cell.get_or_try_init(|| embedded::ensure(spec)).await?.clone())
+    }
+
+    /// For everything that needs a session: past a pooler where there is a way.
+    async fn direct(&self, target: &Target) -> Result<Settings, EngineError> {
+        self.settings(target.direct.as_ref().unwrap_or(&target.endpoint)).await
+    }
+
+    /// For creating and dropping.
+    async fn admin(&self, target: &Target) -> Result<Settings, EngineError> {
+        match &target.admin {
+            Some(admin) => self.settings(admin).await,
+            None => self.direct(target).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for Postgres {
+    async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError> {
+        admin::exists(&self.direct(target).await?, target, session).await
+    }
+
+    async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
+        admin::create(&self.admin(target).await?, target, session).await
+    }
+
+    async fn drop(
+        &self,
+        target: &Target,
+        disconnect: bool,
+        session: &Session<'_>,
+    ) -> Result<bool, EngineError> {
+        admin::drop(&self.admin(target).await?, target, disconnect, session).await
+    }
+
+    async fn open<'s>(
+        &self,
+        target: &Target,
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Reader + 's>, EngineError> {
+        let link = Link::open(&self.direct(target).await?, target.name.as_str(), session).await?;
+        Ok(Box::new(ReadSession::new(link).await?))
+    }
+
+    async fn open_exclusive<'s>(
+        &self,
+        target: &Target,
+        peers: &[i64],
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Writer + 's>, EngineError> {
+        let link = Link::open(&self.direct(target).await?, target.name.as_str(), session).await?;
+        Ok(Box::new(WriteSession::new(link, peers, target.settings.clone()).await?))
+    }
+
+    async fn access(&self, target: &Target) -> Result<Access, EngineError> {
+        let settings = self.settings(&target.endpoint).await?;
+        let name = target.name.as_str();
+        Ok(Access { url: settings.url(name), vars: settings.vars(name) })
+    }
+}

@@ -1,0 +1,318 @@
+//! The databases themselves: whether they exist, making and dropping them, from the maintenance database.
+
+use std::time::Duration;
+
+use dbctl_migration::quote_ident;
+use tokio_postgres::types::Type;
+
+use super::{
+    failure::Failure,
+    lock::{self, HOLDER_COLUMNS, creation_key, holder, pause},
+    session::{Link, get},
+};
+use crate::{ConnectFailure, Creation, EngineError, LockHolder, Session, Target, libpq::Settings};
+
+/// Databases that every server has and to which one connects to make others, likeliest first.
+const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
+
+/// How often a statement is tried again that others' sessions are in the way of.
+const ATTEMPTS: u32 = 10;
+
+/// How long between two such attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether the database exists, by the server's list; where that may not be read, by trying the database itself.
+pub(super) async fn exists(
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'_>,
+) -> Result<bool, EngineError> {
+    match maintenance(settings, session).await {
+        Ok(mut link) => {
+            let listed = is_listed(&mut link, target.name.as_str()).await;
+            link.close().await;
+            listed
+        }
+        Err(EngineError::Connect(error)) if is_closed_to_us(&error.failure) => {
+            match Link::open(settings, target.name.as_str(), session).await {
+                Ok(link) => {
+                    link.close().await;
+                    Ok(true)
+                }
+                Err(EngineError::Connect(error))
+                    if matches!(error.failure, ConnectFailure::NoDatabase { .. }) =>
+                {
+                    Ok(false)
+                }
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the database where it is missing, and whatever of its owner and extensions is missing.
+pub(super) async fn create(
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'_>,
+) -> Result<Creation, EngineError> {
+    let mut link = match maintenance(settings, session).await {
+        Ok(link) => link,
+        // Somebody else has made the database for a role that may go nowhere else: what is left is inside it.
+        Err(EngineError::Connect(error)) if is_closed_to_us(&error.failure) => {
+            return Ok(Creation { created: false, extensions: furnish(settings, target, session).await? });
+        }
+        Err(error) => return Err(error),
+    };
+    let made = create_locked(&mut link, settings, target, session).await;
+    lock::release(&mut link).await;
+    link.close().await;
+    made
+}
+
+async fn create_locked(
+    link: &mut Link<'_>,
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'_>,
+) -> Result<Creation, EngineError> {
+    lock::acquire(link, &[creation_key(target.name.as_str())]).await?;
+    let created = match is_listed(link, target.name.as_str()).await? {
+        true => false,
+        false => create_database(link, target).await?,
+    };
+    own(link, target).await?;
+    let extensions = furnish(settings, target, session).await?;
+    Ok(Creation { created, extensions })
+}
+
+/// `false` where another session has made it in the same moment.
+async fn create_database(link: &mut Link<'_>, target: &Target) -> Result<bool, EngineError> {
+    let mut sql = format!("CREATE DATABASE {}", quote_ident(target.name.as_str()));
+    if let Some(owner) = &target.owner {
+        sql += &format!(" OWNER {}", quote_ident(owner));
+    }
+    for _ in 1..ATTEMPTS {
+        match link.batch(&sql).await {
+            // Somebody is connected to the template just now.
+            Err(failure) if failure.code() == "55006" => pause(link, PAUSE).await?,
+            result => return created(result, target, &link.user),
+        }
+    }
+    let result = link.batch(&sql).await;
+    created(result, target, &link.user)
+}
+
+fn created(result: Result<(), Failure>, target: &Target, user: &str) -> Result<bool, EngineError> {
+    let Err(failure) = result else { return Ok(true) };
+    match failure.code() {
+        "42P04" | "23505" => Ok(false),
+        "42501" => Err(failure.with_hint(|| {
+            let role = quote_ident(user);
+            match &target.owner {
+                Some(owner) if owner != user => format!(
+                    "ALTER ROLE {role} CREATEDB; GRANT {} TO {role}; or name a role that may do it in `admin_url`",
+                    quote_ident(owner)
+                ),
+                Some(_) | None => {
+                    format!("ALTER ROLE {role} CREATEDB; or name a role that may create databases in `admin_url`")
+                }
+            }
+        })),
+        "42704" => Err(no_owner(failure, target)),
+        _ => Err(failure.into()),
+    }
+}
+
+fn no_owner(failure: Failure, target: &Target) -> EngineError {
+    let owner = target.owner.as_deref().unwrap_or_default();
+    failure.with_hint(|| {
+        format!("roles belong to the server, not to a database: CREATE ROLE {} LOGIN;", quote_ident(owner))
+    })
+}
+
+/// Hands the database to its owner where it belongs to somebody else.
+async fn own(link: &mut Link<'_>, target: &Target) -> Result<(), EngineError> {
+    let Some(owner) = &target.owner else { return Ok(()) };
+    let name = target.name.as_str();
+    let row = link
+        .one(
+            "select pg_catalog.pg_get_userbyid(datdba)::text from pg_catalog.pg_database where datname = $1::text",
+            &[(&name, Type::TEXT)],
+        )
+        .await?;
+    if get::<String>(&row, 0)? == *owner {
+        return Ok(());
+    }
+    let sql = format!("ALTER DATABASE {} OWNER TO {}", quote_ident(name), quote_ident(owner));
+    match link.batch(&sql).await {
+        Ok(()) => Ok(()),
+        Err(failure) if failure.code() == "42704" => Err(no_owner(failure, target)),
+        Err(failure) => Err(not_owner(failure, &link.user)),
+    }
+}
+
+fn not_owner(failure: Failure, user: &str) -> EngineError {
+    if failure.code() != "42501" {
+        return failure.into();
+    }
+    failure.with_hint(|| {
+        format!("the role {} does not own it: name one that does in `admin_url`", quote_ident(user))
+    })
+}
+
+/// What is made inside the database: its extensions, and before PostgreSQL 15 the owner of its public schema (since
+/// then that follows the database's owner). Says which extensions are new.
+async fn furnish(
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'_>,
+) -> Result<Vec<String>, EngineError> {
+    if target.extensions.is_empty() && target.owner.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut link = Link::open(settings, target.name.as_str(), session).await?;
+    let result = async {
+        own_public_schema(&mut link, target).await?;
+        extend(&mut link, target).await
+    }
+    .await;
+    link.close().await;
+    result
+}
+
+async fn own_public_schema(link: &mut Link<'_>, target: &Target) -> Result<(), EngineError> {
+    let Some(owner) = target.owner.as_ref().filter(|_| link.version < 150_000) else { return Ok(()) };
+    let rows = link
+        .query(
+            "select 1 from pg_catalog.pg_namespace where nspname = 'public' \
+             and pg_catalog.pg_get_userbyid(nspowner) <> $1::text",
+            &[(owner, Type::TEXT)],
+        )
+        .await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("ALTER SCHEMA public OWNER TO {}", quote_ident(owner));
+    link.batch(&sql).await.map_err(|failure| not_owner(failure, &link.user))
+}
+
+/// Only what is missing is created, so that a second run needs no right and says nothing.
+async fn extend(link: &mut Link<'_>, target: &Target) -> Result<Vec<String>, EngineError> {
+    let mut made = Vec::new();
+    for extension in &target.extensions {
+        let there = link
+            .query(
+                "select 1 from pg_catalog.pg_extension where extname = $1::text",
+                &[(extension, Type::TEXT)],
+            )
+            .await?;
+        if !there.is_empty() {
+            continue;
+        }
+        match link.batch(&format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(extension))).await {
+            Ok(()) => made.push(extension.clone()),
+            Err(failure) if matches!(failure.code(), "23505" | "42710") => {}
+            Err(failure) if failure.code() == "42501" => {
+                return Err(failure.with_hint(|| {
+                    format!(
+                        "the role {} may not install the extension {extension}: name one that may in `admin_url`",
+                        quote_ident(&link.user)
+                    )
+                }));
+            }
+            Err(failure) => {
+                return Err(failure.with_hint(|| {
+                    "the extension has to be installed on the server's machine first".to_owned()
+                }));
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// Drops the database; `false` where there is none.
+pub(super) async fn drop(
+    settings: &Settings,
+    target: &Target,
+    disconnect: bool,
+    session: &Session<'_>,
+) -> Result<bool, EngineError> {
+    let mut link = maintenance(settings, session).await?;
+    let dropped = drop_locked(&mut link, target, disconnect).await;
+    lock::release(&mut link).await;
+    link.close().await;
+    dropped
+}
+
+async fn drop_locked(link: &mut Link<'_>, target: &Target, disconnect: bool) -> Result<bool, EngineError> {
+    let name = target.name.as_str();
+    lock::acquire(link, &[creation_key(name)]).await?;
+    if !is_listed(link, name).await? {
+        return Ok(false);
+    }
+    let force = disconnect && link.version >= 130_000;
+    let sql = format!("DROP DATABASE {}{}", quote_ident(name), if force { " WITH (FORCE)" } else { "" });
+    for attempt in 0.. {
+        let users = if force { Vec::new() } else { users(link, name).await? };
+        if users.is_empty() {
+            match link.batch(&sql).await {
+                Ok(()) => return Ok(true),
+                Err(failure) if failure.code() == "3D000" => return Ok(false),
+                Err(failure) if failure.code() == "55006" && attempt + 1 < ATTEMPTS => {}
+                Err(failure) if failure.code() == "55006" => return Err(in_use(link, name, failure).await),
+                Err(failure) => return Err(not_owner(failure, &link.user)),
+            }
+        } else if disconnect {
+            let sql = "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
+                       where datname = $1::text and pid <> pg_backend_pid()";
+            link.query(sql, &[(&name, Type::TEXT)]).await?;
+        } else if attempt + 1 >= ATTEMPTS {
+            return Err(EngineError::InUse { database: name.to_owned(), sessions: users });
+        }
+        // A session that has just been closed takes a moment to disappear.
+        pause(link, PAUSE).await?;
+        if attempt >= 2 * ATTEMPTS {
+            break;
+        }
+    }
+    Err(EngineError::InUse { database: name.to_owned(), sessions: users(link, name).await? })
+}
+
+/// In use by sessions, or by what is no session: prepared transactions, replication slots.
+async fn in_use(link: &mut Link<'_>, name: &str, failure: Failure) -> EngineError {
+    match users(link, name).await {
+        Ok(sessions) if !sessions.is_empty() => EngineError::InUse { database: name.to_owned(), sessions },
+        Ok(_) | Err(_) => failure.into(),
+    }
+}
+
+async fn users(link: &mut Link<'_>, name: &str) -> Result<Vec<LockHolder>, EngineError> {
+    let sql = format!(
+        "select a.pid, {HOLDER_COLUMNS} from pg_catalog.pg_stat_activity a where a.datname = $1::text \
+         and a.pid <> pg_backend_pid() and coalesce(a.backend_type, 'client backend') = 'client backend' order by a.pid"
+    );
+    link.query(&sql, &[(&name, Type::TEXT)]).await?.iter().map(holder).collect()
+}
+
+async fn is_listed(link: &mut Link<'_>, name: &str) -> Result<bool, EngineError> {
+    let sql = "select 1 from pg_catalog.pg_database where datname = $1::text";
+    Ok(!link.query(sql, &[(&name, Type::TEXT)]).await?.is_empty())
+}
+
+async fn maintenance<'s>(settings: &Settings, session: &Session<'s>) -> Result<Link<'s>, EngineError> {
+    let [first, second] = MAINTENANCE;
+    match Link::open(settings, first, session).await {
+        Err(EngineError::Connect(error)) if matches!(error.failure, ConnectFailure::NoDatabase { .. }) => {
+            Link::open(settings, second, session).await
+        }
+        result => result,
+    }
+}
+
+/// Whether a server that answers keeps its maintenance database from us: by its rights, or because a pooler does not
+/// know it.
+fn is_closed_to_us(failure: &ConnectFailure) -> bool {
+    matches!(failure, ConnectFailure::NoDatabase { .. } | ConnectFailure::Refused { .. })
+}

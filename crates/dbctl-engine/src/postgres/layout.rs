@@ -1,0 +1,319 @@
+//! How a script meets transactions, decided from its statements alone: as a whole in one, or in units that commit one
+//! by one.
+
+use std::ops::Range;
+
+use dbctl_migration::{
+    Script, Transaction,
+    split::{Piece, SplitError, refuses_transaction, split},
+    text::{offset_of_char, position},
+};
+use tokio_postgres::error::{DbError, ErrorPosition};
+
+use super::{
+    failure::{shorten, sql_error},
+    words::Words,
+};
+use crate::{EngineError, SqlError, SqlLocation};
+
+/// A script cut into what commits together.
+#[derive(Debug)]
+pub(super) struct Layout<'a> {
+    script: &'a Script,
+    pieces: Vec<Piece>,
+    /// In order, and together all pieces.
+    pub(super) units: Vec<Unit>,
+    /// Whether the one unit is the whole script, so that its history rows can commit with it.
+    pub(super) whole: bool,
+}
+
+/// Statements that commit together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// Which pieces.
+    pub(super) pieces: Range<usize>,
+    /// Whether it is one statement that runs outside a transaction block.
+    pub(super) alone: bool,
+}
+
+/// What to do with a piece.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Act<'a> {
+    /// Send it.
+    Send(&'a str),
+    /// Send it and the data after it.
+    Copy(&'a str, &'a str),
+    /// The file's own `BEGIN` with modes: dbctl has begun already.
+    Modes(String),
+    /// The file's own `BEGIN` or `COMMIT`: dbctl does that.
+    Nothing,
+}
+
+/// A statement's part in transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Control<'a> {
+    Begin {
+        modes: &'a str,
+    },
+    Commit {
+        chain: bool,
+    },
+    /// `ROLLBACK` of the whole transaction, or `PREPARE TRANSACTION`.
+    Undo,
+    None,
+}
+
+impl<'a> Layout<'a> {
+    /// Splits a script. `stepwise` has it run statement by statement whatever it holds.
+    pub(super) fn of(script: &'a Script, stepwise: bool) -> Result<Self, EngineError> {
+        let pieces = split(&script.sql).map_err(|error| unsplit(script, error))?;
+        let mut layout = Self { script, pieces, units: Vec::new(), whole: false };
+        layout.refuse_undo()?;
+        layout.whole = !stepwise && script.transaction == Transaction::One && layout.fits_one_transaction();
+        layout.units =
+            if layout.whole { vec![Unit { pieces: 0..layout.len(), alone: false }] } else { layout.steps() };
+        Ok(layout)
+    }
+
+    /// How many statements there are.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// A statement's text, as it is sent.
+    pub(super) fn statement(&self, piece: usize) -> &'a str {
+        &self.script.sql[self.pieces[piece].range.clone()]
+    }
+
+    /// What to do with a piece within a unit.
+    pub(super) fn act(&self, piece: usize) -> Act<'a> {
+        let statement = self.statement(piece);
+        match (control(statement), &self.pieces[piece].copy_data) {
+            (Control::Begin { modes: "" } | Control::Commit { .. }, _) => Act::Nothing,
+            (Control::Begin { modes }, _) => Act::Modes(format!("SET TRANSACTION {modes}")),
+            (Control::Undo | Control::None, Some(data)) => {
+                Act::Copy(statement, &self.script.sql[data.clone()])
+            }
+            (Control::Undo | Control::None, None) => Act::Send(statement),
+        }
+    }
+
+    /// Whether a statement only sets the session, so that a later run has to repeat it.
+    pub(super) fn sets_session(&self, piece: usize) -> bool {
+        let mut words = Words::new(self.statement(piece));
+        match words.next() {
+            Some(first) if first.is("reset") => true,
+            Some(first) if first.is("set") => !words.eat(&["local", "transaction", "constraints"]),
+            _ => false,
+        }
+    }
+
+    /// Whether nobody can say what a statement left behind once it has failed outside a transaction.
+    pub(super) fn leaves_traces(&self, piece: usize) -> bool {
+        let statement = self.statement(piece);
+        runs_procedures(statement) || statement.to_ascii_lowercase().contains("concurrently")
+    }
+
+    fn fits_one_transaction(&self) -> bool {
+        let all = || (0..self.len()).map(|n| self.statement(n));
+        let last = self.len().checked_sub(1);
+        let commits: Vec<_> = all()
+            .enumerate()
+            .filter_map(|(n, statement)| match control(statement) {
+                Control::Commit { chain } => Some((Some(n), chain)),
+                Control::Begin { .. } | Control::Undo | Control::None => None,
+            })
+            .collect();
+        let only_at_the_end = commits.is_empty() || commits == [(last, false)];
+        only_at_the_end && !all().any(|statement| refuses_transaction(statement).is_some())
+    }
+
+    /// `BEGIN` … `COMMIT` of the file stays together; every other statement is on its own.
+    fn steps(&self) -> Vec<Unit> {
+        let mut units = Vec::new();
+        let mut open = None;
+        for n in 0..self.len() {
+            let statement = self.statement(n);
+            match control(statement) {
+                Control::Begin { .. } => {
+                    open.get_or_insert(n);
+                }
+                Control::Commit { chain } => {
+                    units.push(Unit { pieces: open.take().unwrap_or(n)..n + 1, alone: false });
+                    open = chain.then_some(n + 1);
+                }
+                Control::Undo | Control::None if open.is_none() => {
+                    let alone = refuses_transaction(statement).is_some() || runs_procedures(statement);
+                    units.push(Unit { pieces: n..n + 1, alone });
+                }
+                Control::Undo | Control::None => {}
+            }
+        }
+        if let Some(open) = open.filter(|open| *open < self.len()) {
+            units.push(Unit { pieces: open..self.len(), alone: false });
+        }
+        units
+    }
+
+    fn refuse_undo(&self) -> Result<(), EngineError> {
+        let Some(n) = (0..self.len()).find(|n| control(self.statement(*n)) == Control::Undo) else {
+            return Ok(());
+        };
+        Err(EngineError::Sql(Box::new(SqlError {
+            code: "2D000".to_owned(),
+            message: "the file undoes or prepares its own transaction, so it cannot be recorded as applied"
+                .to_owned(),
+            detail: None,
+            hint: Some("leave the transaction to dbctl; `ROLLBACK TO SAVEPOINT` is fine".to_owned()),
+            context: None,
+            statement: Some(shorten(self.statement(n))),
+            location: Some(self.location(self.pieces[n].range.start, true)),
+        })))
+    }
+
+    /// The line of a statement in its file.
+    pub(super) fn line(&self, piece: usize) -> usize {
+        self.location(self.pieces[piece].range.start, false).line
+    }
+
+    /// Where a byte of the script is in its file.
+    fn location(&self, offset: usize, exact: bool) -> SqlLocation {
+        locate(self.script, offset, exact)
+    }
+
+    /// A refused statement, at the place PostgreSQL names, else at its start.
+    pub(super) fn error(&self, piece: usize, error: &DbError) -> EngineError {
+        let statement = self.statement(piece);
+        let Piece { range, copy_data } = &self.pieces[piece];
+        let mut sql = sql_error(error, statement);
+        sql.location = Some(match (error.position(), copy_data, error.where_().and_then(copy_line)) {
+            (Some(ErrorPosition::Original(character)), _, _) => {
+                let character = usize::try_from(*character).unwrap_or_default().saturating_sub(1);
+                self.location(range.start + offset_of_char(statement, character), true)
+            }
+            (Some(ErrorPosition::Internal { query, .. }), _, _) => {
+                let within = format!("in the query: {}", shorten(query));
+                sql.context = Some(
+                    sql.context.map_or_else(|| within.clone(), |context| format!("{context}\n{within}")),
+                );
+                self.location(range.start, false)
+            }
+            (None, Some(data), Some(line)) => {
+                let lines = self.script.sql[data.clone()].split_inclusive('\n');
+                let before: usize = lines.take(line.saturating_sub(1)).map(str::len).sum();
+                self.location(data.start + before, true)
+            }
+            (None, _, _) => self.location(range.start, false),
+        });
+        EngineError::Sql(Box::new(sql))
+    }
+
+    /// A failure that belongs to the file as a whole, such as that of its `COMMIT`: at its last statement.
+    pub(super) fn error_at_end(&self, error: &DbError, sql: &str) -> EngineError {
+        let Some(last) = self.len().checked_sub(1) else {
+            return EngineError::Sql(Box::new(sql_error(error, sql)));
+        };
+        let location = Some(self.location(self.pieces[last].range.start, false));
+        EngineError::Sql(Box::new(SqlError { location, ..sql_error(error, self.statement(last)) }))
+    }
+}
+
+/// Where a byte of a script is in its file.
+fn locate(script: &Script, offset: usize, exact: bool) -> SqlLocation {
+    let position = position(&script.sql, offset);
+    SqlLocation {
+        path: script.path.clone(),
+        line: position.line + script.first_line - 1,
+        column: position.column,
+        source_line: script.sql.lines().nth(position.line - 1).unwrap_or_default().to_owned(),
+        exact,
+    }
+}
+
+fn unsplit(script: &Script, error: SplitError) -> EngineError {
+    let offset = match &error {
+        SplitError::MetaCommand { offset, .. }
+        | SplitError::Unterminated { offset, .. }
+        | SplitError::UnterminatedCopy { offset } => *offset,
+    };
+    let SqlLocation { path, line, column, source_line, .. } = locate(script, offset, true);
+    EngineError::Split { path, line, column, source_line, error }
+}
+
+/// The line of a `COPY`'s data that PostgreSQL's context names: `COPY t, line 3, column x: "y"`, in any language.
+pub(super) fn copy_line(context: &str) -> Option<usize> {
+    let line = context.lines().find(|line| line.starts_with("COPY "))?;
+    line.split(", ").skip(1).find_map(|part| {
+        let digits: String =
+            part.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    })
+}
+
+fn control(statement: &str) -> Control<'_> {
+    let mut words = Words::new(statement);
+    let Some(first) = words.next() else { return Control::None };
+    let is = |keywords: &[&str]| keywords.iter().any(|keyword| first.is(keyword));
+    if is(&["begin"]) {
+        words.eat(&["work", "transaction"]);
+        return Control::Begin { modes: words.remainder() };
+    }
+    if is(&["start"]) && words.eat(&["transaction"]) {
+        return Control::Begin { modes: words.remainder() };
+    }
+    if is(&["prepare"]) && words.eat(&["transaction"]) {
+        return Control::Undo;
+    }
+    if is(&["commit", "end", "rollback", "abort"]) {
+        words.eat(&["work", "transaction"]);
+        if words.eat(&["to", "prepared"]) {
+            return Control::None;
+        }
+        let chain = words.eat(&["and"]) && words.eat(&["chain"]);
+        return if is(&["commit", "end"]) { Control::Commit { chain } } else { Control::Undo };
+    }
+    Control::None
+}
+
+/// Whether a statement may end transactions of its own: `CALL`, and a `DO` whose text speaks of it.
+fn runs_procedures(statement: &str) -> bool {
+    match Words::new(statement).next() {
+        Some(first) if first.is("call") => true,
+        Some(first) if first.is("do") => {
+            Words::new(statement).any(|word| word.is("commit") || word.is("rollback"))
+        }
+        _ => false,
+    }
+}
+
+/// The index that a `CREATE INDEX CONCURRENTLY` names, and its table as it is spelled; `None` for other statements and
+/// where PostgreSQL chooses the name.
+pub(super) fn concurrent_index(statement: &str) -> Option<(String, String)> {
+    let mut words = Words::new(statement);
+    if !words.eat(&["create"]) {
+        return None;
+    }
+    words.eat(&["unique"]);
+    if !(words.eat(&["index"]) && words.eat(&["concurrently"])) {
+        return None;
+    }
+    if words.eat(&["if"]) && !(words.eat(&["not"]) && words.eat(&["exists"])) {
+        return None;
+    }
+    if words.eat(&["on"]) {
+        return None;
+    }
+    let index = words.next()?.name()?;
+    if !words.eat(&["on"]) {
+        return None;
+    }
+    words.eat(&["only"]);
+    let mut table = dbctl_migration::quote_ident(&words.next()?.name()?);
+    if words.eat_mark('.') {
+        table = format!("{table}.{}", dbctl_migration::quote_ident(&words.next()?.name()?));
+    }
+    Some((index, table))
+}
+
+#[cfg(test)]
+mod tests;

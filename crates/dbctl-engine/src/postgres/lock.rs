@@ -1,0 +1,134 @@
+//! dbctl's advisory lock and those of the tools it shares histories with.
+//!
+//! Locks are taken by polling the *try* form: a blocked `pg_advisory_lock` holds a snapshot, which deadlocks with a
+//! `CREATE INDEX CONCURRENTLY` of the lock's holder.
+
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+use tokio_postgres::{Row, types::Type};
+
+use super::session::{Link, get};
+use crate::{EngineError, LockHolder};
+
+/// dbctl's own lock of a database, in the bigint form: the bytes `dbctl`.
+pub(super) const DATABASE_KEY: i64 = 0x64_6263_746c;
+
+/// The lock that serialises creating and dropping one database, taken in the maintenance database: the bytes `dbct`
+/// and 32 bits of the name's FNV-1a hash. Other databases may be made at the same time.
+pub(super) fn creation_key(database: &str) -> i64 {
+    let hash = database
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    (0x6462_6374_i64 << 32) | i64::from(hash)
+}
+
+/// The columns that make a [`LockHolder`], of a `pg_stat_activity a` that may be missing or hidden.
+pub(super) const HOLDER_COLUMNS: &str = "coalesce(a.application_name, ''), \
+     case when a.client_addr is not null then host(a.client_addr) end, \
+     to_char(a.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
+
+/// A row of a pid and [`HOLDER_COLUMNS`].
+pub(super) fn holder(row: &Row) -> Result<LockHolder, EngineError> {
+    Ok(LockHolder { pid: get(row, 0)?, application: get(row, 1)?, client: get(row, 2)?, since: get(row, 3)? })
+}
+
+/// Takes all locks or none, in this order, waiting for `session.wait`. While it waits it holds none of them, so that
+/// it never keeps others from a lock that it cannot use yet.
+pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), EngineError> {
+    let until = Instant::now() + link.session().wait;
+    let mut told = BTreeSet::new();
+    let mut last_seen = None;
+    for attempt in 0.. {
+        let Some(busy) = try_all(link, keys).await? else { return Ok(()) };
+        if let Some(holder) = look_up(link, busy).await? {
+            if told.insert(holder.pid) {
+                link.session().observer.waiting(&holder);
+            }
+            last_seen = Some(holder);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        pause(link, backoff(attempt, Duration::from_millis(50), Duration::from_millis(500)).min(left))
+            .await?;
+    }
+    // The holder may have gone before it could be looked at.
+    Err(EngineError::Locked { database: link.database().to_owned(), holder: last_seen.unwrap_or_default() })
+}
+
+/// Gives the locks back at once, without waiting for the connection's end.
+pub(super) async fn release(link: &mut Link<'_>) {
+    // Where this fails the connection is gone, and the locks with it.
+    let _ = link.batch_always("select pg_catalog.pg_advisory_unlock_all()").await;
+}
+
+/// The first key that is taken; then none is held.
+async fn try_all(link: &mut Link<'_>, keys: &[i64]) -> Result<Option<i64>, EngineError> {
+    for (n, key) in keys.iter().enumerate() {
+        let row =
+            link.one("select pg_catalog.pg_try_advisory_lock($1::bigint)", &[(key, Type::INT8)]).await?;
+        if !get::<bool>(&row, 0)? {
+            for held in &keys[..n] {
+                link.one("select pg_catalog.pg_advisory_unlock($1::bigint)", &[(held, Type::INT8)]).await?;
+            }
+            return Ok(Some(*key));
+        }
+    }
+    Ok(None)
+}
+
+async fn look_up(link: &mut Link<'_>, key: i64) -> Result<Option<LockHolder>, EngineError> {
+    let sql = format!(
+        "select l.pid, {HOLDER_COLUMNS} from pg_catalog.pg_locks l \
+         left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+         where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
+         and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
+         and l.classid::bigint = ($1::bigint >> 32) & 4294967295 and l.objid::bigint = $1::bigint & 4294967295 \
+         and l.pid <> pg_backend_pid() limit 1"
+    );
+    link.query(&sql, &[(&key, Type::INT8)]).await?.first().map(holder).transpose()
+}
+
+/// Sleeps unless the run is stopped.
+pub(super) async fn pause(link: &mut Link<'_>, time: Duration) -> Result<(), EngineError> {
+    tokio::select! {
+        () = link.session().cancel.cancelled() => Err(EngineError::Cancelled),
+        () = sleep(time) => Ok(()),
+    }
+}
+
+/// Doubling from `first` to `most`, each between half of it and all of it, so that two who wait drift apart.
+pub(super) fn backoff(attempt: u32, first: Duration, most: Duration) -> Duration {
+    let full = first.saturating_mul(1 << attempt.min(16)).min(most);
+    let jitter = RandomState::new().hash_one(attempt) % 1024;
+    full / 2 + (full / 2).mul_f64(jitter as f64 / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_bytes_they_claim() {
+        assert_eq!(&DATABASE_KEY.to_be_bytes()[3..], b"dbctl");
+        assert_eq!(&creation_key("a").to_be_bytes()[..4], b"dbct");
+        assert_ne!(creation_key("a"), creation_key("b"));
+    }
+
+    #[test]
+    fn waiting_grows_within_bounds() {
+        for attempt in 0..40 {
+            let time = backoff(attempt, Duration::from_millis(50), Duration::from_millis(500));
+            assert!(
+                time >= Duration::from_millis(25) && time <= Duration::from_millis(500),
+                "{attempt}: {time:?}"
+            );
+        }
+    }
+}

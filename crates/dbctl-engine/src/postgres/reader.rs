@@ -1,0 +1,193 @@
+//! What a session can say of a database without writing to it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dbctl_migration::{
+    Applied, Checksum, Progress, TableName, Version,
+    ledger::{self, LedgerRow, SeedRow},
+};
+use jiff::Timestamp;
+use tokio_postgres::{Row, types::Type};
+
+use super::{
+    failure::Failure,
+    inventory::inventory,
+    session::{Link, get},
+};
+use crate::{EngineError, Identity, Reader, SourceRef, clean::Inventory};
+
+/// A session that cannot write: the server refuses it.
+pub(super) struct ReadSession<'s>(Link<'s>);
+
+impl<'s> ReadSession<'s> {
+    /// Makes the session read-only. Nothing is asked of the role but to connect, and a replica will do.
+    pub(super) async fn new(mut link: Link<'s>) -> Result<Self, EngineError> {
+        match link.batch("SET default_transaction_read_only = on").await {
+            Ok(()) => Ok(Self(link)),
+            Err(failure) => {
+                link.close().await;
+                Err(failure.into())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Reader for ReadSession<'_> {
+    async fn identity(&mut self) -> Result<Identity, EngineError> {
+        identity(&mut self.0).await
+    }
+
+    async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError> {
+        applied(&mut self.0, source).await
+    }
+
+    async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
+        seeds(&mut self.0).await
+    }
+
+    async fn environment(&mut self) -> Result<Option<String>, EngineError> {
+        environment(&mut self.0).await
+    }
+
+    async fn inventory(&mut self) -> Result<Inventory, EngineError> {
+        inventory(&mut self.0).await
+    }
+
+    async fn close(self: Box<Self>) {
+        self.0.close().await;
+    }
+}
+
+pub(super) async fn identity(link: &mut Link<'_>) -> Result<Identity, EngineError> {
+    let system =
+        "select system_identifier::text, current_database()::text from pg_catalog.pg_control_system()";
+    let row = match link.one(system, &[]).await {
+        Ok(row) => row,
+        // Some hosts take the right to it away. Address and start time stand in: they name the server while it runs.
+        Err(failure) if failure.code() == "42501" => {
+            link.one(
+                "select coalesce(host(inet_server_addr()), 'local') || ':' || current_setting('port') || '@' || \
+                 extract(epoch from pg_catalog.pg_postmaster_start_time())::text, current_database()::text",
+                &[],
+            )
+            .await?
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    Ok(Identity { system: get(&row, 0)?, database: get(&row, 1)? })
+}
+
+/// Whether a table is there. A schema that the role may not look into is an error, never "no table".
+pub(super) async fn table_exists(link: &mut Link<'_>, table: &TableName) -> Result<bool, EngineError> {
+    let quoted = table.to_string();
+    let sql = "select pg_catalog.to_regclass($1::text) is not null";
+    let row = link
+        .one(sql, &[(&quoted, Type::TEXT)])
+        .await
+        .map_err(|failure| unreadable(failure, &link.user, table))?;
+    get(&row, 0)
+}
+
+/// All rows of a table that may not be there.
+async fn rows(link: &mut Link<'_>, table: &TableName, sql: &str) -> Result<Vec<Row>, EngineError> {
+    if !table_exists(link, table).await? {
+        return Ok(Vec::new());
+    }
+    link.query(sql, &[]).await.map_err(|failure| unreadable(failure, &link.user, table))
+}
+
+fn unreadable(failure: Failure, user: &str, table: &TableName) -> EngineError {
+    if failure.code() != "42501" {
+        return failure.into();
+    }
+    failure.with_hint(|| {
+        let (schema, user) = (dbctl_migration::quote_ident(&table.schema), dbctl_migration::quote_ident(user));
+        format!("GRANT USAGE ON SCHEMA {schema} TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {user};")
+    })
+}
+
+pub(super) async fn applied(
+    link: &mut Link<'_>,
+    source: &SourceRef<'_>,
+) -> Result<Vec<Applied>, EngineError> {
+    let [migrations, _, _] = ledger::tables();
+    let mut known = Vec::new();
+    for row in rows(link, &migrations, &ledger::read()).await? {
+        known.push(ledger_row(&row)?);
+    }
+    let Some(history) = source.history else {
+        return Ok(ledger::own(&known, source.name));
+    };
+    let mut foreign = Vec::new();
+    for row in rows(link, history.table(), &history.read()).await? {
+        foreign.push(foreign_row(&row)?);
+    }
+    Ok(ledger::annotate(foreign, &known, source.name, source.keyed_by()))
+}
+
+fn ledger_row(row: &Row) -> Result<LedgerRow, EngineError> {
+    let progress = match get::<Option<i64>>(row, 7)? {
+        None => Progress::Whole,
+        Some(done) => Progress::Partial {
+            done: usize::try_from(done).unwrap_or_default(),
+            started: get::<Option<bool>>(row, 8)?.unwrap_or_default(),
+        },
+    };
+    Ok(LedgerRow {
+        source: get(row, 0)?,
+        applied: Applied {
+            version: Version::new(text(row, 1)?),
+            name: text(row, 2)?,
+            checksum: get::<Option<String>>(row, 3)?.map(Checksum::recorded),
+            at: moment(row, 4)?,
+            elapsed: elapsed(row, 5)?,
+            progress,
+        },
+        run: get(row, 6)?,
+    })
+}
+
+fn foreign_row(row: &Row) -> Result<Applied, EngineError> {
+    let failed = get::<Option<bool>>(row, 5)?.unwrap_or_default();
+    Ok(Applied {
+        version: Version::new(text(row, 0)?),
+        name: text(row, 1)?,
+        checksum: get::<Option<String>>(row, 2)?.map(Checksum::recorded),
+        at: moment(row, 3)?,
+        elapsed: elapsed(row, 4)?,
+        progress: if failed { Progress::Failed } else { Progress::Whole },
+    })
+}
+
+fn text(row: &Row, column: usize) -> Result<String, EngineError> {
+    Ok(get::<Option<String>>(row, column)?.unwrap_or_default())
+}
+
+/// Microseconds since 1970; what lies outside of the calendar is as good as unknown.
+fn moment(row: &Row, column: usize) -> Result<Option<Timestamp>, EngineError> {
+    Ok(get::<Option<i64>>(row, column)?.and_then(|us| Timestamp::from_microsecond(us).ok()))
+}
+
+/// Milliseconds; some tools write -1 while they run.
+fn elapsed(row: &Row, column: usize) -> Result<Option<Duration>, EngineError> {
+    Ok(get::<Option<i64>>(row, column)?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
+}
+
+pub(super) async fn seeds(link: &mut Link<'_>) -> Result<Vec<SeedRow>, EngineError> {
+    let [_, seeds, _] = ledger::tables();
+    rows(link, &seeds, &ledger::read_seeds())
+        .await?
+        .iter()
+        .map(|row| Ok(SeedRow { file: get(row, 0)?, checksum: Checksum::recorded(text(row, 1)?) }))
+        .collect()
+}
+
+pub(super) async fn environment(link: &mut Link<'_>) -> Result<Option<String>, EngineError> {
+    let [_, _, environment] = ledger::tables();
+    match rows(link, &environment, &ledger::read_environment()).await?.first() {
+        Some(row) => get(row, 0),
+        None => Ok(None),
+    }
+}

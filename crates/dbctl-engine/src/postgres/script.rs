@@ -1,0 +1,362 @@
+//! Running scripts: as a whole in one transaction with its history rows, or unit by unit with its progress.
+
+use std::time::{Duration, Instant};
+
+use dbctl_migration::{Script, Statement};
+use tokio_postgres::types::Type;
+use tokio_util::bytes::Bytes;
+
+use super::{
+    failure::Failure,
+    layout::{Act, Layout, Unit, concurrent_index},
+    lock::{self, HOLDER_COLUMNS, backoff, holder, pause},
+    session::{Link, get, set_local},
+};
+use crate::{EngineError, LockHolder, Resume, SqlError};
+
+/// How long transactional statements wait for a lock where no directive says otherwise.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a transaction is tried that could not get a lock in time.
+const LOCK_ATTEMPTS: u32 = 5;
+
+/// How much of a `COPY`'s data is sent at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// PostgreSQL's `lock_not_available`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// A script and what is written with it.
+pub(super) struct Work<'a> {
+    pub(super) script: &'a Script,
+    /// Instead of [`LOCK_TIMEOUT`].
+    pub(super) lock_timeout: Option<Duration>,
+    /// The statements that record it, once it has run that long; they commit with it where that can be.
+    pub(super) record: &'a (dyn Fn(Duration) -> Vec<Statement> + Sync),
+    /// The statement that records how far it got outside a transaction, where anybody wants to know.
+    pub(super) progress: Option<&'a (dyn Fn(Resume) -> Statement + Sync)>,
+    /// Where an earlier run stopped.
+    pub(super) resume: Option<Resume>,
+    /// The locks that this session holds.
+    pub(super) keys: &'a [i64],
+}
+
+/// Runs a script on a clean session and records it; says how long its SQL ran.
+pub(super) async fn run(link: &mut Link<'_>, work: &Work<'_>) -> Result<Duration, EngineError> {
+    let layout = Layout::of(work.script, work.resume.is_some())?;
+    if layout.whole {
+        return transaction(link, work, &layout, &layout.units[0], work.record).await;
+    }
+    let started = Instant::now();
+    stepwise(link, work, &layout).await?;
+    let elapsed = started.elapsed();
+    recorded(link, work, &(work.record)(elapsed)).await?;
+    Ok(elapsed)
+}
+
+/// Unit by unit, each committed with its progress.
+async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> Result<(), EngineError> {
+    let resume = work.resume.unwrap_or(Resume { done: 0, started: false });
+    for piece in (0..resume.done.min(layout.len())).filter(|piece| layout.sets_session(*piece)) {
+        let statement = layout.statement(piece);
+        link.batch(statement).await.map_err(|failure| at(layout, piece, failure))?;
+    }
+    let mut done = resume.done;
+    if resume.started && took_effect(link, work, layout, resume.done).await? {
+        done += 1;
+        recorded(link, work, &progress(work, done, false)).await?;
+    }
+    for unit in layout.units.iter().filter(|unit| unit.pieces.end > done) {
+        if unit.alone {
+            alone(link, work, layout, unit.pieces.start).await?;
+        } else {
+            let end = unit.pieces.end;
+            let rest = Unit { pieces: unit.pieces.start.max(done)..end, alone: false };
+            transaction(link, work, layout, &rest, &|_| progress(work, end, false)).await?;
+        }
+    }
+    Ok(())
+}
+
+fn progress(work: &Work<'_>, done: usize, started: bool) -> Vec<Statement> {
+    work.progress.iter().map(|progress| progress(Resume { done, started })).collect()
+}
+
+/// One statement outside a transaction, its start recorded before it and its end after it.
+async fn alone(
+    link: &mut Link<'_>,
+    work: &Work<'_>,
+    layout: &Layout<'_>,
+    piece: usize,
+) -> Result<(), EngineError> {
+    recorded(link, work, &progress(work, piece, true)).await?;
+    let outcome = send(link, layout, piece).await;
+    match outcome {
+        Ok(()) => {
+            if layout.statement(piece).to_ascii_lowercase().starts_with("discard") {
+                // It has released the locks.
+                lock::acquire(link, work.keys).await?;
+            }
+            recorded(link, work, &progress(work, piece + 1, false)).await
+        }
+        Err(error) => {
+            // A statement that leaves nothing behind when it fails need not be looked at by the next run.
+            let refused = matches!(&error, EngineError::Sql(_) | EngineError::Cancelled);
+            let same_name = matches!(&error, EngineError::Sql(sql) if sql.code == "42P07");
+            if refused && (same_name || !layout.leaves_traces(piece)) {
+                // The failure itself is what matters; without this row the next run asks instead of going on.
+                link.shield(true);
+                let _ = recorded(link, work, &progress(work, piece, false)).await;
+                link.shield(false);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Whether the statement that an earlier run started is done; what it left half done is removed.
+async fn took_effect(
+    link: &mut Link<'_>,
+    work: &Work<'_>,
+    layout: &Layout<'_>,
+    piece: usize,
+) -> Result<bool, EngineError> {
+    if piece >= layout.len() {
+        return Err(unresolved(work, layout, piece));
+    }
+    let Some((index, table)) = concurrent_index(layout.statement(piece)) else {
+        return Err(unresolved(work, layout, piece));
+    };
+    let rows = link
+        .query(
+            "select i.indisvalid, pg_catalog.format('%I.%I', n.nspname, c.relname) from pg_catalog.pg_index i \
+             join pg_catalog.pg_class c on c.oid = i.indexrelid \
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+             where i.indrelid = pg_catalog.to_regclass($1::text) and c.relname = $2::text",
+            &[(&table, Type::TEXT), (&index, Type::TEXT)],
+        )
+        .await?;
+    let Some(row) = rows.first() else { return Ok(false) };
+    if get(row, 0)? {
+        return Ok(true);
+    }
+    let name: String = get(row, 1)?;
+    link.batch(&format!("DROP INDEX CONCURRENTLY {name}")).await?;
+    Ok(false)
+}
+
+fn unresolved(work: &Work<'_>, layout: &Layout<'_>, piece: usize) -> EngineError {
+    let path = work.script.path.clone();
+    if piece < layout.len() {
+        let statement = super::failure::shorten(layout.statement(piece));
+        return EngineError::Unresolved { path, line: layout.line(piece), statement };
+    }
+    let statement = format!("(statement {} of a file that now has {})", piece + 1, layout.len());
+    EngineError::Unresolved { path, line: work.script.first_line, statement }
+}
+
+/// Waits before a transaction that could not get a lock in time is tried again; passes on any other error, and this
+/// one too after the last attempt.
+pub(super) async fn wait_for_lock(
+    link: &mut Link<'_>,
+    error: EngineError,
+    attempt: &mut u32,
+) -> Result<(), EngineError> {
+    let mut error = match error {
+        EngineError::Sql(error) if error.code == LOCK_NOT_AVAILABLE => error,
+        other => return Err(other),
+    };
+    // Only a help: whoever it was may be gone, or hidden from this role.
+    let blocker = blocker(link, error.statement.as_deref().unwrap_or_default()).await.ok().flatten();
+    *attempt += 1;
+    if *attempt >= LOCK_ATTEMPTS {
+        name_blocker(&mut error, blocker.as_ref());
+        return Err(EngineError::Sql(error));
+    }
+    if let (1, Some(holder)) = (*attempt, &blocker) {
+        link.session().observer.waiting(holder);
+    }
+    pause(link, backoff(*attempt, Duration::from_millis(100), Duration::from_secs(2))).await
+}
+
+fn name_blocker(error: &mut SqlError, blocker: Option<&LockHolder>) {
+    let who = blocker.map_or_else(
+        || "another session holds a lock that is needed".to_owned(),
+        |holder| format!("another session holds a lock that is needed, most likely {holder}"),
+    );
+    error.hint = Some(format!(
+        "{who}; tried {LOCK_ATTEMPTS} times. End it, or wait longer with `-- dbctl:lock-timeout 30s`"
+    ));
+}
+
+/// The session that has been in a transaction longest and holds a lock on a table that the statement names.
+async fn blocker(link: &mut Link<'_>, statement: &str) -> Result<Option<LockHolder>, EngineError> {
+    let sql = format!(
+        "select a.pid, {HOLDER_COLUMNS} from pg_catalog.pg_stat_activity a \
+         join pg_catalog.pg_locks l on l.pid = a.pid and l.granted and l.locktype = 'relation' \
+           and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
+         join pg_catalog.pg_class c on c.oid = l.relation join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+         where a.pid <> pg_backend_pid() and n.nspname not in ('pg_catalog', 'information_schema') \
+           and strpos($1::text, c.relname) > 0 \
+         order by length(c.relname) desc, a.xact_start nulls last limit 1"
+    );
+    link.query(&sql, &[(&statement, Type::TEXT)]).await?.first().map(holder).transpose()
+}
+
+/// Statements of dbctl's own in a transaction, as the role that logged in.
+async fn recorded(link: &mut Link<'_>, work: &Work<'_>, statements: &[Statement]) -> Result<(), EngineError> {
+    if statements.is_empty() {
+        return Ok(());
+    }
+    let result = async {
+        link.batch(&format!("BEGIN; {OWN_ROLE}")).await?;
+        for statement in statements {
+            link.execute(statement).await?;
+        }
+        commit(link).await
+    }
+    .await;
+    if result.is_err() {
+        link.rollback().await;
+    }
+    result.map_err(|failure| lost_in(work, failure))
+}
+
+/// Puts the role back that logged in, to the end of the transaction only: a file that goes on statement by statement
+/// may rely on its `SET ROLE`.
+const OWN_ROLE: &str = "SET LOCAL session_authorization TO DEFAULT; SET LOCAL role TO DEFAULT";
+
+/// The setting by which a transaction is told from the next one.
+const MARK: &str = "dbctl.transaction";
+
+/// A unit's statements and what records them, in one transaction, tried again where it could not get a lock in time.
+/// Says how long the statements ran.
+async fn transaction(
+    link: &mut Link<'_>,
+    work: &Work<'_>,
+    layout: &Layout<'_>,
+    unit: &Unit,
+    record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
+) -> Result<Duration, EngineError> {
+    let mut attempt = 0;
+    loop {
+        match transaction_once(link, work, layout, unit, record).await {
+            Ok(elapsed) => return Ok(elapsed),
+            Err(error) => {
+                link.rollback().await;
+                wait_for_lock(link, error, &mut attempt).await?;
+            }
+        }
+    }
+}
+
+async fn transaction_once(
+    link: &mut Link<'_>,
+    work: &Work<'_>,
+    layout: &Layout<'_>,
+    unit: &Unit,
+    record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
+) -> Result<Duration, EngineError> {
+    let mark = format!("{}-{}", link.session().stamp.run, unit.pieces.start);
+    let limits = format!(
+        "{}; {}",
+        set_local("lock_timeout", &format!("{}ms", work.lock_timeout.unwrap_or(LOCK_TIMEOUT).as_millis())),
+        set_local(MARK, &mark)
+    );
+    let started = Instant::now();
+    link.batch(&format!("BEGIN; {limits}")).await?;
+    for piece in unit.pieces.clone() {
+        send(link, layout, piece).await?;
+        if layout.statement(piece).to_ascii_lowercase().starts_with("reset") {
+            link.batch(&limits).await?;
+        }
+    }
+    let elapsed = started.elapsed();
+    // What the file has deferred fails here, where the failure can still be told from one of dbctl's own.
+    link.batch(&format!("SET CONSTRAINTS ALL IMMEDIATE; {OWN_ROLE}")).await.map_err(|f| at_end(layout, f))?;
+    still_ours(link, work, &mark).await?;
+    for statement in record(elapsed) {
+        link.execute(&statement).await?;
+    }
+    commit(link).await.map_err(|failure| at_end(layout, lost_failure(failure)))?;
+    Ok(elapsed)
+}
+
+/// The splitter has shown that no statement ends the transaction; this makes sure of it.
+async fn still_ours(link: &mut Link<'_>, work: &Work<'_>, mark: &str) -> Result<(), EngineError> {
+    let row = link.one("select pg_catalog.current_setting($1::text, true)", &[(&MARK, Type::TEXT)]).await?;
+    if get::<Option<String>>(&row, 0)?.as_deref() == Some(mark) {
+        return Ok(());
+    }
+    Err(EngineError::Sql(Box::new(SqlError {
+        code: "25P01".to_owned(),
+        message: format!(
+            "{} ended the transaction it ran in: its statements are committed, but it is not recorded",
+            work.script.path.display()
+        ),
+        detail: None,
+        hint: Some("take the transaction control out of the file".to_owned()),
+        context: None,
+        statement: None,
+        location: None,
+    })))
+}
+
+/// A commit that is under way is not cancelled: either answer would be a guess.
+async fn commit(link: &mut Link<'_>) -> Result<(), Failure> {
+    if link.session().cancel.is_cancelled() {
+        return Err(Failure::Cancelled);
+    }
+    link.batch_always("COMMIT").await
+}
+
+fn lost_in(work: &Work<'_>, failure: Failure) -> EngineError {
+    match lost_failure(failure) {
+        Failure::Lost { database, message } => EngineError::Lost {
+            database,
+            message: format!("{message} (while recording {})", work.script.path.display()),
+        },
+        other => other.into(),
+    }
+}
+
+fn lost_failure(failure: Failure) -> Failure {
+    match failure {
+        Failure::Lost { database, message } => Failure::Lost {
+            database,
+            message: format!("{message}; whether the last COMMIT took effect shows in `dbctl status`"),
+        },
+        other => other,
+    }
+}
+
+async fn send(link: &mut Link<'_>, layout: &Layout<'_>, piece: usize) -> Result<(), EngineError> {
+    let outcome = match layout.act(piece) {
+        Act::Nothing => Ok(()),
+        Act::Send(sql) => link.batch(sql).await,
+        Act::Modes(sql) => link.batch(&sql).await,
+        Act::Copy(sql, data) => {
+            let chunks = data.as_bytes().chunks(CHUNK_BYTES);
+            let chunks = chunks.map(|chunk| Ok::<_, std::convert::Infallible>(Bytes::copy_from_slice(chunk)));
+            match link.copy(sql, chunks).await {
+                Ok(outcome) => outcome,
+                Err(never) => match never {},
+            }
+        }
+    };
+    outcome.map_err(|failure| at(layout, piece, failure))
+}
+
+fn at(layout: &Layout<'_>, piece: usize, failure: Failure) -> EngineError {
+    match failure {
+        Failure::Db { error, .. } => layout.error(piece, &error),
+        other => other.into(),
+    }
+}
+
+fn at_end(layout: &Layout<'_>, failure: Failure) -> EngineError {
+    match failure {
+        Failure::Db { error, sql } => layout.error_at_end(&error, &sql),
+        other => other.into(),
+    }
+}

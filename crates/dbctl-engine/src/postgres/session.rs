@@ -1,0 +1,350 @@
+//! One connection: queries and the server's messages polled together, cancelled together, closed for certain.
+
+use std::{pin::pin, time::Duration};
+
+use dbctl_migration::{Statement, Value};
+use futures::{Stream, StreamExt};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_postgres::{
+    AsyncMessage, Client, Error, Row,
+    error::{DbError, Severity as PgSeverity},
+    types::{ToSql, Type},
+};
+use tokio_util::bytes::Bytes;
+
+use super::failure::{Failure, quote_literal};
+use crate::{
+    EngineError, Notice, Session, Severity,
+    connect::{Canceller, Connected, Messages, connect},
+    libpq::Settings,
+};
+
+/// How long a statement may take to end once it is cancelled, and a connection to end once it is closed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The oldest server that is supported, as `server_version_num`.
+const OLDEST: i32 = 120_000;
+
+/// The longest `application_name` that the server keeps, in bytes.
+const APPLICATION_BYTES: usize = 63;
+
+/// A connection that belongs to a run.
+pub(super) struct Link<'s> {
+    client: Client,
+    line: Line<'s>,
+    /// Who we are on the server, for hints.
+    pub(super) user: String,
+    /// `server_version_num`.
+    pub(super) version: i32,
+}
+
+/// Everything of a connection but the client: what has to be polled while a query runs.
+struct Line<'s> {
+    messages: Option<Messages>,
+    canceller: Canceller,
+    session: Session<'s>,
+    database: String,
+    /// Why there is no connection any more.
+    lost: Option<String>,
+    /// A query's future was dropped before it ended.
+    busy: bool,
+    /// Queries run although the run is being stopped.
+    shielded: bool,
+}
+
+impl<'s> Link<'s> {
+    /// Connects and sees that the server is new enough.
+    pub(super) async fn open(
+        settings: &Settings,
+        database: &str,
+        session: &Session<'s>,
+    ) -> Result<Self, EngineError> {
+        let Connected { client, messages, canceller } =
+            connect(settings, database, &application_name(session)).await?;
+        let line = Line {
+            messages: Some(messages),
+            canceller,
+            session: session.clone(),
+            database: database.to_owned(),
+            lost: None,
+            busy: false,
+            shielded: false,
+        };
+        let mut link = Self { client, line, user: settings.user.clone(), version: 0 };
+        match link.greet(settings).await {
+            Ok(version) => link.version = version,
+            Err(error) => {
+                link.close().await;
+                return Err(error);
+            }
+        }
+        Ok(link)
+    }
+
+    async fn greet(&mut self, settings: &Settings) -> Result<i32, EngineError> {
+        let row = self
+            .one("select current_setting('server_version_num')::int, current_setting('server_version')", &[])
+            .await?;
+        let (number, version): (i32, String) = (get(&row, 0)?, get(&row, 1)?);
+        if number < OLDEST {
+            return Err(EngineError::Unsupported(format!(
+                "{} runs PostgreSQL {version}, and dbctl needs 12 or newer",
+                settings.server()
+            )));
+        }
+        Ok(number)
+    }
+
+    /// What the run shares with its sessions.
+    pub(super) fn session(&self) -> &Session<'s> {
+        &self.line.session
+    }
+
+    /// The database this is connected to.
+    pub(super) fn database(&self) -> &str {
+        &self.line.database
+    }
+
+    /// Runs SQL without values; rows are passed over.
+    pub(super) async fn batch(&mut self, sql: &str) -> Result<(), Failure> {
+        self.line.drive(self.client.batch_execute(sql), sql, true).await
+    }
+
+    /// Runs SQL even though the run is being stopped: for what has to be undone.
+    pub(super) async fn batch_always(&mut self, sql: &str) -> Result<(), Failure> {
+        self.line.drive(self.client.batch_execute(sql), sql, false).await
+    }
+
+    /// Whether queries run although the run is being stopped: for the little that has to be written even then.
+    pub(super) fn shield(&mut self, shielded: bool) {
+        self.line.shielded = shielded;
+    }
+
+    /// Ends the open transaction, whatever state it is in.
+    pub(super) async fn rollback(&mut self) {
+        // A cancel request that arrives late may hit the ROLLBACK itself.
+        for _ in 0..2 {
+            match self.batch_always("ROLLBACK").await {
+                Err(failure) if failure.code() == "57014" => {}
+                Ok(()) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Rows of a query with bound values.
+    pub(super) async fn query(
+        &mut self,
+        sql: &str,
+        params: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, Failure> {
+        self.line.drive(self.client.query_typed(sql, params), sql, true).await
+    }
+
+    /// The row of a query that always has one.
+    pub(super) async fn one(
+        &mut self,
+        sql: &str,
+        params: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Row, Failure> {
+        self.line.drive(self.client.query_typed_one(sql, params), sql, true).await
+    }
+
+    /// Runs one statement of dbctl's own or of a history.
+    pub(super) async fn execute(&mut self, statement: &Statement) -> Result<(), Failure> {
+        let params: Vec<(Box<dyn ToSql + Sync + Send>, Type)> = statement.params.iter().map(bound).collect();
+        let params: Vec<(&(dyn ToSql + Sync), Type)> =
+            params.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect();
+        self.line.drive(self.client.execute_typed(&statement.sql, &params), &statement.sql, true).await?;
+        Ok(())
+    }
+
+    /// Streams chunks into a `COPY … FROM STDIN`; the outer error is that of the chunks' source.
+    pub(super) async fn copy<E>(
+        &mut self,
+        sql: &str,
+        chunks: impl Iterator<Item = Result<Bytes, E>>,
+    ) -> Result<Result<(), Failure>, E> {
+        use futures::SinkExt;
+        let sink = match self.line.drive(self.client.copy_in::<_, Bytes>(sql), sql, true).await {
+            Ok(sink) => sink,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let mut sink = pin!(sink);
+        for chunk in chunks {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => return Err(error),
+            };
+            // Once the server has refused a line, sending fails or is ignored; `finish` tells why.
+            if let Err(failure) = self.line.drive(sink.send(chunk), sql, true).await {
+                match failure {
+                    Failure::Db { .. } => return Ok(Err(failure)),
+                    Failure::Lost { .. } => break,
+                    Failure::Cancelled => return Ok(Err(failure)),
+                }
+            }
+        }
+        Ok(self.line.drive(sink.finish(), sql, true).await.map(drop))
+    }
+
+    /// Ends the session and waits, within bounds, until the connection is really closed.
+    pub(super) async fn close(self) {
+        let Self { client, line: Line { messages, canceller, busy, .. }, .. } = self;
+        let Some(mut messages) = messages else { return };
+        drop(client);
+        let end = async {
+            let drain = async { while let Some(Ok(_)) = messages.next().await {} };
+            if busy {
+                let ((), _) = futures::join!(drain, canceller.cancel());
+            } else {
+                drain.await;
+            }
+        };
+        // A server that does not answer any more is not waited for: it has no lock to give back.
+        let _ = timeout(PATIENCE, end).await;
+    }
+}
+
+impl Line<'_> {
+    /// Polls a query together with the server's messages. `stoppable` queries are cancelled when the run is stopped.
+    async fn drive<T>(
+        &mut self,
+        query: impl Future<Output = Result<T, Error>>,
+        sql: &str,
+        stoppable: bool,
+    ) -> Result<T, Failure> {
+        if let Some(message) = &self.lost {
+            return Err(Failure::Lost { database: self.database.clone(), message: message.clone() });
+        }
+        let stoppable = stoppable && !self.shielded;
+        if stoppable && self.session.cancel.is_cancelled() {
+            return Err(Failure::Cancelled);
+        }
+        let mut query = pin!(query);
+        let cancel = self.session.cancel.clone();
+        self.busy = true;
+        let result = loop {
+            tokio::select! { biased;
+                () = cancel.cancelled(), if stoppable => break self.stop(query).await,
+                message = next(&mut self.messages) => self.hear(message),
+                result = &mut query => break self.settle(result, sql),
+            }
+        };
+        self.busy = false;
+        result
+    }
+
+    /// Cancels the running statement on the server and awaits its end. A statement that was faster than the request
+    /// has done its work, and so counts as done.
+    async fn stop<T>(
+        &mut self,
+        mut query: std::pin::Pin<&mut impl Future<Output = Result<T, Error>>>,
+    ) -> Result<T, Failure> {
+        let until = Instant::now() + PATIENCE;
+        let canceller = self.canceller.clone();
+        let mut request = pin!(canceller.cancel());
+        let (mut requested, mut ended) = (false, None);
+        // The request is awaited too: one that arrives late would hit the next statement.
+        while !requested || ended.is_none() {
+            tokio::select! { biased;
+                message = next(&mut self.messages) => self.hear(message),
+                result = &mut query, if ended.is_none() => ended = Some(result),
+                _ = &mut request, if !requested => requested = true,
+                () = sleep_until(until) => {
+                    self.messages = None;
+                    self.lost.get_or_insert_with(|| "the server did not cancel the statement in time".to_owned());
+                    break;
+                }
+            }
+        }
+        match ended {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(_)) | None => Err(Failure::Cancelled),
+        }
+    }
+
+    fn settle<T>(&self, result: Result<T, Error>, sql: &str) -> Result<T, Failure> {
+        result.map_err(|error| match (Failure::new(error, sql, &self.database), &self.lost) {
+            // Why the connection ended says more than that it did.
+            (Failure::Lost { database, .. }, Some(reason)) => {
+                Failure::Lost { database, message: reason.clone() }
+            }
+            (failure, _) => failure,
+        })
+    }
+
+    fn hear(&mut self, message: Option<Result<AsyncMessage, Error>>) {
+        match message {
+            Some(Ok(AsyncMessage::Notice(notice))) => self.session.observer.notice(heard(&notice)),
+            Some(Ok(_)) => {}
+            // The connection is dropped, not only remembered as lost: it keeps queries waiting for their answers.
+            Some(Err(error)) => {
+                self.messages = None;
+                let reason =
+                    error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned());
+                self.lost = Some(reason);
+            }
+            None => {
+                self.messages = None;
+                self.lost = Some("the server closed the connection".to_owned());
+            }
+        }
+    }
+}
+
+/// The next message; never, once the connection has ended.
+async fn next(
+    messages: &mut Option<impl Stream<Item = Result<AsyncMessage, Error>> + Unpin>,
+) -> Option<Result<AsyncMessage, Error>> {
+    match messages {
+        Some(messages) => messages.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn heard(notice: &DbError) -> Notice {
+    let severity = match notice.parsed_severity() {
+        Some(PgSeverity::Debug | PgSeverity::Log) => Severity::Debug,
+        Some(PgSeverity::Info | PgSeverity::Notice) => Severity::Notice,
+        Some(PgSeverity::Warning | PgSeverity::Error | PgSeverity::Fatal | PgSeverity::Panic) | None => {
+            Severity::Warning
+        }
+    };
+    Notice { severity, message: notice.message().to_owned() }
+}
+
+fn bound(value: &Value) -> (Box<dyn ToSql + Sync + Send>, Type) {
+    match value {
+        Value::Text(text) => (Box::new(text.clone()), Type::TEXT),
+        Value::Int(number) => (Box::new(*number), Type::INT8),
+        Value::Bytes(bytes) => (Box::new(bytes.clone()), Type::BYTEA),
+        Value::Null => (Box::new(None::<String>), Type::TEXT),
+    }
+}
+
+/// A column's value.
+pub(super) fn get<'r, T: tokio_postgres::types::FromSql<'r>>(
+    row: &'r Row,
+    column: usize,
+) -> Result<T, EngineError> {
+    row.try_get(column).map_err(|error| {
+        let name = row.columns().get(column).map_or("?", |column| column.name());
+        EngineError::Unsupported(format!(
+            "the server's answer has another shape than expected: column {name}: {error}"
+        ))
+    })
+}
+
+/// `dbctl <verb> <run id>`, cut to what the server keeps.
+fn application_name(session: &Session<'_>) -> String {
+    let mut name = format!("dbctl {} {}", session.verb, session.stamp.run);
+    while name.len() > APPLICATION_BYTES {
+        name.pop();
+    }
+    name
+}
+
+/// `SET LOCAL name = 'value'`, for utility statements take no parameters.
+pub(super) fn set_local(name: &str, value: &str) -> String {
+    format!("SET LOCAL {name} = {}", quote_literal(value))
+}

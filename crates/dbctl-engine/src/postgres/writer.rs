@@ -1,0 +1,318 @@
+//! The one session that may write: it holds the locks, and every file of its finds it as new.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use dbctl_migration::{
+    Applied, Directives, Migration, Recording, RunStamp, Script, Statement,
+    ledger::{self, SeedRow},
+};
+use tokio_postgres::types::{ToSql, Type};
+
+use super::{
+    failure::Failure,
+    inventory::inventory,
+    lock, reader,
+    script::{self, LOCK_TIMEOUT, Work, wait_for_lock},
+    seed,
+    session::{Link, set_local},
+};
+use crate::{
+    EngineError, Identity, Reader, Resume, SeedWork, SourceRef, Writer,
+    clean::{CleanPlan, Inventory},
+};
+
+/// A session that holds the database's lock.
+pub(super) struct WriteSession<'s> {
+    link: Link<'s>,
+    keys: Vec<i64>,
+    settings: BTreeMap<String, String>,
+    /// Whether a file may have left something behind in the session.
+    used: bool,
+}
+
+impl<'s> WriteSession<'s> {
+    /// Takes the locks: dbctl's own first, then the peers' in their order.
+    pub(super) async fn new(
+        mut link: Link<'s>,
+        peers: &[i64],
+        settings: BTreeMap<String, String>,
+    ) -> Result<Self, EngineError> {
+        let mut keys = vec![lock::DATABASE_KEY];
+        for peer in peers {
+            // A lock taken twice would have to be given back twice.
+            if !keys.contains(peer) {
+                keys.push(*peer);
+            }
+        }
+        match lock::acquire(&mut link, &keys).await {
+            Ok(()) => Ok(Self { link, keys, settings, used: true }),
+            Err(error) => {
+                link.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The session as it was after connecting, locks apart: `DISCARD ALL` would release them, and `RESET ALL` alone
+    /// keeps `SET ROLE`.
+    async fn fresh(&mut self) -> Result<&mut Link<'s>, EngineError> {
+        if self.used {
+            let mut sql =
+                "RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
+                           DISCARD PLANS; DISCARD SEQUENCES; DEALLOCATE ALL"
+                    .to_owned();
+            // Somebody else's seed runner may work for minutes while this session waits with the lock.
+            if self.link.version >= 140_000 {
+                sql += "; SET idle_session_timeout = 0";
+            }
+            self.link.batch(&sql).await?;
+            self.used = false;
+        }
+        Ok(&mut self.link)
+    }
+
+    /// A fresh session with the manifest's settings, for a file to use.
+    async fn ready(&mut self) -> Result<&mut Link<'s>, EngineError> {
+        self.fresh().await?;
+        self.used = true;
+        if !self.settings.is_empty() {
+            let calls: Vec<_> = (0..self.settings.len())
+                .map(|n| format!("pg_catalog.set_config(${}::text, ${}::text, false)", 2 * n + 1, 2 * n + 2))
+                .collect();
+            let params: Vec<(&(dyn ToSql + Sync), Type)> = self
+                .settings
+                .iter()
+                .flat_map(|(name, value)| [name, value])
+                .map(|text| (text as &(dyn ToSql + Sync), Type::TEXT))
+                .collect();
+            let sql = format!("select {}", calls.join(", "));
+            self.link.query(&sql, &params).await.map_err(|failure| {
+                failure.with_hint(|| "see `settings` of the database in the manifest".to_owned())
+            })?;
+        }
+        Ok(&mut self.link)
+    }
+
+    async fn run_script(
+        &mut self,
+        script: &Script,
+        directives: &Directives,
+        record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
+        progress: Option<&(dyn Fn(Resume) -> Statement + Sync)>,
+        resume: Option<Resume>,
+    ) -> Result<Duration, EngineError> {
+        let keys = self.keys.clone();
+        let link = self.ready().await?;
+        let lock_timeout = directives.lock_timeout;
+        script::run(link, &Work { script, lock_timeout, record, progress, resume, keys: &keys }).await
+    }
+
+    async fn make_tables(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
+        let link = self.fresh().await?;
+        let mut ddl = Vec::new();
+        for table in ledger::tables() {
+            if !reader::table_exists(link, &table).await? {
+                ddl = ledger::create();
+                break;
+            }
+        }
+        for history in sources.iter().filter_map(|source| source.history) {
+            if !reader::table_exists(link, history.table()).await? {
+                ddl.extend(history.create());
+            }
+        }
+        if ddl.is_empty() && reader::environment(link).await?.is_some() {
+            return Ok(());
+        }
+        let made = async {
+            link.batch(&format!("BEGIN; {}", set_local("client_min_messages", "warning"))).await?;
+            for sql in &ddl {
+                link.batch(sql).await?;
+            }
+            link.execute(&ledger::record_environment(environment)).await?;
+            link.batch("COMMIT").await
+        }
+        .await;
+        if made.is_err() {
+            link.rollback().await;
+        }
+        let (user, database) = (link.user.clone(), link.database().to_owned());
+        made.map_err(|failure| not_made(failure, &user, &database))
+    }
+}
+
+fn not_made(failure: Failure, user: &str, database: &str) -> EngineError {
+    if failure.code() != "42501" {
+        return failure.into();
+    }
+    let (user, database) = (dbctl_migration::quote_ident(user), dbctl_migration::quote_ident(database));
+    failure.with_hint(|| {
+        format!(
+            "dbctl keeps its records in the schema dbctl, and a history table where its tool does: \
+             GRANT CREATE ON DATABASE {database} TO {user}; GRANT USAGE, CREATE ON SCHEMA public TO {user};"
+        )
+    })
+}
+
+/// Codes by which another session that made the same thing in the same moment shows.
+fn lost_race(error: &EngineError) -> bool {
+    matches!(error, EngineError::Sql(sql) if ["23505", "42P06", "42P07", "42710"].contains(&sql.code.as_str()))
+}
+
+#[async_trait]
+impl Reader for WriteSession<'_> {
+    async fn identity(&mut self) -> Result<Identity, EngineError> {
+        reader::identity(self.fresh().await?).await
+    }
+
+    async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError> {
+        reader::applied(self.fresh().await?, source).await
+    }
+
+    async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
+        reader::seeds(self.fresh().await?).await
+    }
+
+    async fn environment(&mut self) -> Result<Option<String>, EngineError> {
+        reader::environment(self.fresh().await?).await
+    }
+
+    async fn inventory(&mut self) -> Result<Inventory, EngineError> {
+        inventory(self.fresh().await?).await
+    }
+
+    async fn close(self: Box<Self>) {
+        let mut link = self.link;
+        lock::release(&mut link).await;
+        link.close().await;
+    }
+}
+
+#[async_trait]
+impl Writer for WriteSession<'_> {
+    async fn prepare(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
+        match self.make_tables(sources, environment).await {
+            // A tool that takes no lock has made its table meanwhile.
+            Err(error) if lost_race(&error) => self.make_tables(sources, environment).await,
+            result => result,
+        }
+    }
+
+    async fn apply(
+        &mut self,
+        source: &SourceRef<'_>,
+        migration: &Migration,
+        resume: Option<Resume>,
+    ) -> Result<Duration, EngineError> {
+        let stamp = self.link.session().stamp;
+        let record = |elapsed| applied(source, migration, stamp, elapsed);
+        let progress =
+            |at: Resume| ledger::record_progress(source.name, migration, stamp, at.done, at.started);
+        self.run_script(&migration.up, &migration.directives, &record, Some(&progress), resume).await
+    }
+
+    async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
+        let statements = applied(source, migration, self.link.session().stamp, Duration::ZERO);
+        in_transaction(self.fresh().await?, &[], &statements).await
+    }
+
+    async fn revert(
+        &mut self,
+        source: &SourceRef<'_>,
+        migration: &Migration,
+    ) -> Result<Duration, EngineError> {
+        let Some(down) = &migration.down else {
+            return Err(EngineError::Unsupported(format!(
+                "{} has no down part",
+                migration.up.path.display()
+            )));
+        };
+        let record = |_| {
+            let mut statements = source.history.map_or_else(Vec::new, |history| history.forget(migration));
+            statements.push(ledger::forget(source.name, source.keyed_by(), migration));
+            statements
+        };
+        self.run_script(down, &migration.directives, &record, None, None).await
+    }
+
+    async fn seed(&mut self, work: &SeedWork, row: &SeedRow) -> Result<Duration, EngineError> {
+        let statement = ledger::record_seed(row, self.link.session().stamp);
+        match work {
+            SeedWork::Sql(script) => {
+                let record = |_| vec![statement.clone()];
+                self.run_script(script, &Directives::default(), &record, None, None).await
+            }
+            SeedWork::Csv { path, shown, table } => {
+                seed::csv(self.ready().await?, path, shown, table, &statement).await
+            }
+            SeedWork::External => {
+                in_transaction(self.fresh().await?, &[], &[statement]).await?;
+                Ok(Duration::ZERO)
+            }
+        }
+    }
+
+    async fn clean(&mut self, plan: &CleanPlan) -> Result<(), EngineError> {
+        let link = self.fresh().await?;
+        let mut batches = Vec::new();
+        if !plan.truncate.is_empty() {
+            let tables: Vec<_> = plan
+                .truncate
+                .iter()
+                .map(|truncate| format!("{}{}", if truncate.only { "ONLY " } else { "" }, truncate.table))
+                .collect();
+            batches.push(format!("TRUNCATE TABLE {}", tables.join(", ")));
+        }
+        batches.extend(plan.restart.iter().map(|name| format!("ALTER SEQUENCE {name} RESTART")));
+        batches.extend(plan.refresh.iter().map(|name| format!("REFRESH MATERIALIZED VIEW {name}")));
+        let [_, seeds, _] = ledger::tables();
+        let forget = match reader::table_exists(link, &seeds).await? {
+            true => vec![ledger::forget_seeds()],
+            false => Vec::new(),
+        };
+        in_transaction(link, &batches, &forget).await
+    }
+}
+
+fn applied(
+    source: &SourceRef<'_>,
+    migration: &Migration,
+    stamp: &RunStamp,
+    elapsed: Duration,
+) -> Vec<Statement> {
+    let recording = Recording { migration, elapsed, stamp };
+    let mut statements = source.history.map_or_else(Vec::new, |history| history.record(&recording));
+    statements.push(ledger::record(source.name, &recording));
+    statements
+}
+
+/// Statements of dbctl's own in one transaction, tried again where it could not get a lock in time.
+async fn in_transaction(
+    link: &mut Link<'_>,
+    batches: &[String],
+    statements: &[Statement],
+) -> Result<(), EngineError> {
+    let timeout = set_local("lock_timeout", &format!("{}ms", LOCK_TIMEOUT.as_millis()));
+    let mut attempt = 0;
+    loop {
+        let done = async {
+            link.batch(&format!("BEGIN; {timeout}")).await?;
+            for sql in batches {
+                link.batch(sql).await?;
+            }
+            for statement in statements {
+                link.execute(statement).await?;
+            }
+            link.batch("COMMIT").await
+        }
+        .await;
+        match done {
+            Ok(()) => return Ok(()),
+            Err(failure) => {
+                link.rollback().await;
+                wait_for_lock(link, failure.into(), &mut attempt).await?;
+            }
+        }
+    }
+}
