@@ -147,6 +147,24 @@ pub enum ConnectFailure {
         server: String,
         /// Why.
         reason: String,
+        /// Which kind of trouble it is.
+        problem: TlsProblem,
+    },
+    /// Servers answer, but none is what `target_session_attrs` asks for.
+    #[error("no server among {server} is {wanted}")]
+    WrongRole {
+        /// What was tried.
+        server: String,
+        /// `target_session_attrs`.
+        wanted: String,
+    },
+    /// Something answers, but not as a PostgreSQL server that we can log in to does.
+    #[error("{server} answers, but the log-in failed: {reason}")]
+    Protocol {
+        /// What was tried.
+        server: String,
+        /// Why.
+        reason: String,
     },
     /// The server refuses otherwise (pg_hba.conf, no role, too many connections, shutting down).
     #[error("{server} refuses the connection: {message} (SQLSTATE {code})")]
@@ -158,6 +176,23 @@ pub enum ConnectFailure {
         /// PostgreSQL's words.
         message: String,
     },
+}
+
+/// The kinds of trouble with TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsProblem {
+    /// The server has no TLS.
+    NotOffered,
+    /// Nobody we trust signed the server's certificate.
+    UnknownAuthority,
+    /// The server's certificate is for another host.
+    WrongHost,
+    /// The server broke off, such as for want of a client certificate.
+    RefusedByServer,
+    /// Our own files of certificates and keys cannot be used.
+    Files,
+    /// Anything else.
+    Other,
 }
 
 /// A statement that failed, with all PostgreSQL said of it and where it stands on disk.

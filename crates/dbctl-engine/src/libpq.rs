@@ -1,12 +1,37 @@
 //! libpq's conventions turned into connection settings: URL and keyword strings, `PG*` variables, `.pgpass`,
 //! `pg_service.conf`, multi-host, Unix sockets, `sslmode`.
+//!
+//! What is given in the string wins over the service file, which wins over variables, which win over defaults; a
+//! password that none of them gives is looked for in the password file (PostgreSQL 18 manual, 34.1.2 and 34.15–34.17).
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+mod keyword;
+mod parameter;
+mod passfile;
+mod resolve;
+mod service;
+#[cfg(test)]
+mod tests;
+mod url;
+mod write;
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use thiserror::Error;
 
+use self::parameter::Given;
+pub use self::passfile::Passfile;
 use crate::PgVars;
+
+/// How long one host is tried where `connect_timeout` says nothing.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_PORT: u16 = 5432;
+/// Where servers put their socket: Debian and its kin, then PostgreSQL's own default.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 /// Everything a connection needs, whatever convention it came from.
 #[derive(Debug, Clone)]
@@ -15,18 +40,42 @@ pub struct Settings {
     pub hosts: Vec<Host>,
     /// The user.
     pub user: String,
-    /// The password for all hosts, where the string or `PGPASSWORD` gives one; `.pgpass` is asked per host.
+    /// The password for all hosts, where the string, the service or `PGPASSWORD` gives one; `.pgpass` is asked per host.
     pub password: Option<SecretString>,
+    /// The password file as it was read; asked where `password` is `None`.
+    pub passfile: Passfile,
     /// The database the settings themselves name, if any.
     pub database: Option<String>,
     /// How TLS is used.
     pub ssl_mode: SslMode,
     /// Authorities to trust; `None` = the system's, as libpq's `sslrootcert=system`.
     pub ssl_root_cert: Option<PathBuf>,
-    /// How long to try one host.
+    /// The client's own certificate, PEM.
+    pub ssl_cert: Option<PathBuf>,
+    /// The key of `ssl_cert`, PEM.
+    pub ssl_key: Option<PathBuf>,
+    /// How TLS starts.
+    pub ssl_negotiation: SslNegotiation,
+    /// The oldest and the newest TLS to speak.
+    pub ssl_versions: (TlsVersion, TlsVersion),
+    /// Whether the server's name is sent in the clear (`sslsni`).
+    pub ssl_sni: bool,
+    /// Whether log-in is bound to the TLS connection.
+    pub channel_binding: ChannelBinding,
+    /// Which of the hosts will do.
+    pub target: TargetSession,
+    /// Whether hosts are tried in random order.
+    pub load_balance: bool,
+    /// How a dead connection is noticed.
+    pub keepalives: Keepalives,
+    /// How long to try one host, log-in included; `None` = without end (`connect_timeout=0`).
     pub connect_timeout: Option<Duration>,
     /// `options`: what is set on the session, such as `-c search_path=x`.
     pub options: Option<String>,
+    /// `schema=x`, which Prisma and other tools put in their URLs.
+    pub schema: Option<String>,
+    /// What was passed over and may surprise, such as a password file that others can read.
+    pub notes: Vec<String>,
 }
 
 /// One place to try.
@@ -36,6 +85,8 @@ pub enum Host {
     Tcp {
         /// Name or address.
         host: String,
+        /// Where the name leads (`hostaddr`); `None` = it is looked up.
+        address: Option<IpAddr>,
         /// Port.
         port: u16,
     },
@@ -49,7 +100,7 @@ pub enum Host {
 }
 
 /// libpq's `sslmode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
     /// Never.
     Disable,
@@ -65,25 +116,127 @@ pub enum SslMode {
     VerifyFull,
 }
 
+/// libpq's `sslnegotiation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslNegotiation {
+    /// The server is asked first.
+    Postgres,
+    /// TLS from the first byte, which PostgreSQL 17 and newer understand.
+    Direct,
+}
+
+/// A version of TLS that we speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+/// libpq's `channel_binding`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// Where both sides can.
+    Prefer,
+    /// Always.
+    Require,
+}
+
+/// libpq's `target_session_attrs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetSession {
+    /// Any server.
+    Any,
+    /// One whose sessions may write.
+    ReadWrite,
+    /// One whose sessions may not write.
+    ReadOnly,
+    /// One that is not a standby.
+    Primary,
+    /// A standby.
+    Standby,
+    /// A standby, else any.
+    PreferStandby,
+}
+
+/// TCP's own watch over a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalives {
+    /// Whether there is any.
+    pub enabled: bool,
+    /// Silence before the first probe; `None` = the system's.
+    pub idle: Option<Duration>,
+    /// Time between probes; `None` = the system's.
+    pub interval: Option<Duration>,
+    /// Unanswered probes after which the connection is dead; `None` = the system's.
+    pub count: Option<u32>,
+    /// How long data may stay unacknowledged (`tcp_user_timeout`); `None` = the system's.
+    pub user_timeout: Option<Duration>,
+}
+
 /// Reads a URL or keyword string; `text` empty means the variables alone.
+///
+/// Reads `pg_service.conf` where a service is named, and the password file where no password is given.
+///
+/// # Errors
+///
+/// Anything libpq would refuse, and what libpq offers but this connection cannot do, such as `sslcrl` or GSSAPI.
 pub fn settings(text: &str, vars: &PgVars) -> Result<Settings, ConnInfoError> {
-    unimplemented!("{} {vars:?}", text.len())
+    let mut given = parse(text)?;
+    service::fill(&mut given, vars)?;
+    resolve::resolve(&given, vars)
+}
+
+fn parse(text: &str) -> Result<Given, ConnInfoError> {
+    let text = text.trim();
+    if let Some(rest) = url::without_scheme(text) {
+        return url::parse(rest);
+    }
+    // A password may hold "://", so only what stands before the first "=" can be a scheme.
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| !scheme.contains('='));
+    if let Some(scheme) = scheme {
+        let shown = if scheme.len() <= 40
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.:-_".contains(c))
+        {
+            format!("`{scheme}://` is no PostgreSQL URL")
+        } else {
+            "this is no PostgreSQL URL".to_owned()
+        };
+        return Err(ConnInfoError::new(shown).hint("write postgresql://user@host:port/database"));
+    }
+    keyword::parse(text)
 }
 
 impl Settings {
-    /// `host:port`, several joined by commas; never a password.
-    pub fn server(&self) -> String {
-        unimplemented!()
+    /// The password to log in to a database on one of the hosts with: the given one, else the password file's.
+    pub fn password_for(&self, host: &Host, database: &str) -> Option<SecretString> {
+        self.password.clone().or_else(|| self.passfile.password(host, database, &self.user))
     }
+}
 
-    /// A URL to a database on that server that psql and any driver accept.
-    pub fn url(&self, database: &str) -> SecretString {
-        unimplemented!("{database}")
+/// `target_session_attrs` as it is written.
+pub(crate) fn target_word(target: TargetSession) -> &'static str {
+    write::word(&resolve::TARGETS, target)
+}
+
+/// The current user's folder that default files are in: `~/.postgresql`, or `%APPDATA%\postgresql`.
+fn user_folder(vars: &PgVars) -> Option<PathBuf> {
+    if cfg!(windows) {
+        vars.get("APPDATA").map(|folder| Path::new(folder).join("postgresql"))
+    } else {
+        vars.get("HOME").map(|folder| Path::new(folder).join(".postgresql"))
     }
+}
 
-    /// The `PG*` variables that lead a libpq program to a database on that server.
-    pub fn vars(&self, database: &str) -> BTreeMap<String, SecretString> {
-        unimplemented!("{database}")
+/// A default file: `~/.name` or, on Windows, `%APPDATA%\postgresql\windows_name`.
+fn user_file(vars: &PgVars, name: &str, windows_name: &str) -> Option<PathBuf> {
+    if cfg!(windows) {
+        user_folder(vars).map(|folder| folder.join(windows_name))
+    } else {
+        vars.get("HOME").map(|folder| Path::new(folder).join(name))
     }
 }
 
@@ -95,4 +248,14 @@ pub struct ConnInfoError {
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
+}
+
+impl ConnInfoError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
 }
