@@ -48,9 +48,16 @@ impl History for PgMigrations {
         )
     }
 
+    /// `NOW()`, as the tool writes it, but never before the last row: `run_on` has no time zone, so a session in
+    /// another zone than the tool's, or a clock that went back, would put the row before older ones, at which the
+    /// tool's `checkOrder` fails.
     fn record(&self, recording: &Recording<'_>) -> Vec<Statement> {
         vec![Statement {
-            sql: format!("INSERT INTO {} (name, run_on) VALUES ($1::text, pg_catalog.now())", self.table),
+            sql: format!(
+                "INSERT INTO {table} (name, run_on) SELECT $1::text, \
+                 GREATEST(pg_catalog.now()::timestamp, pg_catalog.max(run_on)) FROM {table}",
+                table = self.table
+            ),
             params: vec![Value::Text(recording.migration.name.clone())],
         }]
     }
@@ -114,8 +121,8 @@ mod tests {
         assert_eq!(
             history.record(&recording),
             [Statement {
-                sql: r#"INSERT INTO "public"."pgmigrations" (name, run_on) VALUES ($1::text, pg_catalog.now())"#
-                    .to_owned(),
+                sql: r#"INSERT INTO "public"."pgmigrations" (name, run_on) SELECT $1::text, "#.to_owned()
+                    + r#"GREATEST(pg_catalog.now()::timestamp, pg_catalog.max(run_on)) FROM "public"."pgmigrations""#,
                 params: params.clone()
             }]
         );
