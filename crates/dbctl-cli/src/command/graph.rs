@@ -1,0 +1,84 @@
+//! `dbctl graph`.
+
+use std::collections::BTreeMap;
+
+use dbctl_workspace::{Key, Workspace};
+use serde::Serialize;
+
+use super::tree::{Arrow, Drawing};
+use crate::{
+    cli::{Graph, GraphShape, Targets},
+    console::Console,
+    context::Context,
+    error::CliError,
+    exit::Done,
+};
+
+#[derive(Debug, Serialize)]
+struct Document<'g> {
+    workspace: &'g str,
+    databases: Vec<Node<'g>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Node<'g> {
+    key: &'g str,
+    name: &'g str,
+    depends_on: Vec<&'g str>,
+}
+
+pub(super) fn run(args: &Graph, context: &Context, console: &mut Console<'_>) -> Result<Done, CliError> {
+    let keys = if args.targets.is_empty() {
+        context.all()
+    } else {
+        context.select(&Targets { targets: args.targets.clone(), all: false })?
+    };
+    let keys = context.in_order(&keys);
+    let workspace = &context.workspace;
+    if console.mode.is_json() {
+        let databases = keys.iter().map(|key| node(workspace, key)).collect();
+        console.json(&Document { workspace: workspace.name(), databases })?;
+        return Ok(Done::Well);
+    }
+    let drawing = drawing(workspace, &keys);
+    let text = match args.shape {
+        GraphShape::Tree => drawing.tree(),
+        GraphShape::Mermaid => drawing.mermaid(Arrow::ToEarlier),
+        GraphShape::Dot => drawing.dot(Arrow::ToEarlier),
+    };
+    console.out.write_all(text.as_bytes())?;
+    console.out.flush()?;
+    Ok(Done::Well)
+}
+
+fn node<'g>(workspace: &'g Workspace, key: &'g Key) -> Node<'g> {
+    let database = workspace.database(key);
+    Node {
+        key: key.as_str(),
+        name: database.name.as_str(),
+        depends_on: database.depends_on.iter().map(Key::as_str).collect(),
+    }
+}
+
+/// The databases and what each depends on directly; where the middle of a chain is not drawn, its ends are tied.
+fn drawing(workspace: &Workspace, keys: &[Key]) -> Drawing {
+    let index: BTreeMap<&Key, usize> = keys.iter().enumerate().map(|(at, key)| (key, at)).collect();
+    let label = |key: &Key| {
+        let name = &workspace.database(key).name;
+        if name.as_str() == key.as_str() { key.to_string() } else { format!("{key} ({name})") }
+    };
+    let whole = keys.len() == workspace.databases().len();
+    let before = |key: &Key| {
+        let on = if whole { &workspace.database(key).depends_on } else { workspace.dependencies(key) };
+        on.iter().filter_map(|on| index.get(on).copied()).collect()
+    };
+    let mut drawing = Drawing {
+        name: workspace.name().to_owned(),
+        nodes: keys.iter().map(label).collect(),
+        after: keys.iter().map(before).collect(),
+    };
+    if !whole {
+        drawing.reduce();
+    }
+    drawing
+}

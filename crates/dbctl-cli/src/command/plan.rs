@@ -1,0 +1,174 @@
+//! `dbctl plan`: the steps of a verb and the edges between them, drawn instead of run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dbctl_migration::State;
+use dbctl_runner::{Action, DatabaseStatus, Plan, StatusReport, plan};
+use dbctl_workspace::{Key, Workspace};
+use serde::Serialize;
+
+use super::{
+    status,
+    tree::{Arrow, Drawing},
+};
+use crate::{
+    cli::{self, Global, PlanShape},
+    console::Console,
+    context::Context,
+    error::CliError,
+    exit::Done,
+    report::{count, wire},
+    run,
+};
+
+pub(super) async fn run(
+    args: &cli::Plan,
+    global: &Global,
+    context: &Context,
+    console: &mut Console<'_>,
+) -> Result<Done, CliError> {
+    let mut request = run::request(&args.verb, global, context)?;
+    // Nothing is going to be destroyed.
+    request.allow_protected = Some(context.workspace.environment().name.clone());
+    let plan = plan(&context.workspace, &request)?;
+    let report = if args.state { Some(status::look(context, &plan.databases).await?) } else { None };
+    let text = if console.mode.is_json() || args.shape == PlanShape::Json {
+        let document = document(&context.workspace, &plan, report.as_ref());
+        crate::console::write_json(console.out, &document, console.mode.format != cli::Format::Ndjson)?;
+        String::new()
+    } else {
+        let drawing = drawing(&context.workspace, &plan, report.as_ref());
+        match args.shape {
+            PlanShape::Tree => format!("{}\n{}", headline(&plan), drawing.tree()),
+            PlanShape::Mermaid => drawing.mermaid(Arrow::ToLater),
+            PlanShape::Dot => drawing.dot(Arrow::ToLater),
+            PlanShape::Json => String::new(),
+        }
+    };
+    console.out.write_all(text.as_bytes())?;
+    console.out.flush()?;
+    Ok(report.map_or(Done::Well, |report| Done::Status { report, check: false }))
+}
+
+fn headline(plan: &Plan) -> String {
+    format!(
+        "{}: {} in {}",
+        plan.request.command,
+        count(plan.steps.len(), "step"),
+        count(plan.databases.len(), "database")
+    )
+}
+
+/// Steps that follow each other on one database are one node.
+fn drawing(workspace: &Workspace, plan: &Plan, report: Option<&StatusReport>) -> Drawing {
+    let mut node_of: Vec<usize> = Vec::with_capacity(plan.steps.len());
+    let mut nodes: Vec<(&Key, Vec<&Action>)> = Vec::new();
+    let mut after: Vec<BTreeSet<usize>> = Vec::new();
+    for step in &plan.steps {
+        let joins = matches!(nodes.last(), Some((key, actions)) if **key == step.database
+            && actions.last().is_some_and(|last| last.flow() == step.action.flow()));
+        if joins {
+            if let Some((_, actions)) = nodes.last_mut() {
+                actions.push(&step.action);
+            }
+        } else {
+            nodes.push((&step.database, vec![&step.action]));
+            after.push(step.needs.iter().map(|need| node_of[need.0]).collect());
+        }
+        node_of.push(nodes.len() - 1);
+    }
+    let state: BTreeMap<&Key, &DatabaseStatus> =
+        report.into_iter().flat_map(|report| &report.databases).map(|status| (&status.key, status)).collect();
+    let label = |(key, actions): &(&Key, Vec<&Action>)| {
+        let names: Vec<&str> = actions.iter().map(|action| action.name()).collect();
+        let mut label = format!("{key} ({}): {}", workspace.database(key).name, names.join(" → "));
+        let migrates = actions.iter().any(|action| matches!(action, Action::Migrate(_)));
+        if let Some(status) = state.get(key).filter(|_| migrates) {
+            label.push_str(&pending_lines(status));
+        }
+        label
+    };
+    let mut drawing = Drawing { name: workspace.name().to_owned(), nodes: nodes.iter().map(label).collect(), after };
+    drawing.reduce();
+    drawing
+}
+
+/// What of a database's state matters to a migrate step, each in a line that begins with a line break.
+fn pending_lines(status: &DatabaseStatus) -> String {
+    if let Some(error) = &status.error {
+        return format!("\n? {error}");
+    }
+    let pending = pending(status);
+    let mut lines = if pending.is_empty() { "\nnothing pending".to_owned() } else { String::new() };
+    for name in pending {
+        lines.push_str("\n+ ");
+        lines.push_str(name);
+    }
+    lines
+}
+
+fn pending(status: &DatabaseStatus) -> Vec<&str> {
+    let wanted = [State::Pending, State::OutOfOrder, State::Partial];
+    status.migrations.iter().filter(|entry| wanted.contains(&entry.state)).map(|entry| entry.name.as_str()).collect()
+}
+
+#[derive(Debug, Serialize)]
+struct Document<'p> {
+    command: &'p str,
+    workspace: &'p str,
+    environment: &'p str,
+    steps: Vec<StepOf<'p>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    databases: Option<Vec<StateOf<'p>>>,
+}
+
+#[derive(Debug, Serialize)]
+struct StepOf<'p> {
+    id: usize,
+    database: &'p str,
+    name: &'p str,
+    action: &'p str,
+    needs: Vec<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct StateOf<'p> {
+    key: &'p str,
+    name: &'p str,
+    server: &'p str,
+    exists: Option<bool>,
+    pending: Vec<&'p str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<wire::Error>,
+}
+
+fn document<'p>(workspace: &'p Workspace, plan: &'p Plan, report: Option<&'p StatusReport>) -> Document<'p> {
+    Document {
+        command: plan.request.command,
+        workspace: workspace.name(),
+        environment: &workspace.environment().name,
+        steps: plan
+            .steps
+            .iter()
+            .map(|step| StepOf {
+                id: step.id.0,
+                database: step.database.as_str(),
+                name: workspace.database(&step.database).name.as_str(),
+                action: step.action.name(),
+                needs: step.needs.iter().map(|need| need.0).collect(),
+            })
+            .collect(),
+        databases: report.map(|report| report.databases.iter().map(state_of).collect()),
+    }
+}
+
+fn state_of(status: &DatabaseStatus) -> StateOf<'_> {
+    StateOf {
+        key: status.key.as_str(),
+        name: &status.name,
+        server: &status.server,
+        exists: status.exists,
+        pending: pending(status),
+        error: status.error.as_deref().map(|error| wire::error(error, status.key.as_str())),
+    }
+}

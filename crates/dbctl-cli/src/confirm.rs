@@ -1,0 +1,96 @@
+//! The question before something is destroyed.
+
+use std::io::{self, Write};
+
+use inquire::{Confirm, InquireError};
+
+use crate::{
+    console::{Console, Mode},
+    error::CliError,
+};
+
+/// What is about to happen.
+pub(crate) struct Asking {
+    pub(crate) command: &'static str,
+    /// In words, after the command.
+    pub(crate) effect: &'static str,
+    pub(crate) environment: String,
+    /// Key, name and server of each.
+    pub(crate) databases: Vec<(String, String, String)>,
+}
+
+/// Asks, and comes back only after a yes. Where nobody can be asked that is an error.
+pub(crate) fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<(), CliError> {
+    if !console.mode.can_ask {
+        return Err(CliError::CannotAsk { command: asking.command });
+    }
+    describe(asking, console.err, console.mode)?;
+    match Confirm::new("Go on?").with_default(false).prompt() {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(InquireError::OperationCanceled) => Err(CliError::Declined),
+        Err(InquireError::OperationInterrupted) => Err(CliError::Interrupted),
+        Err(error) => Err(CliError::Ask(error)),
+    }
+}
+
+fn describe(asking: &Asking, err: &mut dyn Write, mode: Mode) -> io::Result<()> {
+    let Asking { command, effect, environment, databases } = asking;
+    let environment = mode.err.bold(environment);
+    writeln!(err, "`{command}` {effect}, in the environment {environment}:")?;
+    let width = databases.iter().map(|(key, ..)| key.len()).max().unwrap_or_default();
+    for (key, name, server) in databases {
+        writeln!(err, "  {key:<width$}  {} on {server}", mode.err.bold(name))?;
+    }
+    err.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::Format,
+        console::Paint,
+    };
+
+    const PIPED: Mode = Mode {
+        format: Format::Human,
+        quiet: false,
+        verbose: false,
+        out: Paint(false),
+        err: Paint(false),
+        progress: false,
+        can_ask: false,
+    };
+
+    fn asking() -> Asking {
+        Asking {
+            command: "drop",
+            effect: "drops these databases with all they hold",
+            environment: "development".to_owned(),
+            databases: vec![
+                ("mextrack".to_owned(), "mextrack_db".to_owned(), "embedded".to_owned()),
+                ("core".to_owned(), "atriz_shared".to_owned(), "main (db.example.com:5432)".to_owned()),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_question_names_server_host_and_databases() {
+        let mut err = Vec::new();
+        describe(&asking(), &mut err, PIPED).unwrap();
+        insta::assert_snapshot!(String::from_utf8(err).unwrap(), @r"
+        `drop` drops these databases with all they hold, in the environment development:
+          mextrack  mextrack_db on embedded
+          core      atriz_shared on main (db.example.com:5432)
+        ");
+    }
+
+    #[test]
+    fn without_a_terminal_nothing_is_asked() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut console = Console { out: &mut out, err: &mut err, mode: PIPED };
+        let error = ask(&asking(), &mut console).unwrap_err();
+        assert_eq!(error.to_string(), "`drop` destroys data, and there is no terminal to ask on");
+        assert!(out.is_empty() && err.is_empty());
+    }
+}

@@ -1,0 +1,169 @@
+//! What every command starts from: the manifest found and read, and the process looked at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    path::PathBuf,
+    thread::available_parallelism,
+};
+
+use dbctl_engine::{Postgres, Target, embedded::EmbeddedHome};
+use dbctl_migration::RunStamp;
+use dbctl_runner::{Limits, targets};
+use dbctl_workspace::{
+    Env, Key, LoadOptions, SelectError, Selection, Workspace, find_manifest, load,
+};
+
+use crate::{
+    cli::{Global, MAX_JOBS, Targets},
+    error::CliError,
+};
+
+/// What dbctl reads of its own process, once.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    /// Its variables; those that are not text are left out.
+    pub(crate) env: Env,
+    /// Its working folder.
+    pub(crate) cwd: PathBuf,
+}
+
+impl Process {
+    /// Enters the folder of `-C`, then looks around.
+    pub(crate) fn enter(global: &Global) -> Result<Self, CliError> {
+        if let Some(path) = &global.directory {
+            let failed = |source| CliError::Directory { path: path.clone(), source };
+            std::env::set_current_dir(path).map_err(failed)?;
+        }
+        let cwd =
+            std::env::current_dir().map_err(|source| CliError::Directory { path: PathBuf::from("."), source })?;
+        let env = Env::new(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        );
+        Ok(Self { env, cwd })
+    }
+}
+
+/// What every command that needs the manifest starts from.
+pub(crate) struct Context {
+    pub(crate) workspace: Workspace,
+    pub(crate) cwd: PathBuf,
+    pub(crate) home: EmbeddedHome,
+    pub(crate) engine: Postgres,
+    pub(crate) stamp: RunStamp,
+    pub(crate) limits: Limits,
+}
+
+impl Context {
+    /// Finds and reads the manifest.
+    pub(crate) fn load(global: &Global, process: &Process) -> Result<Self, CliError> {
+        let Process { env, cwd } = process;
+        let manifest = match &global.manifest {
+            Some(path) => cwd.join(path),
+            None => find_manifest(cwd).ok_or_else(|| CliError::NoManifest { start: cwd.clone() })?,
+        };
+        let options = LoadOptions { manifest, env: env.clone(), environment: global.env.clone() };
+        let workspace = load(&options)?;
+        let home = EmbeddedHome::from_vars(|name| env.get(name).map(str::to_owned));
+        let stamp = RunStamp { run: run_id(), dbctl_version: env!("CARGO_PKG_VERSION").to_owned() };
+        let limits = Limits {
+            jobs: global.jobs.unwrap_or_else(default_jobs),
+            wait: global.wait,
+            fail_fast: global.fail_fast,
+        };
+        Ok(Self { workspace, cwd: cwd.clone(), home, engine: Postgres::new(), stamp, limits })
+    }
+
+    /// The databases that were named.
+    pub(crate) fn select(&self, targets: &Targets) -> Result<BTreeSet<Key>, CliError> {
+        let selection =
+            Selection { targets: targets.targets.clone(), all: targets.all, cwd: self.cwd.clone() };
+        Ok(self.workspace.select(&selection)?)
+    }
+
+    /// The databases that were named; all of them where none was and this is no package's folder.
+    pub(crate) fn select_or_all(&self, targets: &Targets) -> Result<BTreeSet<Key>, CliError> {
+        match self.select(targets) {
+            Err(CliError::Select(SelectError::NoTarget { .. })) => Ok(self.all()),
+            selected => selected,
+        }
+    }
+
+    /// Every database.
+    pub(crate) fn all(&self) -> BTreeSet<Key> {
+        self.workspace.order().iter().cloned().collect()
+    }
+
+    /// The one database that was named, or that of the package this is the folder of.
+    pub(crate) fn select_one(&self, target: Option<&str>) -> Result<Key, CliError> {
+        let targets = Targets { targets: target.map(str::to_owned).into_iter().collect(), all: false };
+        let mut selected = self.select(&targets)?.into_iter();
+        match (selected.next(), selected.next()) {
+            (Some(key), None) => Ok(key),
+            (first, second) => {
+                let keys: Vec<String> =
+                    first.into_iter().chain(second).chain(selected).map(|key| key.to_string()).collect();
+                Err(CliError::usage(
+                    format!("this takes one database, and {} were named: {}", keys.len(), keys.join(", ")),
+                    "name one of them",
+                ))
+            }
+        }
+    }
+
+    /// In the order in which dependencies come first.
+    pub(crate) fn in_order(&self, keys: &BTreeSet<Key>) -> Vec<Key> {
+        self.workspace.order().iter().filter(|key| keys.contains(*key)).cloned().collect()
+    }
+
+    /// How to reach these databases; variables of others need not be set.
+    pub(crate) fn targets<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k Key>,
+    ) -> Result<BTreeMap<Key, Target>, CliError> {
+        Ok(targets(&self.workspace, keys, &self.home)?)
+    }
+
+    /// Where a database lives, for people; `?` where the manifest cannot say without a variable that is not set.
+    pub(crate) fn server(&self, key: &Key) -> String {
+        let Ok(target) = targets(&self.workspace, [key], &self.home) else { return "?".to_owned() };
+        let host = &target[key].server;
+        match self.workspace.locate(key).ok().and_then(|location| location.server) {
+            Some(server) if server != *host => format!("{server} ({host})"),
+            _ => host.clone(),
+        }
+    }
+}
+
+/// One step per core, at least four (most of the time is spent waiting), at most what `--jobs` takes.
+fn default_jobs() -> NonZeroUsize {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores.clamp(4, MAX_JOBS)).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Twenty characters: the milliseconds of a version 7 UUID, so that ids sort by time, and 32 of its random bits.
+/// `application_name` holds 63 bytes, with the verb.
+fn run_id() -> String {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    format!("{}{}", &id[..12], &id[24..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ids_are_short_and_sort_by_time() {
+        let first = run_id();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let second = run_id();
+        assert!(first < second, "{first} {second}");
+        assert_eq!(first.len(), 20);
+    }
+
+    #[test]
+    fn jobs_are_bounded() {
+        assert!((4..=MAX_JOBS).contains(&default_jobs().get()));
+    }
+}

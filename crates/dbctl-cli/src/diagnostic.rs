@@ -1,0 +1,390 @@
+//! Errors as people see them: what went wrong, the source line with a caret, and what helps.
+
+use std::{
+    fmt::{self, Write as _},
+    path::Path,
+};
+
+use dbctl_engine::{EngineError, SqlError};
+use dbctl_migration::FormatErrors;
+use dbctl_runner::StepError;
+use dbctl_workspace::ManifestErrors;
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
+    SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
+};
+
+use crate::{
+    console::Paint,
+    error::CliError,
+    explain::{self, Explained},
+    hint,
+    paths::relative,
+};
+
+/// A step that failed on the database `key`: several lines, each with its end.
+pub(crate) fn failure(error: &StepError, key: &str, paint: Paint) -> String {
+    let mut text = String::new();
+    match error {
+        StepError::Engine(EngineError::Sql(sql)) => {
+            let code = paint.dim(&format!("({})", sql.code));
+            headline(&mut text, paint, &format!("{key}: {} {code}", sql.message));
+            statement(&mut text, sql, paint);
+            footer(&mut text, paint, "detail", sql.detail.as_deref());
+            footer(&mut text, paint, "context", sql.context.as_deref());
+            footer(&mut text, paint, "hint", sql.hint.as_deref());
+            footer(&mut text, paint, "help", hint::step(error, key).as_deref());
+        }
+        StepError::Engine(EngineError::Split { path, line, column, source_line, error: split }) => {
+            headline(&mut text, paint, &format!("{key}: {split}"));
+            let source = SourceLine::new(path, *line, *column, source_line, true, None);
+            text.push_str(&snippet(&source, source.label.clone(), 0, paint).unwrap_or_default());
+            footer(&mut text, paint, "help", hint::step(error, key).as_deref());
+        }
+        StepError::Format(errors) => text.push_str(&formats(errors, Some(key), paint)),
+        _ => {
+            let Explained { message, path, line, hint, .. } = explain::explain(error, key);
+            // Most messages name their file; those that carry it apart need it in front.
+            let place = match &error {
+                StepError::Engine(EngineError::Seed { .. }) => path.map(|path| at(&path, line, None)),
+                _ => None,
+            };
+            let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+            headline(&mut text, paint, &format!("{key}: {place}{message}"));
+            footer(&mut text, paint, "help", hint.as_deref());
+        }
+    }
+    text
+}
+
+/// A command that ended without a summary.
+pub(crate) fn command(error: &CliError, cwd: &Path, paint: Paint) -> String {
+    match error {
+        CliError::Manifest(errors) => return manifest(errors, cwd, paint),
+        CliError::Format(errors) => return formats(errors, None, paint),
+        _ => {}
+    }
+    let mut text = String::new();
+    match error {
+        CliError::Declined | CliError::Interrupted => {
+            let _ = writeln!(text, "{error}");
+        }
+        _ => headline(&mut text, paint, &error.to_string()),
+    }
+    footer(&mut text, paint, "help", hint::command(error).as_deref());
+    text
+}
+
+/// All that is wrong with a manifest.
+pub(crate) fn manifest(errors: &ManifestErrors, cwd: &Path, paint: Paint) -> String {
+    let path = relative(&errors.path, cwd);
+    let source = miette::NamedSource::new(path.display().to_string(), errors.source.clone());
+    let mut text = String::new();
+    for (at_problem, problem) in errors.problems.iter().enumerate() {
+        if at_problem > 0 {
+            text.push('\n');
+        }
+        headline(&mut text, paint, &problem.message);
+        let drawn = problem.span.as_ref().filter(|_| !errors.source.is_empty()).and_then(|span| {
+            let label = LabeledSpan::new(problem.label.clone(), span.start, span.len());
+            snippet(&source, label, 1, paint)
+        });
+        match drawn {
+            Some(drawn) => text.push_str(&drawn),
+            None => {
+                let position = problem.span.as_ref().map(|_| problem.line);
+                let _ = writeln!(text, "  in {}", at(&path, position, Some(problem.column)));
+            }
+        }
+        footer(&mut text, paint, "help", problem.hint.as_deref());
+    }
+    text
+}
+
+fn formats(errors: &FormatErrors, key: Option<&str>, paint: Paint) -> String {
+    let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
+    let mut text = String::new();
+    for problem in explain::problems(errors) {
+        let place = at(&problem.path, problem.line, problem.column);
+        headline(&mut text, paint, &format!("{key}{place}: {}", problem.message));
+        footer(&mut text, paint, "help", problem.hint.as_deref());
+    }
+    text
+}
+
+fn at(path: &Path, line: Option<usize>, column: Option<usize>) -> String {
+    let mut text = path.display().to_string();
+    for part in [line, line.and(column)].into_iter().flatten() {
+        let _ = write!(text, ":{part}");
+    }
+    text
+}
+
+fn headline(text: &mut String, paint: Paint, message: &str) {
+    let _ = writeln!(text, "{} {message}", paint.red("error:"));
+}
+
+/// `  name: value`, further lines below the first.
+fn footer(text: &mut String, paint: Paint, name: &str, value: Option<&str>) {
+    let Some(value) = value else { return };
+    let indent = " ".repeat(name.len() + 4);
+    let value = value.trim_end().replace('\n', &format!("\n{indent}"));
+    let _ = writeln!(text, "  {} {value}", paint.cyan(&format!("{name}:")));
+}
+
+/// The source line with a caret; where the statement is dbctl's own, the statement.
+fn statement(text: &mut String, sql: &SqlError, paint: Paint) {
+    match (&sql.location, &sql.statement) {
+        (Some(place), _) => {
+            let label = (!place.exact).then(|| "in the statement that starts here".to_owned());
+            let source =
+                SourceLine::new(&place.path, place.line, place.column, &place.source_line, place.exact, label);
+            let drawn = snippet(&source, source.label.clone(), 0, paint);
+            text.push_str(&drawn.unwrap_or_else(|| {
+                format!("  at {}\n", at(&place.path, Some(place.line), Some(place.column)))
+            }));
+        }
+        (None, Some(statement)) => footer(text, paint, "statement", Some(statement)),
+        (None, None) => {}
+    }
+}
+
+/// A frame around the source with the label in it; `None` if it cannot be drawn.
+fn snippet(source: &dyn SourceCode, label: LabeledSpan, context_lines: usize, paint: Paint) -> Option<String> {
+    let styles = if paint.0 { ThemeStyles::ansi() } else { ThemeStyles::none() };
+    let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_links(false)
+        .with_wrap_lines(false)
+        .with_context_lines(context_lines);
+    let mut drawn = String::new();
+    handler.render_report(&mut drawn, &Snippet { source, label }).ok()?;
+    // The frame alone: the headline is ours.
+    let frame = drawn.lines().skip_while(|line| !line.contains('╭')).collect::<Vec<_>>();
+    (!frame.is_empty()).then(|| frame.join("\n").trim_end().to_owned() + "\n")
+}
+
+struct Snippet<'s> {
+    source: &'s dyn SourceCode,
+    label: LabeledSpan,
+}
+
+impl fmt::Debug for Snippet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Snippet")
+    }
+}
+
+impl fmt::Display for Snippet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("here")
+    }
+}
+
+impl std::error::Error for Snippet<'_> {}
+
+impl Diagnostic for Snippet<'_> {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(std::iter::once(self.label.clone())))
+    }
+}
+
+/// One line of a file, which is all that is known of it.
+struct SourceLine {
+    name: String,
+    text: String,
+    /// From 1.
+    line: usize,
+    /// From 1, in characters.
+    column: usize,
+    label: LabeledSpan,
+}
+
+impl SourceLine {
+    /// With the word at the column marked; everything from there on where the place is not exact.
+    fn new(path: &Path, line: usize, column: usize, text: &str, exact: bool, label: Option<String>) -> Self {
+        // A blank at the end, so that an error at the end of the line has something to point at.
+        let text = format!("{text} ");
+        let start = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len() - 1, |(byte, _)| byte);
+        let rest = text[start..].trim_end();
+        let length = if exact { word(rest) } else { rest.len() };
+        let label = LabeledSpan::new(label, start, length.max(1));
+        Self { name: path.display().to_string(), text, line, column, label }
+    }
+}
+
+/// How many bytes the word at the start has; one character where there is no word.
+fn word(text: &str) -> usize {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
+    let word = text.find(|c| !part(c)).unwrap_or(text.len());
+    if let Some(quoted) = text.strip_prefix('"') {
+        return quoted.find('"').map_or(1, |end| end + 2);
+    }
+    if word > 0 { word } else { text.chars().next().map_or(1, char::len_utf8) }
+}
+
+impl SourceCode for SourceLine {
+    fn read_span<'a>(
+        &'a self,
+        _: &SourceSpan,
+        _: usize,
+        _: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let whole = SourceSpan::new(0.into(), self.text.len());
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            self.text.as_bytes(),
+            whole,
+            self.line - 1,
+            self.column - 1,
+            1,
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use dbctl_engine::SqlLocation;
+    use dbctl_migration::{DirectiveError, FormatError, split::SplitError};
+    use dbctl_workspace::Problem;
+
+    use super::*;
+    use crate::testing::{locked, sql, sql_error};
+
+    const PLAIN: Paint = Paint(false);
+
+    fn shown(error: &StepError) -> String {
+        failure(error, "mextrack", PLAIN)
+    }
+
+    #[test]
+    fn a_statement_with_a_position() {
+        let mut error = sql_error();
+        error.detail = Some("first\nsecond".to_owned());
+        error.hint = Some("Perhaps you meant \"vehicles\".".to_owned());
+        error.context = Some("PL/pgSQL function f() line 3".to_owned());
+        insta::assert_snapshot!(shown(&sql(error)));
+    }
+
+    #[test]
+    fn a_statement_without_a_position() {
+        let mut error = sql_error();
+        error.code = "23505".to_owned();
+        error.message = "duplicate key value violates unique constraint \"users_pkey\"".to_owned();
+        error.detail = Some("Key (id)=(1) already exists.".to_owned());
+        if let Some(SqlLocation { exact, column, source_line, .. }) = &mut error.location {
+            (*exact, *column) = (false, 3);
+            *source_line = "\u{a0}\tINSERT INTO \"users\" VALUES (1);".to_owned();
+        }
+        insta::assert_snapshot!(shown(&sql(error)));
+    }
+
+    #[test]
+    fn an_error_at_the_end_of_a_line_and_beyond() {
+        for column in [24, 400] {
+            let mut error = sql_error();
+            if let Some(location) = &mut error.location {
+                location.column = column;
+            }
+            let shown = shown(&sql(error));
+            assert!(shown.contains("REFERENCES vehicle (id)") && shown.contains('─'), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_statement_of_our_own() {
+        let mut error = sql_error();
+        error.code = "42501".to_owned();
+        error.message = "permission denied to create database".to_owned();
+        error.location = None;
+        error.statement = Some("CREATE DATABASE \"mextrack_db\"".to_owned());
+        insta::assert_snapshot!(shown(&sql(error)), @r#"
+        error: mextrack: permission denied to create database (42501)
+          statement: CREATE DATABASE "mextrack_db"
+          help: the user lacks that right: set `admin_url` of the server to one who has it
+        "#);
+    }
+
+    #[test]
+    fn a_script_that_cannot_be_split() {
+        let error = SplitError::MetaCommand { command: "\\connect".to_owned(), offset: 0 };
+        let error = StepError::Engine(EngineError::Split {
+            path: PathBuf::from("apps/a/1.sql"),
+            line: 3,
+            column: 1,
+            source_line: "\\connect other".to_owned(),
+            error,
+        });
+        insta::assert_snapshot!(shown(&error));
+    }
+
+    #[test]
+    fn what_is_not_sql_takes_two_lines() {
+        insta::assert_snapshot!(shown(&locked()), @r"
+        error: mextrack: another run holds the lock of atriz_shared: pid 4711, dbctl migrate 0198f, from 10.0.0.7, since 2026-11-20T08:00:00Z
+          help: wait longer with --wait 5m, or end it: `dbctl psql mextrack -- -c 'select pg_terminate_backend(4711)'`
+        ");
+        let seed = EngineError::Seed { path: "a/users.csv".into(), line: Some(2), message: "no header".to_owned() };
+        insta::assert_snapshot!(shown(&StepError::Engine(seed)), @"error: mextrack: a/users.csv:2: no header");
+    }
+
+    #[test]
+    fn every_problem_of_a_folder_is_shown() {
+        let directive = DirectiveError {
+            message: "there is no directive `no-transactoin`".to_owned(),
+            hint: Some("did you mean `no-transaction`?".to_owned()),
+            line: 1,
+            column: 4,
+        };
+        let errors = FormatErrors(vec![
+            FormatError::NoFolder { path: "apps/a/migrations".into() },
+            FormatError::Directive { path: "apps/a/1.sql".into(), error: directive },
+        ]);
+        insta::assert_snapshot!(shown(&StepError::Format(errors)), @r"
+        error: mextrack: apps/a/migrations: this migration folder does not exist
+          help: make it (mkdir -p apps/a/migrations), or correct its path in the manifest
+        error: mextrack: apps/a/1.sql:1:4: there is no directive `no-transactoin`
+          help: did you mean `no-transaction`?
+        ");
+    }
+
+    #[test]
+    fn every_problem_of_a_manifest_is_shown() {
+        let source = "workspace: atriz\ndatabases:\n  core:\n    depend_on: [auth]\n    url: postgres://u:******@h/d\n";
+        let problem = |message: &str, word: &str, hint: Option<&str>, label: Option<&str>| {
+            let start = source.find(word).unwrap();
+            let line = source[..start].matches('\n').count() + 1;
+            Problem {
+                message: message.to_owned(),
+                hint: hint.map(str::to_owned),
+                span: Some(start..start + word.len()),
+                line,
+                column: 5,
+                label: label.map(str::to_owned),
+            }
+        };
+        let errors = ManifestErrors {
+            path: PathBuf::from("/w/workspace.yaml"),
+            source: source.to_owned(),
+            problems: vec![
+                problem("unknown key `depend_on`", "depend_on", Some("did you mean `depends_on`?"), Some("here")),
+                problem("the url names `d`, not `core`", "postgres://", None, None),
+                Problem {
+                    message: "DBCTL_ENV is empty".to_owned(),
+                    hint: None,
+                    span: None,
+                    line: 1,
+                    column: 1,
+                    label: None,
+                },
+            ],
+        };
+        insta::assert_snapshot!(command(&errors.into(), Path::new("/w/apps/a"), PLAIN));
+    }
+}

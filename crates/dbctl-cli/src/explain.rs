@@ -1,0 +1,167 @@
+//! What a failed step has to say, in the pieces that every report needs.
+
+use std::path::PathBuf;
+
+use dbctl_engine::{ConnectFailure, EngineError};
+use dbctl_migration::{Drift, FormatError, FormatErrors};
+use dbctl_runner::StepError;
+
+use crate::hint;
+
+/// A failure in pieces.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Explained {
+    /// PostgreSQL's SQLSTATE where it said one, else a word.
+    pub(crate) code: String,
+    /// What went wrong, without the place.
+    pub(crate) message: String,
+    /// The file.
+    pub(crate) path: Option<PathBuf>,
+    /// Line, from 1.
+    pub(crate) line: Option<usize>,
+    /// Column in characters, from 1.
+    pub(crate) column: Option<usize>,
+    /// PostgreSQL's detail.
+    pub(crate) detail: Option<String>,
+    /// PostgreSQL's hint, else our own.
+    pub(crate) hint: Option<String>,
+}
+
+/// Takes a failure on the database `key` apart.
+pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
+    let word = |code: &str| Explained {
+        code: code.to_owned(),
+        message: error.to_string(),
+        hint: hint::step(error, key),
+        ..Explained::default()
+    };
+    match error {
+        StepError::Engine(inner) => explain_engine(inner, word),
+        StepError::Format(errors) => match errors.0.as_slice() {
+            [only] => {
+                let (path, position, message) = place(only);
+                Explained {
+                    message,
+                    path: Some(path),
+                    line: position.map(|p| p.0),
+                    column: position.map(|p| p.1),
+                    ..word("invalid_migrations")
+                }
+            }
+            _ => word("invalid_migrations"),
+        },
+        StepError::Drift { drift, .. } => word(match drift {
+            Drift::Changed(_) => "changed",
+            Drift::OutOfOrder(_) => "out_of_order",
+            Drift::Failed(_) => "failed",
+            Drift::Partial(_) => "partial",
+            Drift::Missing(_) => "missing",
+        }),
+        StepError::Rollback(_) => word("rollback"),
+        StepError::UnknownVersion { .. } => word("unknown_version"),
+        StepError::Environment { .. } => word("environment"),
+        StepError::SameDatabase { .. } => word("same_database"),
+        StepError::Dependency { .. } => word("dependency"),
+        StepError::Dependent { .. } => word("dependent"),
+        StepError::Io { path, .. } => Explained { path: Some(path.clone()), ..word("io") },
+        StepError::NoRunner { path, .. } => Explained { path: Some(path.clone()), ..word("no_runner") },
+        StepError::Runner { path, .. } => Explained { path: Some(path.clone()), ..word("runner") },
+    }
+}
+
+fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Explained {
+    match error {
+        EngineError::Sql(sql) => {
+            let base = word(&sql.code);
+            let location = sql.location.as_ref();
+            Explained {
+                message: sql.message.clone(),
+                path: location.map(|l| l.path.clone()),
+                line: location.map(|l| l.line),
+                column: location.map(|l| l.column),
+                detail: sql.detail.clone(),
+                hint: sql.hint.clone().or(base.hint),
+                code: base.code,
+            }
+        }
+        EngineError::Split { path, line, column, error, .. } => Explained {
+            message: error.to_string(),
+            path: Some(path.clone()),
+            line: Some(*line),
+            column: Some(*column),
+            ..word("split")
+        },
+        EngineError::Unresolved { path, line, .. } => {
+            Explained { path: Some(path.clone()), line: Some(*line), ..word("unresolved") }
+        }
+        EngineError::Seed { path, line, message } => Explained {
+            message: message.clone(),
+            path: Some(path.clone()),
+            line: *line,
+            ..word("seed")
+        },
+        EngineError::ConnInfo(_) => word("connection_settings"),
+        EngineError::Connect(error) => match &error.failure {
+            ConnectFailure::Unreachable { .. } => word("unreachable"),
+            ConnectFailure::WrongPassword { .. } => word("wrong_password"),
+            ConnectFailure::NoPassword { .. } => word("no_password"),
+            ConnectFailure::NoDatabase { .. } => word("no_database"),
+            ConnectFailure::Tls { .. } => word("tls"),
+            ConnectFailure::Refused { code, .. } => word(code),
+        },
+        EngineError::Embedded(_) => word("embedded"),
+        EngineError::Locked { .. } => word("locked"),
+        EngineError::InUse { .. } => word("in_use"),
+        EngineError::Clean(_) => word("clean_refused"),
+        EngineError::Lost { .. } => word("connection_lost"),
+        EngineError::Unsupported(_) => word("unsupported"),
+        EngineError::Cancelled => word("cancelled"),
+    }
+}
+
+/// One problem of a manifest, or of migration folders.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) path: PathBuf,
+    pub(crate) line: Option<usize>,
+    pub(crate) column: Option<usize>,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// All that is wrong with migration folders, in pieces.
+pub(crate) fn problems(errors: &FormatErrors) -> Vec<Problem> {
+    errors
+        .0
+        .iter()
+        .map(|error| {
+            let (path, position, message) = place(error);
+            Problem {
+                path,
+                line: position.map(|p| p.0),
+                column: position.map(|p| p.1),
+                message,
+                hint: hint::format(error),
+            }
+        })
+        .collect()
+}
+
+/// The file, line and column, and what is wrong there.
+fn place(error: &FormatError) -> (PathBuf, Option<(usize, usize)>, String) {
+    match error {
+        FormatError::Io { path, source } => (path.clone(), None, format!("cannot be read: {source}")),
+        FormatError::NoFolder { path } => (path.clone(), None, "this migration folder does not exist".to_owned()),
+        FormatError::Encoding { path, line, column, guess } => {
+            let guess = guess.map(|guess| format!(" (it looks like {guess})")).unwrap_or_default();
+            (path.clone(), Some((*line, *column)), format!("the file is not UTF-8{guess}"))
+        }
+        FormatError::Duplicate { version, first, second } => {
+            (second.clone(), None, format!("{} has the same version {version}", first.display()))
+        }
+        FormatError::Name { path, message } => (path.clone(), None, message.clone()),
+        FormatError::Directive { path, error } => {
+            (path.clone(), Some((error.line, error.column)), error.message.clone())
+        }
+    }
+}

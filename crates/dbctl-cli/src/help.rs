@@ -1,0 +1,200 @@
+//! What help says beyond the flags: groups of commands, and examples.
+
+use clap::{Command, CommandFactory, builder::Styles};
+
+use crate::cli::Cli;
+
+/// The commands in groups, in the order in which help lists them. A test holds that every command is in one.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Databases", &["up", "create", "drop", "reset"]),
+    ("Migrations and data", &["migrate", "rollback", "redo", "new", "seed", "clean"]),
+    ("Looking", &["status", "plan", "list", "graph"]),
+    ("Tools", &["psql", "exec", "env", "server", "completions", "schema"]),
+];
+
+pub(crate) const UP: &str = "\
+Examples:
+  dbctl up --all             all databases, from nothing to seeded
+  dbctl up mextrack          mextrack and what it depends on
+  dbctl up --no-deps pshop   pshop alone";
+
+pub(crate) const CREATE: &str = "\
+Examples:
+  dbctl create --all
+  dbctl create tag:app       by tag, with what they depend on";
+
+pub(crate) const DROP: &str = "\
+Examples:
+  dbctl drop mextrack                asks first
+  dbctl drop ...core --yes           core and all that depends on it
+  dbctl drop mextrack --disconnect   although somebody is connected";
+
+pub(crate) const MIGRATE: &str = "\
+Examples:
+  dbctl migrate                      the databases of the package you are in
+  dbctl migrate --all --dry-run      what would run
+  dbctl migrate core --to 1700000000000
+  dbctl migrate legacy --fake --yes  record what is there already";
+
+pub(crate) const ROLLBACK: &str = "\
+Examples:
+  dbctl rollback core                the last migration
+  dbctl rollback core --count 3
+  dbctl rollback core --to zero      everything";
+
+pub(crate) const REDO: &str = "\
+Example:
+  dbctl redo core                    after editing the last migration's file";
+
+pub(crate) const SEED: &str = "\
+Seeds run in byte order of their names, recorded or not; `dbctl up` runs only those not recorded yet.
+
+Example:
+  dbctl seed mextrack                mextrack and what it depends on";
+
+pub(crate) const CLEAN: &str = "\
+Examples:
+  dbctl clean mextrack               mextrack alone, never what it depends on
+  dbctl clean --all --yes            before a test run";
+
+pub(crate) const RESET: &str = "\
+Example:
+  dbctl reset mextrack               mextrack from nothing to seeded, nothing else touched";
+
+pub(crate) const NEW: &str = "\
+Prints the path of the file it wrote. A database with several migration folders needs --source.
+
+Examples:
+  dbctl new core add users
+  $EDITOR $(dbctl new . add_index)";
+
+pub(crate) const STATUS: &str = "\
+Without a target: the databases of the package you are in, else all.
+
+Examples:
+  dbctl status
+  dbctl status --check               for CI: 0 up to date, 4 not, 1 a database could not be read
+  dbctl status core --format json";
+
+pub(crate) const PLAN: &str = "\
+Offline unless --state is given: no variable has to be set and no server has to run.
+
+Examples:
+  dbctl plan up --all
+  dbctl plan migrate mextrack --state
+  dbctl plan reset core --as mermaid";
+
+pub(crate) const LIST: &str = "\
+Examples:
+  dbctl list
+  dbctl list tag:app --format json";
+
+pub(crate) const GRAPH: &str = "\
+In the tree, what a database depends on stands to its left; (*) marks one that is drawn further up.
+
+Examples:
+  dbctl graph
+  dbctl graph --as dot | dot -Tsvg > graph.svg";
+
+pub(crate) const PSQL: &str = "\
+Runs in the package's folder. The password travels in the environment, not in the arguments.
+
+Examples:
+  dbctl psql core
+  dbctl psql core -- -c 'select 1'";
+
+pub(crate) const EXEC: &str = "\
+Runs in the package's folder and ends with the command's own exit code.
+
+Examples:
+  dbctl exec core -- npm run migrate
+  dbctl exec core -- sh -c 'pg_dump > core.sql'";
+
+pub(crate) const ENV: &str = "\
+Examples:
+  eval \"$(dbctl env core)\"
+  dbctl env core --as dotenv > .env.local";
+
+pub(crate) const SERVER: &str = "\
+Databases without a url, a server or PGHOST live on a private PostgreSQL that dbctl starts on demand. There is one per
+repository and major version.
+
+Examples:
+  dbctl server status
+  dbctl server stop";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  dbctl completions bash > ~/.local/share/bash-completion/completions/dbctl
+  dbctl completions zsh > \"${fpath[1]}/_dbctl\"
+  dbctl completions fish > ~/.config/fish/completions/dbctl.fish";
+
+/// The end of the help of `dbctl` itself.
+const AFTER: &str = "\
+Examples:
+  dbctl up --all                     all databases, from nothing to seeded
+  dbctl migrate mextrack --dry-run   what would run on mextrack and what it depends on
+  dbctl status --check               for CI
+
+Exit codes:
+  0 done · 1 a database failed · 2 usage · 3 the manifest or a migration folder is invalid
+  4 a check found something · 5 another run holds the lock · 130 interrupted";
+
+/// The command line, with its commands in groups.
+pub(crate) fn command() -> Command {
+    let command = Cli::command();
+    let template = template(&command);
+    command.help_template(template).after_help(AFTER)
+}
+
+fn template(command: &Command) -> String {
+    let styles: &Styles = command.get_styles();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let mut text = String::from("{about}\n\n{usage-heading} {usage}\n");
+    for (group, names) in GROUPS {
+        text.push_str(&format!("\n{header}{group}:{header:#}\n"));
+        for name in names {
+            let about = command.find_subcommand(name).and_then(Command::get_about).cloned().unwrap_or_default();
+            text.push_str(&format!("  {literal}{name:<12}{literal:#} {about}\n"));
+        }
+    }
+    text.push_str("\n{options}{after-help}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        grouped.sort_unstable();
+        let command = Cli::command();
+        let mut all: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        all.sort_unstable();
+        assert_eq!(grouped, all);
+    }
+
+    #[test]
+    fn help_of_every_command() {
+        let mut command = command().term_width(100);
+        command.build();
+        let mut text = String::new();
+        render(&mut command, &mut text);
+        insta::assert_snapshot!("help", text);
+    }
+
+    fn render(command: &mut Command, text: &mut String) {
+        let name = command.get_bin_name().unwrap_or("dbctl").to_owned();
+        text.push_str(&format!("━━━ {name} --help\n\n{}\n\n", command.render_long_help().to_string().trim_end()));
+        let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        for sub in names.iter().filter(|sub| *sub != "help") {
+            // The verbs below `plan` take what the verbs themselves take.
+            if name == "dbctl plan" && sub != "migrate" {
+                continue;
+            }
+            render(command.find_subcommand_mut(sub).unwrap(), text);
+        }
+    }
+}

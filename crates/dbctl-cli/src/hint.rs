@@ -1,0 +1,220 @@
+//! What helps: every hint that dbctl gives of its own, in one place. The matches are exhaustive, so that a new error
+//! has to say what helps, or that nothing does.
+
+use dbctl_engine::{ConnectFailure, EngineError, SqlError};
+use dbctl_migration::{Drift, FormatError, RollbackError};
+use dbctl_runner::{PlanError, StepError};
+use dbctl_workspace::SelectError;
+
+use crate::error::CliError;
+
+/// What helps where a step on the database `key` failed.
+pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
+    Some(match error {
+        StepError::Engine(error) => return engine(error, key),
+        StepError::Format(errors) => return errors.0.first().and_then(format),
+        StepError::Drift { drift, .. } => drift_hint(drift, key),
+        StepError::Rollback(error) => rollback(error, key),
+        StepError::UnknownVersion { .. } => format!("`dbctl status {key} -v` lists the versions"),
+        StepError::Environment { recorded, .. } => format!(
+            "does the URL lead where you think it does? If so, run it with --env {recorded}"
+        ),
+        StepError::SameDatabase { other, .. } => {
+            format!("give `{key}` or `{other}` another `name`, or another `url`, in the manifest")
+        }
+        StepError::Dependency { dependency, state } if state == "does not exist" => {
+            format!("`dbctl up {dependency}` makes it; or leave --no-deps out")
+        }
+        StepError::Dependency { dependency, .. } => {
+            format!("`dbctl migrate {dependency}` brings it up to date; or leave --no-deps out")
+        }
+        StepError::Dependent { dependent } => {
+            format!("name it too (`dbctl drop {key} {dependent}`), or use --ignore-dependents")
+        }
+        StepError::NoRunner { extension, .. } => format!(
+            "say in the manifest what runs it: `seeds: {{ path: …, runners: {{ {extension}: \"COMMAND {{file}}\" }} }}`"
+        ),
+        StepError::Runner { .. } => format!(
+            "its output stands above; to try it alone: `dbctl exec {key} -- COMMAND`"
+        ),
+        StepError::Io { .. } => return None,
+    })
+}
+
+fn drift_hint(drift: &Drift, key: &str) -> String {
+    match drift {
+        Drift::Changed(_) => {
+            format!("put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`")
+        }
+        Drift::OutOfOrder(_) => format!(
+            "rename them so that they sort last, or apply them all the same: `dbctl migrate {key} --out-of-order allow`"
+        ),
+        Drift::Failed(_) => format!(
+            "mend what they left behind (`dbctl psql {key}`), and take their rows out of the history table"
+        ),
+        Drift::Partial(_) => unresolved(key),
+        Drift::Missing(_) => "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned(),
+    }
+}
+
+fn unresolved(key: &str) -> String {
+    format!(
+        "see whether the statement took effect (`dbctl psql {key}`), then say so in dbctl.migration_history: set \
+         statement_started to false, and add 1 to statements_done if it did"
+    )
+}
+
+/// What helps where a rollback is refused.
+fn rollback(error: &RollbackError, key: &str) -> String {
+    match error {
+        RollbackError::Unknown { .. } | RollbackError::NotApplied { .. } => {
+            format!("`dbctl status {key} -v` lists what is applied")
+        }
+        RollbackError::Ambiguous { .. } => "use the whole name".to_owned(),
+        RollbackError::LaterApplied { .. } => {
+            format!("roll back to the one before it: `dbctl rollback {key} --to VERSION`")
+        }
+        RollbackError::Missing(_) => "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned(),
+        RollbackError::Partial(_) => format!("let `dbctl migrate {key}` finish it first"),
+        RollbackError::NoDown(_) => {
+            format!("write the down part, or undo it forwards: `dbctl new {key} NAME`")
+        }
+    }
+}
+
+/// What helps where an engine answers with an error.
+pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
+    Some(match error {
+        EngineError::ConnInfo(error) => return error.hint.clone(),
+        EngineError::Connect(error) => connect(&error.failure, key),
+        EngineError::Embedded(error) => return error.hint(),
+        EngineError::Locked { holder, .. } => format!(
+            "wait longer with --wait 5m, or end it: `dbctl psql {key} -- -c 'select pg_terminate_backend({})'`",
+            holder.pid
+        ),
+        EngineError::Sql(error) => return sql(error, key),
+        EngineError::Split { .. } => return None,
+        EngineError::Unresolved { .. } => unresolved(key),
+        EngineError::Seed { .. } => return None,
+        EngineError::InUse { .. } => {
+            format!("end those sessions, or let dbctl do it: `dbctl drop {key} --disconnect`")
+        }
+        EngineError::Clean(refusal) => {
+            let mut tables: Vec<String> =
+                refusal.0.iter().map(|reference| format!("{}.{}", reference.to.schema, reference.to.name)).collect();
+            tables.sort_unstable();
+            tables.dedup();
+            format!("keep those as well: add {} to `clean: {{ keep: … }}` of `{key}`", tables.join(", "))
+        }
+        EngineError::Lost { .. } => {
+            "run the command again: what is recorded is done, what was open was rolled back".to_owned()
+        }
+        EngineError::Unsupported(_) | EngineError::Cancelled => return None,
+    })
+}
+
+fn connect(failure: &ConnectFailure, key: &str) -> String {
+    match failure {
+        ConnectFailure::Unreachable { .. } => {
+            "is it running, and are host and port right? `dbctl list` shows which server each database is on".to_owned()
+        }
+        ConnectFailure::WrongPassword { .. } => {
+            "correct the password in the url, in PGPASSWORD or in ~/.pgpass".to_owned()
+        }
+        ConnectFailure::NoPassword { .. } => "put it into the url, PGPASSWORD or ~/.pgpass".to_owned(),
+        ConnectFailure::NoDatabase { .. } => format!("make it with `dbctl create {key}`"),
+        ConnectFailure::Tls { .. } => {
+            "the url's sslmode and sslrootcert decide which certificates are trusted".to_owned()
+        }
+        ConnectFailure::Refused { code, .. } => match code.as_str() {
+            "53300" => "lower `max_connections` of the server in the manifest, or use --jobs 1".to_owned(),
+            "57P03" => "it is starting up or shutting down: try again in a moment".to_owned(),
+            "28000" => "the user needs a role on the server, and a line in its pg_hba.conf".to_owned(),
+            "42501" => format!("grant CONNECT on the database of `{key}` to that user"),
+            _ => "the server's log says more".to_owned(),
+        },
+    }
+}
+
+/// What helps where a statement failed and PostgreSQL itself has no hint.
+fn sql(error: &SqlError, key: &str) -> Option<String> {
+    let on_disk = error.location.is_some();
+    Some(match error.code.as_str() {
+        "25001" if on_disk => {
+            "this statement cannot run in a transaction: put `-- dbctl:no-transaction` at the top of the file".to_owned()
+        }
+        "55P03" if on_disk => "somebody holds a lock on it: run the command again, or wait longer with \
+             `-- dbctl:lock-timeout 30s` at the top of the file"
+            .to_owned(),
+        "42501" if !on_disk => {
+            "the user lacks that right: set `admin_url` of the server to one who has it".to_owned()
+        }
+        "42704" if !on_disk => "the role that `owner` names has to exist on the server".to_owned(),
+        "58P01" | "0A000" if error.message.contains("extension") => {
+            "install the extension's package on the server, or take it out of `extensions`".to_owned()
+        }
+        "53100" => "the server's disk is full".to_owned(),
+        "53300" => "lower `max_connections` of the server in the manifest, or use --jobs 1".to_owned(),
+        "57014" => format!("statement_timeout is set for that user: `settings:` of `{key}` can raise it"),
+        _ => return None,
+    })
+}
+
+/// What helps where a migration folder is invalid.
+pub(crate) fn format(error: &FormatError) -> Option<String> {
+    Some(match error {
+        FormatError::NoFolder { path } => {
+            format!("make it (mkdir -p {}), or correct its path in the manifest", path.display())
+        }
+        FormatError::Encoding { .. } => "save the file as UTF-8".to_owned(),
+        FormatError::Duplicate { second, .. } => format!("rename {}", second.display()),
+        FormatError::Directive { error, .. } => return error.hint.clone(),
+        FormatError::Io { .. } | FormatError::Name { .. } => return None,
+    })
+}
+
+/// What helps where a command ends without a summary.
+pub(crate) fn command(error: &CliError) -> Option<String> {
+    Some(match error {
+        CliError::Usage { hint, .. } => return hint.clone(),
+        CliError::Select(error) => return select(error),
+        CliError::Plan(PlanError::Protected { environment, given, .. }) => match given {
+            None => format!("if you mean it, add --allow-protected {environment}"),
+            Some(given) => format!(
+                "--allow-protected names `{given}`; if you mean it, add --allow-protected {environment}"
+            ),
+        },
+        CliError::CannotAsk { .. } => "if you mean it, add --yes".to_owned(),
+        CliError::NoManifest { .. } => {
+            "use -C DIR or --manifest FILE, or write one: `dbctl schema` prints what it may hold".to_owned()
+        }
+        CliError::Format(errors) => return errors.0.first().and_then(format),
+        CliError::NewFile(error) => return format(error),
+        CliError::Engine(error) => return engine(error, "TARGET"),
+        CliError::Embedded(error) => return error.hint(),
+        CliError::NoPsql => {
+            "install PostgreSQL's client programs, or use `dbctl exec TARGET -- YOUR_CLIENT`".to_owned()
+        }
+        CliError::Manifest(_)
+        | CliError::Directory { .. }
+        | CliError::Spawn { .. }
+        | CliError::Write { .. }
+        | CliError::Ask(_)
+        | CliError::Declined
+        | CliError::Interrupted
+        | CliError::Output(_) => return None,
+    })
+}
+
+fn select(error: &SelectError) -> Option<String> {
+    Some(match error {
+        SelectError::NoTarget { .. } => "inside a package's folder no target means that package's databases".to_owned(),
+        SelectError::Unknown { .. } | SelectError::Nothing { .. } => {
+            "`dbctl list` shows what there is".to_owned()
+        }
+        SelectError::Empty { .. } => {
+            "`core...` adds what core depends on, `...core` what depends on it, `!core` removes it".to_owned()
+        }
+        SelectError::AllAndTargets | SelectError::Ambiguous { .. } => return None,
+    })
+}
