@@ -70,14 +70,14 @@ fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
 /// Says what clap has to say: help and versions are results, all else is wrong usage.
 fn refuse(error: &clap::Error, args: &[OsString], out: &mut dyn Write) -> u8 {
     let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     let json = matches!(typed(args, "--format").as_deref(), Some("json" | "ndjson"));
     // A closed pipe is nobody's fault.
     let _ = error.print();
-    if !asked_for && !help && json {
-        let text = error.render().to_string();
-        let text = text.trim().trim_start_matches("error: ");
-        let message = text.lines().next().unwrap_or_default().to_owned();
+    if !asked_for && json {
+        let message = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command was given".to_owned(),
+            _ => first_paragraph(&error.render().to_string()),
+        };
         let failure = wire::Failure {
             error: wire::FailureOf { kind: "usage", message, hint: None, problems: Vec::new() },
         };
@@ -85,6 +85,12 @@ fn refuse(error: &clap::Error, args: &[OsString], out: &mut dyn Write) -> u8 {
         let _ = write_json(out, &failure, pretty);
     }
     u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
+/// What clap says before it explains, on one line.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.trim_start_matches("error: ").lines().take_while(|line| !line.is_empty());
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// The value of an option, found without knowing the command line; for when it cannot be read.
@@ -145,9 +151,10 @@ fn failure(error: &CliError, cwd: &Path) -> wire::Failure {
 /// A word for programs.
 fn kind(error: &CliError) -> &'static str {
     match error {
-        CliError::Usage { .. } | CliError::CannotAsk { .. } | CliError::Directory { .. } | CliError::NewFile(_) => {
-            "usage"
-        }
+        CliError::Usage { .. }
+        | CliError::CannotAsk { .. }
+        | CliError::Directory { .. }
+        | CliError::NewFile(_) => "usage",
         CliError::Select(_) => "target",
         CliError::Plan(_) => "protected",
         CliError::NoManifest { .. } | CliError::Manifest(_) => "manifest",
@@ -178,7 +185,7 @@ mod tests {
     fn refused(line: &str) -> String {
         let error = parse(&args(line)).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
-        error.to_string().lines().next().unwrap_or_default().to_owned()
+        first_paragraph(&error.to_string())
     }
 
     #[test]
@@ -200,7 +207,8 @@ mod tests {
 
     #[test]
     fn plan_takes_its_flags_before_and_after_the_verb() {
-        for line in ["plan --state --as dot migrate core --to 3", "plan migrate core --to 3 --state --as dot"] {
+        for line in ["plan --state --as dot migrate core --to 3", "plan migrate core --to 3 --state --as dot"]
+        {
             let Command::Plan(plan) = parsed(line).command else { panic!("{line}") };
             assert!(plan.state && plan.shape == PlanShape::Dot, "{line}");
             let Verb::Migrate { targets, migrate } = plan.verb else { panic!("{line}") };

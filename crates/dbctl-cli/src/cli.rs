@@ -2,16 +2,22 @@
 
 use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::help;
 
 /// The heading of what every command takes.
-const GLOBAL: &str = "Global options";
+pub(crate) const GLOBAL: &str = "Global options";
 
 /// One manifest, many databases, in dependency order.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "dbctl", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "dbctl",
+    version,
+    arg_required_else_help = true,
+    disable_help_flag = true,
+    max_term_width = 110
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -23,22 +29,22 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Run as if started in DIR
-    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true, help_heading = GLOBAL, hide_short_help = true)]
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true, help_heading = GLOBAL)]
     pub(crate) directory: Option<PathBuf>,
     /// The manifest [default: workspace.yaml here or in a folder above]
-    #[arg(long, value_name = "FILE", env = "DBCTL_MANIFEST", hide_env_values = true, global = true, help_heading = GLOBAL, hide_short_help = true)]
+    #[arg(long, value_name = "FILE", env = "DBCTL_MANIFEST", hide_env_values = true, global = true, help_heading = GLOBAL)]
     pub(crate) manifest: Option<PathBuf>,
     /// The environment [default: DBCTL_ENV, else NODE_ENV, else development]
     #[arg(long, value_name = "NAME", global = true, help_heading = GLOBAL)]
     pub(crate) env: Option<String>,
     /// How many databases are worked on at once [default: one per core, at least 4]
-    #[arg(long, value_name = "N", value_parser = jobs, global = true, help_heading = GLOBAL, hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = jobs, global = true, help_heading = GLOBAL)]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// How results are written to standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Human, global = true, help_heading = GLOBAL)]
     pub(crate) format: Format,
     /// Whether to use colors; NO_COLOR, CLICOLOR_FORCE and CI are respected
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, global = true, help_heading = GLOBAL, hide_short_help = true)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Color::Auto, global = true, help_heading = GLOBAL)]
     pub(crate) color: Color,
     /// Only errors and results
     #[arg(short, long, global = true, help_heading = GLOBAL, conflicts_with = "verbose")]
@@ -53,14 +59,17 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) no_deps: bool,
     /// How long to wait for another run's lock, such as 10s, 2m or 500ms
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s", global = true, help_heading = GLOBAL, hide_short_help = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s", global = true, help_heading = GLOBAL)]
     pub(crate) wait: Duration,
     /// Start nothing more after the first failure
-    #[arg(long, global = true, help_heading = GLOBAL, hide_short_help = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) fail_fast: bool,
     /// Let a destroying command run in this protected environment
-    #[arg(long, value_name = "ENVIRONMENT", global = true, help_heading = GLOBAL, hide_short_help = true)]
+    #[arg(long, value_name = "ENVIRONMENT", global = true, help_heading = GLOBAL)]
     pub(crate) allow_protected: Option<String>,
+    /// Print help
+    #[arg(short, long, action = ArgAction::HelpShort, global = true, help_heading = GLOBAL)]
+    pub(crate) help: Option<bool>,
 }
 
 /// How results are written.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use inquire::{Confirm, InquireError};
+use inquire::{Confirm, InquireError, ui::RenderConfig};
 
 use crate::{
     console::{Console, Mode},
@@ -25,7 +25,8 @@ pub(crate) fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<(), CliE
         return Err(CliError::CannotAsk { command: asking.command });
     }
     describe(asking, console.err, console.mode)?;
-    match Confirm::new("Go on?").with_default(false).prompt() {
+    let render = if console.mode.err.0 { RenderConfig::default_colored() } else { RenderConfig::empty() };
+    match Confirm::new("Go on?").with_default(false).with_render_config(render).prompt() {
         Ok(true) => Ok(()),
         Ok(false) | Err(InquireError::OperationCanceled) => Err(CliError::Declined),
         Err(InquireError::OperationInterrupted) => Err(CliError::Interrupted),
@@ -47,10 +48,7 @@ fn describe(asking: &Asking, err: &mut dyn Write, mode: Mode) -> io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cli::Format,
-        console::Paint,
-    };
+    use crate::{cli::Format, console::Paint};
 
     const PIPED: Mode = Mode {
         format: Format::Human,

@@ -115,8 +115,7 @@ pub(crate) fn write_json(
     document: &impl serde::Serialize,
     pretty: bool,
 ) -> io::Result<()> {
-    let text =
-        if pretty { serde_json::to_string_pretty(document) } else { serde_json::to_string(document) }?;
+    let text = if pretty { serde_json::to_string_pretty(document) } else { serde_json::to_string(document) }?;
     writeln!(out, "{text}")?;
     out.flush()
 }

@@ -10,9 +10,7 @@ use std::{
 use dbctl_engine::{Postgres, Target, embedded::EmbeddedHome};
 use dbctl_migration::RunStamp;
 use dbctl_runner::{Limits, targets};
-use dbctl_workspace::{
-    Env, Key, LoadOptions, SelectError, Selection, Workspace, find_manifest, load,
-};
+use dbctl_workspace::{Env, Key, LoadOptions, SelectError, Selection, Workspace, find_manifest, load};
 
 use crate::{
     cli::{Global, MAX_JOBS, Targets},
@@ -35,8 +33,8 @@ impl Process {
             let failed = |source| CliError::Directory { path: path.clone(), source };
             std::env::set_current_dir(path).map_err(failed)?;
         }
-        let cwd =
-            std::env::current_dir().map_err(|source| CliError::Directory { path: PathBuf::from("."), source })?;
+        let cwd = std::env::current_dir()
+            .map_err(|source| CliError::Directory { path: PathBuf::from("."), source })?;
         let env = Env::new(
             std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),

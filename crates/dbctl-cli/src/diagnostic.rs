@@ -10,8 +10,8 @@ use dbctl_migration::FormatErrors;
 use dbctl_runner::StepError;
 use dbctl_workspace::ManifestErrors;
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
-    SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    SourceCode, SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
 };
 
 use crate::{
@@ -137,8 +137,14 @@ fn statement(text: &mut String, sql: &SqlError, paint: Paint) {
     match (&sql.location, &sql.statement) {
         (Some(place), _) => {
             let label = (!place.exact).then(|| "in the statement that starts here".to_owned());
-            let source =
-                SourceLine::new(&place.path, place.line, place.column, &place.source_line, place.exact, label);
+            let source = SourceLine::new(
+                &place.path,
+                place.line,
+                place.column,
+                &place.source_line,
+                place.exact,
+                label,
+            );
             let drawn = snippet(&source, source.label.clone(), 0, paint);
             text.push_str(&drawn.unwrap_or_else(|| {
                 format!("  at {}\n", at(&place.path, Some(place.line), Some(place.column)))
@@ -150,7 +156,12 @@ fn statement(text: &mut String, sql: &SqlError, paint: Paint) {
 }
 
 /// A frame around the source with the label in it; `None` if it cannot be drawn.
-fn snippet(source: &dyn SourceCode, label: LabeledSpan, context_lines: usize, paint: Paint) -> Option<String> {
+fn snippet(
+    source: &dyn SourceCode,
+    label: LabeledSpan,
+    context_lines: usize,
+    paint: Paint,
+) -> Option<String> {
     let styles = if paint.0 { ThemeStyles::ansi() } else { ThemeStyles::none() };
     let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
     let handler = GraphicalReportHandler::new_themed(theme)
@@ -207,9 +218,12 @@ struct SourceLine {
 impl SourceLine {
     /// With the word at the column marked; everything from there on where the place is not exact.
     fn new(path: &Path, line: usize, column: usize, text: &str, exact: bool, label: Option<String>) -> Self {
-        // A blank at the end, so that an error at the end of the line has something to point at.
-        let text = format!("{text} ");
-        let start = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len() - 1, |(byte, _)| byte);
+        let mut text = text.to_owned();
+        let start = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(byte, _)| byte);
+        if start == text.len() {
+            // So that an error at the end of the line has something to point at.
+            text.push(' ');
+        }
         let rest = text[start..].trim_end();
         let length = if exact { word(rest) } else { rest.len() };
         let label = LabeledSpan::new(label, start, length.max(1));
@@ -330,7 +344,8 @@ mod tests {
         error: mextrack: another run holds the lock of atriz_shared: pid 4711, dbctl migrate 0198f, from 10.0.0.7, since 2026-11-20T08:00:00Z
           help: wait longer with --wait 5m, or end it: `dbctl psql mextrack -- -c 'select pg_terminate_backend(4711)'`
         ");
-        let seed = EngineError::Seed { path: "a/users.csv".into(), line: Some(2), message: "no header".to_owned() };
+        let seed =
+            EngineError::Seed { path: "a/users.csv".into(), line: Some(2), message: "no header".to_owned() };
         insta::assert_snapshot!(shown(&StepError::Engine(seed)), @"error: mextrack: a/users.csv:2: no header");
     }
 
@@ -373,7 +388,12 @@ mod tests {
             path: PathBuf::from("/w/workspace.yaml"),
             source: source.to_owned(),
             problems: vec![
-                problem("unknown key `depend_on`", "depend_on", Some("did you mean `depends_on`?"), Some("here")),
+                problem(
+                    "unknown key `depend_on`",
+                    "depend_on",
+                    Some("did you mean `depends_on`?"),
+                    Some("here"),
+                ),
                 problem("the url names `d`, not `core`", "postgres://", None, None),
                 Problem {
                     message: "DBCTL_ENV is empty".to_owned(),

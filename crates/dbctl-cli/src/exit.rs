@@ -24,7 +24,10 @@ pub(crate) enum Done {
     /// A check found something.
     Found,
     /// A child process ended with that code.
-    #[cfg_attr(all(unix, not(test)), expect(dead_code, reason = "there the child takes this process's place"))]
+    #[cfg_attr(
+        all(unix, not(test)),
+        expect(dead_code, reason = "there the child takes this process's place")
+    )]
     Child(u8),
 }
 
@@ -99,10 +102,7 @@ fn error_code(error: &CliError) -> u8 {
         | CliError::Directory { .. } => USAGE,
         CliError::NoManifest { .. } | CliError::Manifest(_) | CliError::Format(_) => INVALID,
         CliError::Engine(EngineError::Locked { .. }) => LOCKED,
-        CliError::Engine(_)
-        | CliError::Embedded(_)
-        | CliError::Write { .. }
-        | CliError::Ask(_) => FAILED,
+        CliError::Engine(_) | CliError::Embedded(_) | CliError::Write { .. } | CliError::Ask(_) => FAILED,
         CliError::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
         CliError::Spawn { .. } => CANNOT_EXECUTE,
         CliError::NoPsql => NOT_FOUND,
@@ -148,8 +148,7 @@ mod tests {
     fn one_function_decides() {
         let protected =
             PlanError::Protected { environment: "production".to_owned(), command: "drop", given: None };
-        let spawn =
-            |kind| Err(CliError::Spawn { program: "x".to_owned(), source: io(kind) });
+        let spawn = |kind| Err(CliError::Spawn { program: "x".to_owned(), source: io(kind) });
         for (name, result, code) in [
             ("nothing to say", Ok(Done::Well), 0),
             ("a run that did it", run(vec![]), 0),

@@ -94,12 +94,9 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
         EngineError::Unresolved { path, line, .. } => {
             Explained { path: Some(path.clone()), line: Some(*line), ..word("unresolved") }
         }
-        EngineError::Seed { path, line, message } => Explained {
-            message: message.clone(),
-            path: Some(path.clone()),
-            line: *line,
-            ..word("seed")
-        },
+        EngineError::Seed { path, line, message } => {
+            Explained { message: message.clone(), path: Some(path.clone()), line: *line, ..word("seed") }
+        }
         EngineError::ConnInfo(_) => word("connection_settings"),
         EngineError::Connect(error) => match &error.failure {
             ConnectFailure::Unreachable { .. } => word("unreachable"),
@@ -151,7 +148,9 @@ pub(crate) fn problems(errors: &FormatErrors) -> Vec<Problem> {
 fn place(error: &FormatError) -> (PathBuf, Option<(usize, usize)>, String) {
     match error {
         FormatError::Io { path, source } => (path.clone(), None, format!("cannot be read: {source}")),
-        FormatError::NoFolder { path } => (path.clone(), None, "this migration folder does not exist".to_owned()),
+        FormatError::NoFolder { path } => {
+            (path.clone(), None, "this migration folder does not exist".to_owned())
+        }
         FormatError::Encoding { path, line, column, guess } => {
             let guess = guess.map(|guess| format!(" (it looks like {guess})")).unwrap_or_default();
             (path.clone(), Some((*line, *column)), format!("the file is not UTF-8{guess}"))

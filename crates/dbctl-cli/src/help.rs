@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory, builder::Styles};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, GLOBAL};
 
 /// The commands in groups, in the order in which help lists them. A test holds that every command is in one.
 const GROUPS: [(&str, &[&str]); 4] = [
@@ -154,11 +154,12 @@ fn template(command: &Command) -> String {
     for (group, names) in GROUPS {
         text.push_str(&format!("\n{header}{group}:{header:#}\n"));
         for name in names {
-            let about = command.find_subcommand(name).and_then(Command::get_about).cloned().unwrap_or_default();
+            let about =
+                command.find_subcommand(name).and_then(Command::get_about).cloned().unwrap_or_default();
             text.push_str(&format!("  {literal}{name:<12}{literal:#} {about}\n"));
         }
     }
-    text.push_str("\n{options}{after-help}");
+    text.push_str(&format!("\n{header}{GLOBAL}:{header:#}\n{{options}}{{after-help}}"));
     text
 }
 
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn help_of_every_command() {
-        let mut command = command().term_width(100);
+        let mut command = command().term_width(110);
         command.build();
         let mut text = String::new();
         render(&mut command, &mut text);
@@ -187,7 +188,7 @@ mod tests {
 
     fn render(command: &mut Command, text: &mut String) {
         let name = command.get_bin_name().unwrap_or("dbctl").to_owned();
-        text.push_str(&format!("━━━ {name} --help\n\n{}\n\n", command.render_long_help().to_string().trim_end()));
+        text.push_str(&format!("━━━ {name} --help\n\n{}\n\n", command.render_help().to_string().trim_end()));
         let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
         for sub in names.iter().filter(|sub| *sub != "help") {
             // The verbs below `plan` take what the verbs themselves take.

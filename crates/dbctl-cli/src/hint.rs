@@ -15,28 +15,28 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::Format(errors) => return errors.0.first().and_then(format),
         StepError::Drift { drift, .. } => drift_hint(drift, key),
         StepError::Rollback(error) => rollback(error, key),
-        StepError::UnknownVersion { .. } => format!("`dbctl status {key} -v` lists the versions"),
-        StepError::Environment { recorded, .. } => format!(
-            "does the URL lead where you think it does? If so, run it with --env {recorded}"
-        ),
+        StepError::UnknownVersion { .. } => format!("`dbctl status {key} -v` lists them"),
+        StepError::Environment { recorded, .. } => {
+            format!("does the URL lead where you think it does? If so, run it with --env {recorded}")
+        }
         StepError::SameDatabase { other, .. } => {
             format!("give `{key}` or `{other}` another `name`, or another `url`, in the manifest")
         }
         StepError::Dependency { dependency, state } if state == "does not exist" => {
-            format!("`dbctl up {dependency}` makes it; or leave --no-deps out")
+            format!("make it with `dbctl up {dependency}`")
         }
         StepError::Dependency { dependency, .. } => {
-            format!("`dbctl migrate {dependency}` brings it up to date; or leave --no-deps out")
+            format!("bring it up to date with `dbctl migrate {dependency}`")
         }
         StepError::Dependent { dependent } => {
-            format!("name it too (`dbctl drop {key} {dependent}`), or use --ignore-dependents")
+            format!("name `{dependent}` too, or use --ignore-dependents")
         }
         StepError::NoRunner { extension, .. } => format!(
             "say in the manifest what runs it: `seeds: {{ path: …, runners: {{ {extension}: \"COMMAND {{file}}\" }} }}`"
         ),
-        StepError::Runner { .. } => format!(
-            "its output stands above; to try it alone: `dbctl exec {key} -- COMMAND`"
-        ),
+        StepError::Runner { .. } => {
+            format!("its output stands above; to try it alone: `dbctl exec {key} -- COMMAND`")
+        }
         StepError::Io { .. } => return None,
     })
 }
@@ -44,7 +44,9 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
 fn drift_hint(drift: &Drift, key: &str) -> String {
     match drift {
         Drift::Changed(_) => {
-            format!("put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`")
+            format!(
+                "put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`"
+            )
         }
         Drift::OutOfOrder(_) => format!(
             "rename them so that they sort last, or apply them all the same: `dbctl migrate {key} --out-of-order allow`"
@@ -53,7 +55,9 @@ fn drift_hint(drift: &Drift, key: &str) -> String {
             "mend what they left behind (`dbctl psql {key}`), and take their rows out of the history table"
         ),
         Drift::Partial(_) => unresolved(key),
-        Drift::Missing(_) => "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned(),
+        Drift::Missing(_) => {
+            "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned()
+        }
     }
 }
 
@@ -74,7 +78,9 @@ fn rollback(error: &RollbackError, key: &str) -> String {
         RollbackError::LaterApplied { .. } => {
             format!("roll back to the one before it: `dbctl rollback {key} --to VERSION`")
         }
-        RollbackError::Missing(_) => "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned(),
+        RollbackError::Missing(_) => {
+            "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned()
+        }
         RollbackError::Partial(_) => format!("let `dbctl migrate {key}` finish it first"),
         RollbackError::NoDown(_) => {
             format!("write the down part, or undo it forwards: `dbctl new {key} NAME`")
@@ -96,12 +102,13 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
         EngineError::Split { .. } => return None,
         EngineError::Unresolved { .. } => unresolved(key),
         EngineError::Seed { .. } => return None,
-        EngineError::InUse { .. } => {
-            format!("end those sessions, or let dbctl do it: `dbctl drop {key} --disconnect`")
-        }
+        EngineError::InUse { .. } => "end those sessions, or add --disconnect, which ends them".to_owned(),
         EngineError::Clean(refusal) => {
-            let mut tables: Vec<String> =
-                refusal.0.iter().map(|reference| format!("{}.{}", reference.to.schema, reference.to.name)).collect();
+            let mut tables: Vec<String> = refusal
+                .0
+                .iter()
+                .map(|reference| format!("{}.{}", reference.to.schema, reference.to.name))
+                .collect();
             tables.sort_unstable();
             tables.dedup();
             format!("keep those as well: add {} to `clean: {{ keep: … }}` of `{key}`", tables.join(", "))
@@ -116,7 +123,8 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
 fn connect(failure: &ConnectFailure, key: &str) -> String {
     match failure {
         ConnectFailure::Unreachable { .. } => {
-            "is it running, and are host and port right? `dbctl list` shows which server each database is on".to_owned()
+            "is it running, and are host and port right? `dbctl list` shows which server each database is on"
+                .to_owned()
         }
         ConnectFailure::WrongPassword { .. } => {
             "correct the password in the url, in PGPASSWORD or in ~/.pgpass".to_owned()
@@ -141,7 +149,8 @@ fn sql(error: &SqlError, key: &str) -> Option<String> {
     let on_disk = error.location.is_some();
     Some(match error.code.as_str() {
         "25001" if on_disk => {
-            "this statement cannot run in a transaction: put `-- dbctl:no-transaction` at the top of the file".to_owned()
+            "this statement cannot run in a transaction: put `-- dbctl:no-transaction` at the top of the file"
+                .to_owned()
         }
         "55P03" if on_disk => "somebody holds a lock on it: run the command again, or wait longer with \
              `-- dbctl:lock-timeout 30s` at the top of the file"
@@ -208,7 +217,9 @@ pub(crate) fn command(error: &CliError) -> Option<String> {
 
 fn select(error: &SelectError) -> Option<String> {
     Some(match error {
-        SelectError::NoTarget { .. } => "inside a package's folder no target means that package's databases".to_owned(),
+        SelectError::NoTarget { .. } => {
+            "inside a package's folder no target means that package's databases".to_owned()
+        }
         SelectError::Unknown { .. } | SelectError::Nothing { .. } => {
             "`dbctl list` shows what there is".to_owned()
         }
@@ -217,4 +228,144 @@ fn select(error: &SelectError) -> Option<String> {
         }
         SelectError::AllAndTargets | SelectError::Ambiguous { .. } => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use dbctl_engine::{
+        clean::{CleanRefusal, Reference},
+        libpq::ConnInfoError,
+    };
+    use dbctl_migration::TableName;
+    use dbctl_workspace::Key;
+
+    use super::*;
+    use crate::testing::{connect, holder, key, locked, sql, sql_error};
+
+    fn own(code: &str, message: &str) -> StepError {
+        let mut error = sql_error();
+        (error.code, error.message, error.location) = (code.to_owned(), message.to_owned(), None);
+        sql(error)
+    }
+
+    fn on_disk(code: &str) -> StepError {
+        let mut error = sql_error();
+        error.code = code.to_owned();
+        sql(error)
+    }
+
+    fn drift(drift: fn(Vec<String>) -> Drift) -> StepError {
+        StepError::Drift { source_name: "migrations".to_owned(), drift: drift(vec!["1_a".to_owned()]) }
+    }
+
+    fn steps() -> Vec<StepError> {
+        let (server, user, reason) = ("db:5432".to_owned(), "app".to_owned(), "no".to_owned());
+        let text = str::to_owned;
+        let other: fn() -> Key = || key("mextrack");
+        let reference = Reference {
+            constraint: "users_role_fkey".to_owned(),
+            from: TableName::new("public", "roles"),
+            to: TableName::new("public", "users"),
+        };
+        let in_use = EngineError::InUse { database: text("atriz_shared"), sessions: vec![holder()] };
+        let lost = EngineError::Lost { database: text("atriz_shared"), message: text("eof") };
+        let refused = |code: &str| {
+            connect(ConnectFailure::Refused {
+                server: text("db:5432"),
+                code: text(code),
+                message: text("no"),
+            })
+        };
+        let conn_info = ConnInfoError { message: text("bad port"), hint: Some(text("a number")) };
+        vec![
+            connect(ConnectFailure::Unreachable { server: server.clone(), reason: reason.clone() }),
+            connect(ConnectFailure::WrongPassword { server: server.clone(), user: user.clone() }),
+            connect(ConnectFailure::NoPassword { server: server.clone(), user }),
+            connect(ConnectFailure::NoDatabase { database: text("atriz_shared"), server: server.clone() }),
+            connect(ConnectFailure::Tls { server, reason }),
+            refused("53300"),
+            refused("57P03"),
+            refused("28000"),
+            refused("42501"),
+            refused("XX000"),
+            StepError::Engine(EngineError::ConnInfo(conn_info)),
+            locked(),
+            StepError::Engine(in_use),
+            StepError::Engine(EngineError::Clean(CleanRefusal(vec![reference]))),
+            StepError::Engine(lost),
+            own("42501", "permission denied to create database"),
+            own("42704", "role \"app\" does not exist"),
+            own("58P01", "could not open extension control file"),
+            own("53300", "too many clients"),
+            own("57014", "canceling statement due to statement timeout"),
+            on_disk("25001"),
+            on_disk("55P03"),
+            on_disk("42P01"),
+            drift(Drift::Changed),
+            drift(Drift::OutOfOrder),
+            drift(Drift::Failed),
+            drift(Drift::Partial),
+            drift(Drift::Missing),
+            StepError::Rollback(RollbackError::Unknown { target: text("9") }),
+            StepError::Rollback(RollbackError::NoDown(vec!["migrations/1_a.sql".into()])),
+            StepError::Rollback(RollbackError::LaterApplied { name: text("1_a"), later: vec![text("2_b")] }),
+            StepError::Rollback(RollbackError::Partial(vec![text("1_a")])),
+            StepError::UnknownVersion { version: text("9"), sources: vec![text("migrations")] },
+            StepError::Environment { recorded: text("production"), current: text("development") },
+            StepError::SameDatabase { other: other(), database: text("atriz_shared") },
+            StepError::Dependency { dependency: other(), state: text("does not exist") },
+            StepError::Dependency { dependency: other(), state: text("has 3 pending migrations") },
+            StepError::Dependent { dependent: other() },
+            StepError::NoRunner { path: "seeds/1.ts".into(), extension: text("ts") },
+            StepError::Runner {
+                path: "seeds/1.ts".into(),
+                command: text("tsx"),
+                outcome: text("exited with 1"),
+            },
+        ]
+    }
+
+    #[test]
+    fn what_helps() {
+        let lines: Vec<String> = steps()
+            .iter()
+            .map(|error| {
+                let explained = crate::explain::explain(error, "core");
+                let hint = step(error, "core").unwrap_or_else(|| "-".to_owned());
+                format!("{}: {}\n  {hint}", explained.code, explained.message)
+            })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_helps_before_a_run() {
+        let keys = || vec!["atriz".to_owned(), "core".to_owned()];
+        let protected = |given: Option<&str>| PlanError::Protected {
+            environment: "production".to_owned(),
+            command: "drop",
+            given: given.map(str::to_owned),
+        };
+        let errors: Vec<CliError> = vec![
+            SelectError::NoTarget { keys: keys() }.into(),
+            SelectError::Unknown {
+                target: "coer".to_owned(),
+                suggestion: Some("core".to_owned()),
+                keys: keys(),
+            }
+            .into(),
+            SelectError::AllAndTargets.into(),
+            protected(None).into(),
+            protected(Some("staging")).into(),
+            CliError::CannotAsk { command: "drop" },
+            CliError::NoManifest { start: "/w".into() },
+            CliError::NoPsql,
+            CliError::Declined,
+        ];
+        let lines: Vec<String> = errors
+            .iter()
+            .map(|error| format!("{error}\n  {}", command(error).unwrap_or_else(|| "-".to_owned())))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
 }

@@ -15,8 +15,8 @@ use crate::{
     console::{Console, Mode},
 };
 
-use self::{human::Human, json::Json, ndjson::Ndjson};
 pub(crate) use self::human::{count, time};
+use self::{human::Human, json::Json, ndjson::Ndjson};
 
 /// Something that tells of a run.
 pub(crate) trait Report: Send {

@@ -53,8 +53,7 @@ pub(crate) async fn run(
         // If this cannot be written, nobody is there to read it.
         let _ = locked().stopping();
     };
-    let run =
-        Run { workspace: &context.workspace, plan: &plan, targets: &targets, stamp: &context.stamp };
+    let run = Run { workspace: &context.workspace, plan: &plan, targets: &targets, stamp: &context.stamp };
     let summary = tokio::select! {
         biased;
         () = signals.twice(&stop) => return Err(CliError::Interrupted),
@@ -227,7 +226,9 @@ fn effect(request: &Request) -> &'static str {
         [Action::Rollback(Back::All)] => "reverts every migration of these databases",
         [Action::Rollback(_)] => "reverts migrations of these databases",
         [Action::Redo] => "reverts the last migration of these databases and applies it again",
-        [Action::Migrate(_)] => "records pending migrations of these databases as applied, without running them",
+        [Action::Migrate(_)] => {
+            "records pending migrations of these databases as applied, without running them"
+        }
         _ => "changes these databases",
     }
 }

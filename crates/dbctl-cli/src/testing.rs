@@ -7,8 +7,8 @@ use dbctl_engine::{
 };
 use dbctl_migration::{State, Version};
 use dbctl_runner::{
-    DatabaseStatus, DatabaseSummary, Direction, Event, MigrationDone, MigrationRef, Outcome, RunOutcome, SeedDone,
-    StatusEntry, StatusReport, StepError, Summary,
+    DatabaseStatus, DatabaseSummary, Direction, Event, MigrationDone, MigrationRef, Outcome, RunOutcome,
+    SeedDone, StatusEntry, StatusReport, StepError, Summary,
 };
 use dbctl_workspace::Key;
 
@@ -171,10 +171,7 @@ pub(crate) fn events() -> Vec<Event> {
             command: "up",
             workspace: "atriz".to_owned(),
             run: "0198f3a1b2c3d4e5f607".to_owned(),
-            databases: vec![
-                (core(), "atriz_shared".to_owned()),
-                (key("mextrack"), "mextrack_db".to_owned()),
-            ],
+            databases: vec![(core(), "atriz_shared".to_owned()), (key("mextrack"), "mextrack_db".to_owned())],
         },
         Event::StepStarted { database: core(), action: "create" },
         Event::Waiting { database: core(), holder: holder() },
@@ -212,12 +209,7 @@ pub(crate) fn events() -> Vec<Event> {
             notice: Notice { severity: Severity::Warning, message: "there is no transaction".to_owned() },
         },
         Event::Output { database: core(), line: "from a runner".to_owned() },
-        Event::StepFinished {
-            database: core(),
-            action: "create",
-            outcome: Outcome::Done,
-            elapsed: ms(120),
-        },
+        Event::StepFinished { database: core(), action: "create", outcome: Outcome::Done, elapsed: ms(120) },
         Event::DatabaseFinished { database: core(), outcome: Outcome::Done, elapsed: ms(120) },
         Event::StepFinished {
             database: key("mextrack"),

@@ -40,7 +40,8 @@ fn line(shell: Shell, name: &str, value: &str) -> String {
         Shell::Fish => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
         Shell::Powershell => format!("$env:{name} = '{}'", value.replace('\'', "''")),
         Shell::Dotenv => {
-            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('\n', r"\n");
+            let value =
+                value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('\n', r"\n");
             format!("{name}=\"{value}\"")
         }
     }

@@ -43,8 +43,11 @@ pub(super) fn run(args: &List, context: &Context, console: &mut Console<'_>) -> 
     } else {
         context.select(&Targets { targets: args.targets.clone(), all: false })?
     };
-    let databases: Vec<Listed> =
-        context.in_order(&keys).iter().map(|key| listed(context.workspace.database(key), context, key)).collect();
+    let databases: Vec<Listed> = context
+        .in_order(&keys)
+        .iter()
+        .map(|key| listed(context.workspace.database(key), context, key))
+        .collect();
     if console.mode.is_json() {
         let workspace = &context.workspace;
         let environment = &workspace.environment().name;
@@ -75,10 +78,7 @@ fn listed(database: &Database, context: &Context, key: &Key) -> Listed {
         migrations: database
             .sources
             .iter()
-            .map(|source| ListedSource {
-                source: source.name.clone(),
-                format: source.format.kind().as_str(),
-            })
+            .map(|source| ListedSource { source: source.name.clone(), format: source.format.kind().as_str() })
             .collect(),
     }
 }

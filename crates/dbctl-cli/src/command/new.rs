@@ -11,9 +11,7 @@ use dbctl_workspace::{Database, Source};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{
-    cli::New, console::Console, context::Context, error::CliError, exit::Done, paths::relative,
-};
+use crate::{cli::New, console::Console, context::Context, error::CliError, exit::Done, paths::relative};
 
 #[derive(Debug, Serialize)]
 struct Document {
@@ -50,7 +48,10 @@ fn source<'d>(database: &'d Database, named: Option<&str>) -> Result<&'d Source,
     match (named, database.sources.as_slice()) {
         (_, []) => Err(CliError::usage(
             format!("`{}` has no migration folder", database.key),
-            format!("give it one in the manifest: `{}: {{ migrations: [{{ path: migrations }}] }}`", database.key),
+            format!(
+                "give it one in the manifest: `{}: {{ migrations: [{{ path: migrations }}] }}`",
+                database.key
+            ),
         )),
         (None, [only]) => Ok(only),
         (None, _) => Err(CliError::usage(
@@ -59,8 +60,13 @@ fn source<'d>(database: &'d Database, named: Option<&str>) -> Result<&'d Source,
         )),
         (Some(path), sources) => sources
             .iter()
-            .find(|source| plain(&source.name) == plain(path) || plain(&source.folder.shown.to_string_lossy()) == plain(path))
-            .ok_or_else(|| CliError::usage(format!("`{path}` is no migration folder of `{}`", database.key), list)),
+            .find(|source| {
+                plain(&source.name) == plain(path)
+                    || plain(&source.folder.shown.to_string_lossy()) == plain(path)
+            })
+            .ok_or_else(|| {
+                CliError::usage(format!("`{path}` is no migration folder of `{}`", database.key), list)
+            }),
     }
 }
 

@@ -88,7 +88,8 @@ fn drawing(workspace: &Workspace, plan: &Plan, report: Option<&StatusReport>) ->
         }
         label
     };
-    let mut drawing = Drawing { name: workspace.name().to_owned(), nodes: nodes.iter().map(label).collect(), after };
+    let mut drawing =
+        Drawing { name: workspace.name().to_owned(), nodes: nodes.iter().map(label).collect(), after };
     drawing.reduce();
     drawing
 }
@@ -109,7 +110,12 @@ fn pending_lines(status: &DatabaseStatus) -> String {
 
 fn pending(status: &DatabaseStatus) -> Vec<&str> {
     let wanted = [State::Pending, State::OutOfOrder, State::Partial];
-    status.migrations.iter().filter(|entry| wanted.contains(&entry.state)).map(|entry| entry.name.as_str()).collect()
+    status
+        .migrations
+        .iter()
+        .filter(|entry| wanted.contains(&entry.state))
+        .map(|entry| entry.name.as_str())
+        .collect()
 }
 
 #[derive(Debug, Serialize)]

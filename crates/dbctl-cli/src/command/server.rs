@@ -130,7 +130,10 @@ fn specs(which: &Which, context: &Context) -> Vec<EmbeddedSpec> {
     if majors.is_empty() {
         majors.insert(None);
     }
-    let spec =
-        |major| EmbeddedSpec { workspace: context.workspace.root().to_owned(), major, home: context.home.clone() };
+    let spec = |major| EmbeddedSpec {
+        workspace: context.workspace.root().to_owned(),
+        major,
+        home: context.home.clone(),
+    };
     majors.into_iter().map(spec).collect()
 }

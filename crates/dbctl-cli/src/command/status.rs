@@ -197,7 +197,8 @@ mod tests {
         let mut database = report().databases.remove(0);
         database.exists = None;
         database.migrations.clear();
-        database.error = Some(Arc::new(StepError::UnknownVersion { version: "1".to_owned(), sources: vec![] }));
+        database.error =
+            Some(Arc::new(StepError::UnknownVersion { version: "1".to_owned(), sources: vec![] }));
         assert_eq!(row(&database)[3..], ["-", "cannot be read"]);
     }
 

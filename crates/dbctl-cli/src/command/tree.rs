@@ -19,7 +19,8 @@ impl Drawing {
         let mut reach: Vec<BTreeSet<usize>> = Vec::with_capacity(self.nodes.len());
         for node in 0..self.nodes.len() {
             let direct = &self.after[node];
-            let implied: BTreeSet<usize> = direct.iter().flat_map(|before| reach[*before].iter().copied()).collect();
+            let implied: BTreeSet<usize> =
+                direct.iter().flat_map(|before| reach[*before].iter().copied()).collect();
             let all = direct.union(&implied).copied().collect();
             self.after[node] = direct.difference(&implied).copied().collect();
             reach.push(all);
@@ -44,13 +45,15 @@ impl Drawing {
             return;
         }
         text.push_str(&format!("{first}{label}\n"));
-        let later: Vec<usize> = (node + 1..self.nodes.len()).filter(|later| self.after[*later].contains(&node)).collect();
+        let later: Vec<usize> =
+            (node + 1..self.nodes.len()).filter(|later| self.after[*later].contains(&node)).collect();
         let bar = if later.is_empty() { " " } else { "│" };
         for line in lines {
             text.push_str(&format!("{rest}{bar}    {line}\n"));
         }
         for (at, child) in later.iter().enumerate() {
-            let (corner, below) = if at + 1 == later.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            let (corner, below) =
+                if at + 1 == later.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             self.branch(*child, &format!("{rest}{corner}"), &format!("{rest}{below}"), seen, text);
         }
     }

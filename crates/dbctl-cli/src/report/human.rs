@@ -141,7 +141,9 @@ fn said(event: &Event, mode: Mode) -> Option<String> {
 fn told(event: &Event, verbose: bool) -> Option<String> {
     match event {
         Event::Created { new: true, extensions, .. } if extensions.is_empty() => Some("created".to_owned()),
-        Event::Created { new: true, extensions, .. } => Some(format!("created, with {}", extensions.join(", "))),
+        Event::Created { new: true, extensions, .. } => {
+            Some(format!("created, with {}", extensions.join(", ")))
+        }
         Event::Created { new: false, extensions, .. } => Some(format!("installed {}", extensions.join(", "))),
         Event::Dropped { .. } => Some("dropped".to_owned()),
         Event::MigrationStarted { migration, index, total, .. } if verbose => {
@@ -158,11 +160,9 @@ fn told(event: &Event, verbose: bool) -> Option<String> {
             Some(format!("seeding {file} ({index} of {total})"))
         }
         Event::SeedFinished { file, elapsed, .. } => Some(format!("seeded {file} ({})", time(*elapsed))),
-        Event::Cleaned { tables, sequences, .. } => Some(format!(
-            "cleaned {}, restarted {}",
-            count(*tables, "table"),
-            count(*sequences, "sequence")
-        )),
+        Event::Cleaned { tables, sequences, .. } => {
+            Some(format!("cleaned {}, restarted {}", count(*tables, "table"), count(*sequences, "sequence")))
+        }
         Event::StepStarted { action, .. } if verbose => Some((*action).to_owned()),
         Event::DatabaseFinished { outcome: Outcome::Skipped { needs }, .. } => {
             Some(format!("skipped, because of {needs}"))
@@ -240,8 +240,7 @@ fn what(database: &DatabaseSummary) -> String {
         (Direction::Fake, " recorded"),
         (Direction::Dry, " pending"),
     ] {
-        let number =
-            database.migrations.iter().filter(|done| done.migration.direction == direction).count();
+        let number = database.migrations.iter().filter(|done| done.migration.direction == direction).count();
         if number > 0 {
             parts.push(format!("{}{suffix}", count(number, "migration")));
         }
@@ -277,7 +276,13 @@ fn last_line(summary: &Summary) -> String {
         .iter()
         .filter_map(|outcome| counts.get(outcome).map(|number| format!("{number} {outcome}")))
         .collect();
-    format!("{} {}: {} in {}", summary.command, summary.outcome.as_str(), counts.join(", "), time(summary.elapsed))
+    format!(
+        "{} {}: {} in {}",
+        summary.command,
+        summary.outcome.as_str(),
+        counts.join(", "),
+        time(summary.elapsed)
+    )
 }
 
 pub(crate) fn count(number: usize, what: &str) -> String {
@@ -332,7 +337,7 @@ mod tests {
         insta::assert_snapshot!(told(Mode { quiet: true, ..mode() }, &events()), @r#"
         error: mextrack: relation "vehicle" does not exist (42P01)
             ╭─[apps/mextrack/migrations/1700000001000_tracking.sql:12:14]
-         12 │   REFERENCES vehicle (id) 
+         12 │   REFERENCES vehicle (id)
             ·              ───────
             ╰────
         "#);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use dbctl_engine::Severity;
 use dbctl_migration::State;
 use dbctl_runner::{
-    DatabaseStatus, DatabaseSummary, Direction, Event, MigrationRef, Outcome, StatusReport, StepError, Summary,
+    DatabaseStatus, DatabaseSummary, Direction, Event, MigrationRef, Outcome, StatusReport, StepError,
+    Summary,
 };
 use serde::Serialize;
 
