@@ -47,7 +47,8 @@ pub(crate) async fn connect(
     database: &str,
     application_name: &str,
 ) -> Result<Connected, ConnectError> {
-    let mut hosts: Vec<&Host> = settings.hosts.iter().collect();
+    // Owned: a future that holds references to references is not provably `Send`.
+    let mut hosts: Vec<Host> = settings.hosts.clone();
     if settings.load_balance {
         hosts.sort_by_cached_key(|_| uuid::Uuid::new_v4());
     }
@@ -72,7 +73,7 @@ pub(crate) async fn connect(
 
 async fn in_turn(
     login: &Login<'_>,
-    hosts: &[&Host],
+    hosts: &[Host],
     target: TargetSession,
 ) -> Result<Connected, ConnectFailure> {
     let mut failures = Vec::new();
@@ -100,7 +101,7 @@ fn goes_on(failure: &ConnectFailure) -> bool {
 }
 
 /// One failure for all hosts: the last of a server that answers, else why none does.
-fn sum_up(mut failures: Vec<ConnectFailure>, hosts: &[&Host]) -> ConnectFailure {
+fn sum_up(mut failures: Vec<ConnectFailure>, hosts: &[Host]) -> ConnectFailure {
     let answered = |failure: &ConnectFailure| !matches!(failure, ConnectFailure::Unreachable { .. });
     if failures.len() == 1 {
         return failures.remove(0);
@@ -124,6 +125,6 @@ fn reason(failure: ConnectFailure) -> String {
     }
 }
 
-fn tried(hosts: &[&Host]) -> String {
+fn tried(hosts: &[Host]) -> String {
     hosts.iter().map(|host| host.server()).collect::<Vec<_>>().join(",")
 }

@@ -59,7 +59,7 @@ impl Canceller {
 }
 
 fn until_closed(socket: Socket) -> Socket {
-    Box::new(UntilClosed { socket, shut: false })
+    Socket::new(UntilClosed { socket, shut: false })
 }
 
 /// A stream whose shutdown waits until the other side has closed, too: the server does so after it has sent the signal.

@@ -75,7 +75,7 @@ impl Login<'_> {
             }
             Host::Tcp { host, port, .. } => {
                 let found =
-                    lookup_host((host.as_str(), *port)).await.map_err(|error| unreachable(who, error))?;
+                    lookup_host((host.clone(), *port)).await.map_err(|error| unreachable(who, error))?;
                 let mut places: Vec<Place> = found.map(|address| Place::Tcp(address, keepalives)).collect();
                 if self.settings.load_balance {
                     places.sort_by_cached_key(|_| uuid::Uuid::new_v4());

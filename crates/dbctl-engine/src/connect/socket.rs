@@ -1,17 +1,50 @@
 //! The byte stream under a connection.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
 use crate::libpq::Keepalives;
 
-/// A TCP or Unix stream.
-pub(super) type Socket = Box<dyn Stream>;
+/// A TCP or Unix stream. A type of its own rather than a boxed trait object: the driver's futures are generic over it,
+/// and over a trait object the compiler does not see that they are `Send`.
+pub(super) struct Socket(Pin<Box<dyn Stream>>);
+
+impl Socket {
+    pub(super) fn new(stream: impl Stream + 'static) -> Self {
+        Self(Box::pin(stream))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().0.as_mut().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().0.as_mut().poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().0.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().0.as_mut().poll_shutdown(cx)
+    }
+}
 
 /// What a connection runs over.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -30,10 +63,10 @@ impl Place {
     pub(super) async fn open(&self) -> io::Result<Socket> {
         match self {
             Self::Tcp(address, keepalives) => {
-                let stream = TcpStream::connect(address).await?;
+                let stream = TcpStream::connect(*address).await?;
                 stream.set_nodelay(true)?;
                 keep_alive(&stream, keepalives)?;
-                Ok(Box::new(stream))
+                Ok(Socket::new(stream))
             }
             Self::Unix(path) => open_unix(path).await,
         }
@@ -65,7 +98,7 @@ fn keep_alive(stream: &TcpStream, keepalives: &Keepalives) -> io::Result<()> {
 
 #[cfg(unix)]
 async fn open_unix(path: &std::path::Path) -> io::Result<Socket> {
-    Ok(Box::new(tokio::net::UnixStream::connect(path).await?))
+    Ok(Socket::new(tokio::net::UnixStream::connect(path).await?))
 }
 
 #[cfg(not(unix))]
