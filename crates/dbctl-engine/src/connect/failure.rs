@@ -97,7 +97,7 @@ fn explain(error: &TlsError, root_cert: Option<&Path>) -> (String, TlsProblem) {
             format!(
                 "the server's certificate is not for {}, but for {}",
                 expected.to_str(),
-                if presented.is_empty() { "no name at all".to_owned() } else { presented.join(", ") }
+                names(presented)
             ),
             TlsProblem::WrongHost,
         ),
@@ -114,5 +114,14 @@ fn explain(error: &TlsError, root_cert: Option<&Path>) -> (String, TlsProblem) {
             (format!("the server refuses the handshake ({alert:?})"), TlsProblem::RefusedByServer)
         }
         other => (other.to_string(), TlsProblem::Other),
+    }
+}
+
+/// The names of a certificate, which the library gives as `DnsName("a.example")`.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| name.split('"').nth(1).map_or(name.clone(), str::to_owned);
+    match presented {
+        [] => "no name at all".to_owned(),
+        names => names.iter().map(bare).collect::<Vec<_>>().join(", "),
     }
 }

@@ -51,11 +51,10 @@ fn refused(code: &str, message: &str) -> Option<&'static str> {
         "28000" if says("role") && says("does not exist") => {
             Some("create that role, or name another user in the URL or in PGUSER")
         }
-        "28000" if says("no encryption") || says("SSL off") => {
-            Some("pg_hba.conf lets nobody in here without TLS: try sslmode=require")
-        }
+        "28000" if says("client certificate") => Some("sslcert= and sslkey= name the client certificate"),
         "28000" if says("pg_hba.conf") => Some(
-            "a line of pg_hba.conf has to let this user in from this address; the server reads it on reload",
+            "a line of pg_hba.conf has to let this user in from this address; if it does so only over TLS, use \
+             sslmode=require",
         ),
         "28000" if says("Peer authentication") || says("Ident authentication") => Some(
             "over its socket the server lets in only the system's user of that name: use host=localhost and a password",
