@@ -104,6 +104,8 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
             ConnectFailure::NoPassword { .. } => word("no_password"),
             ConnectFailure::NoDatabase { .. } => word("no_database"),
             ConnectFailure::Tls { .. } => word("tls"),
+            ConnectFailure::WrongRole { .. } => word("wrong_role"),
+            ConnectFailure::Protocol { .. } => word("protocol"),
             ConnectFailure::Refused { code, .. } => word(code),
         },
         EngineError::Embedded(_) => word("embedded"),

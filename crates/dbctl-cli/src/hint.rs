@@ -92,7 +92,10 @@ fn rollback(error: &RollbackError, key: &str) -> String {
 pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
     Some(match error {
         EngineError::ConnInfo(error) => return error.hint.clone(),
-        EngineError::Connect(error) => connect(&error.failure, key),
+        EngineError::Connect(error) => match &error.failure {
+            ConnectFailure::NoDatabase { .. } => format!("make it with `dbctl create {key}`"),
+            failure => return failure.hint(),
+        },
         EngineError::Embedded(error) => return error.hint(),
         EngineError::Locked { holder, .. } => format!(
             "wait longer with --wait 5m, or end it: `dbctl psql {key} -- -c 'select pg_terminate_backend({})'`",
@@ -118,30 +121,6 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
         }
         EngineError::Unsupported(_) | EngineError::Cancelled => return None,
     })
-}
-
-fn connect(failure: &ConnectFailure, key: &str) -> String {
-    match failure {
-        ConnectFailure::Unreachable { .. } => {
-            "is it running, and are host and port right? `dbctl list` shows which server each database is on"
-                .to_owned()
-        }
-        ConnectFailure::WrongPassword { .. } => {
-            "correct the password in the url, in PGPASSWORD or in ~/.pgpass".to_owned()
-        }
-        ConnectFailure::NoPassword { .. } => "put it into the url, PGPASSWORD or ~/.pgpass".to_owned(),
-        ConnectFailure::NoDatabase { .. } => format!("make it with `dbctl create {key}`"),
-        ConnectFailure::Tls { .. } => {
-            "the url's sslmode and sslrootcert decide which certificates are trusted".to_owned()
-        }
-        ConnectFailure::Refused { code, .. } => match code.as_str() {
-            "53300" => "lower `max_connections` of the server in the manifest, or use --jobs 1".to_owned(),
-            "57P03" => "it is starting up or shutting down: try again in a moment".to_owned(),
-            "28000" => "the user needs a role on the server, and a line in its pg_hba.conf".to_owned(),
-            "42501" => format!("grant CONNECT on the database of `{key}` to that user"),
-            _ => "the server's log says more".to_owned(),
-        },
-    }
 }
 
 /// What helps where a statement failed and PostgreSQL itself has no hint.
@@ -282,7 +261,7 @@ mod tests {
             connect(ConnectFailure::WrongPassword { server: server.clone(), user: user.clone() }),
             connect(ConnectFailure::NoPassword { server: server.clone(), user }),
             connect(ConnectFailure::NoDatabase { database: text("atriz_shared"), server: server.clone() }),
-            connect(ConnectFailure::Tls { server, reason }),
+            connect(ConnectFailure::Tls { server, reason, problem: dbctl_engine::TlsProblem::WrongHost }),
             refused("53300"),
             refused("57P03"),
             refused("28000"),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::tree::{Arrow, Drawing};
 use crate::{
-    cli::{Graph, GraphShape, Targets},
+    cli::{Format, Graph, GraphShape, Targets},
     console::Console,
     context::Context,
     error::CliError,
@@ -35,6 +35,12 @@ pub(super) fn run(args: &Graph, context: &Context, console: &mut Console<'_>) ->
     };
     let keys = context.in_order(&keys);
     let workspace = &context.workspace;
+    if console.mode.format == Format::Ndjson {
+        for key in &keys {
+            console.json(&node(workspace, key))?;
+        }
+        return Ok(Done::Well);
+    }
     if console.mode.is_json() {
         let databases = keys.iter().map(|key| node(workspace, key)).collect();
         console.json(&Document { workspace: workspace.name(), databases })?;

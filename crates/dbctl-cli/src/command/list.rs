@@ -4,7 +4,7 @@ use dbctl_workspace::{Database, Key};
 use serde::Serialize;
 
 use crate::{
-    cli::{List, Targets},
+    cli::{Format, List, Targets},
     console::Console,
     context::Context,
     error::CliError,
@@ -48,7 +48,11 @@ pub(super) fn run(args: &List, context: &Context, console: &mut Console<'_>) -> 
         .iter()
         .map(|key| listed(context.workspace.database(key), context, key))
         .collect();
-    if console.mode.is_json() {
+    if console.mode.format == Format::Ndjson {
+        for database in &databases {
+            console.json(database)?;
+        }
+    } else if console.mode.is_json() {
         let workspace = &context.workspace;
         let environment = &workspace.environment().name;
         console.json(&Document { workspace: workspace.name(), environment, databases })?;
