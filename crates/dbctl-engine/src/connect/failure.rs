@@ -113,8 +113,23 @@ fn explain(error: &TlsError, root_cert: Option<&Path>) -> (String, TlsProblem) {
         TlsError::AlertReceived(alert) => {
             (format!("the server refuses the handshake ({alert:?})"), TlsProblem::RefusedByServer)
         }
-        other => (other.to_string(), TlsProblem::Other),
+        other => explain_words(&other.to_string(), &trusted()),
     }
+}
+
+/// What the library knows only by a word of its own.
+fn explain_words(words: &str, trusted: &str) -> (String, TlsProblem) {
+    // An authority's own certificate; one that stands in the file itself has been trusted before.
+    if words.contains("CaUsedAsEndEntity") {
+        let reason = format!("the server's certificate is self-signed, not signed by {trusted}");
+        return (reason, TlsProblem::UnknownAuthority);
+    }
+    if words.contains("UnsupportedCertVersion") {
+        let reason = "the server's certificate is of X.509 version 1, which cannot be verified: make one of version 3 \
+                      that lists its names as subjectAltName";
+        return (reason.to_owned(), TlsProblem::Other);
+    }
+    (words.to_owned(), TlsProblem::Other)
 }
 
 /// The names of a certificate, which the library gives as `DnsName("a.example")`.

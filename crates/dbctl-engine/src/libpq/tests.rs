@@ -202,12 +202,15 @@ fn write(path: &Path, text: &str) {
     }
 }
 
+/// A string, variables beside it, and what both are read as.
+type Row<'t> = (&'t str, &'t [(&'t str, &'t str)], &'t str);
+
 #[test]
 fn precedence() {
     let home = home();
     let home_path = home.path().to_str().unwrap();
     let nowhere = ("PGSYSCONFDIR", "/nonexistent");
-    let table: &[(&str, &[(&str, &str)], &str)] = &[
+    let table: &[Row<'_>] = &[
         (
             "",
             &[("PGHOST", "h"), ("PGPORT", "7"), ("PGUSER", "u"), ("PGPASSWORD", "p"), ("PGDATABASE", "d")],
@@ -399,7 +402,8 @@ fn any_host() -> impl Strategy<Value = Host> {
 fn any_settings() -> impl Strategy<Value = Settings> {
     let text = "[^\\x00]{1,12}";
     let seconds = || proptest::option::of((1u32..100_000).prop_map(|s| Duration::from_secs(s.into())));
-    let modes = vec![SslMode::Disable, SslMode::Allow, SslMode::Prefer, SslMode::Require, SslMode::VerifyFull];
+    let modes =
+        vec![SslMode::Disable, SslMode::Allow, SslMode::Prefer, SslMode::Require, SslMode::VerifyFull];
     let targets = vec![TargetSession::Any, TargetSession::ReadWrite, TargetSession::Standby];
     (
         proptest::collection::vec(any_host(), 1..4),
