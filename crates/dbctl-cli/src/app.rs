@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use clap::{ColorChoice, FromArgMatches, error::ErrorKind};
@@ -56,7 +56,7 @@ fn run(cli: &Cli, process: &Process, console: &mut Console<'_>) -> Result<Done, 
 }
 
 /// Reads the command line.
-fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+pub(crate) fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     let color = match typed(args, "--color").as_deref() {
         Some("always") => ColorChoice::Always,
         Some("never") => ColorChoice::Never,
@@ -130,7 +130,7 @@ fn failure(error: &CliError, cwd: &Path) -> wire::Failure {
         CliError::Format(errors) => explain::problems(errors)
             .into_iter()
             .map(|problem| wire::Problem {
-                path: PathBuf::from(problem.path).display().to_string(),
+                path: problem.path.display().to_string(),
                 line: problem.line,
                 column: problem.column,
                 message: problem.message,

@@ -56,7 +56,7 @@ pub(crate) enum CliError {
     NewFile(FormatError),
     /// A server did not give what `env`, `exec` or `psql` need.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Engine(Box<EngineError>),
     /// The embedded server did not do what was asked.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
@@ -101,6 +101,12 @@ impl CliError {
     /// Whether whoever reads the results has stopped reading, which is nobody's fault.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(Box::new(error))
     }
 }
 

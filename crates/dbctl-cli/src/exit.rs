@@ -101,7 +101,7 @@ fn error_code(error: &CliError) -> u8 {
         | CliError::NewFile(_)
         | CliError::Directory { .. } => USAGE,
         CliError::NoManifest { .. } | CliError::Manifest(_) | CliError::Format(_) => INVALID,
-        CliError::Engine(EngineError::Locked { .. }) => LOCKED,
+        CliError::Engine(error) if matches!(**error, EngineError::Locked { .. }) => LOCKED,
         CliError::Engine(_) | CliError::Embedded(_) | CliError::Write { .. } | CliError::Ask(_) => FAILED,
         CliError::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
         CliError::Spawn { .. } => CANNOT_EXECUTE,

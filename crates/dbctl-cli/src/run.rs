@@ -232,3 +232,106 @@ fn effect(request: &Request) -> &'static str {
         _ => "changes these databases",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::Command,
+        testing::{World, cli},
+    };
+
+    fn planned(world: &World, line: &str) -> Result<(Context, Plan), CliError> {
+        let cli = cli(line);
+        let Command::Verb(verb) = &cli.command else { panic!("{line} is no verb") };
+        let context = Context::load(&cli.global, &world.process(&[]))?;
+        let request = request(verb, &cli.global, &context)?;
+        let plan = plan(&context.workspace, &request)?;
+        Ok((context, plan))
+    }
+
+    fn keys<'k>(keys: impl IntoIterator<Item = &'k Key>) -> String {
+        keys.into_iter().map(Key::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn only_what_a_run_needs_is_reached() {
+        let world = World::new();
+        for (line, databases, reached) in [
+            ("migrate shop", "core shop", "core shop"),
+            ("migrate shop --no-deps", "shop", "core shop"),
+            ("migrate core", "core", "core"),
+            ("migrate core --fake", "core", "core"),
+            ("migrate shop --fake", "shop", "core shop"),
+            ("up core", "core", "core"),
+            // The seeds of `shop` are run by a program, which sees LONE_URL.
+            ("seed shop", "core shop", "core lone shop"),
+            ("clean shop", "shop", "shop"),
+            ("rollback core", "core", "core"),
+            ("drop core", "core", "core shop stats"),
+            ("drop core --ignore-dependents", "core", "core"),
+            ("reset stats", "stats", "core shop stats"),
+        ] {
+            let (context, plan) = planned(&world, line).unwrap();
+            assert_eq!(keys(&plan.databases), databases, "{line}");
+            assert_eq!(keys(&needed(&context.workspace, &plan)), reached, "{line}");
+        }
+    }
+
+    #[test]
+    fn verbs_become_actions() {
+        let world = World::new();
+        let actions = |line: &str| planned(&world, line).unwrap().1.request.actions;
+        assert_eq!(actions("rollback core"), [Action::Rollback(Back::Count(1))]);
+        assert_eq!(actions("rollback core --count 3"), [Action::Rollback(Back::Count(3))]);
+        assert_eq!(actions("rollback core --to zero"), [Action::Rollback(Back::All)]);
+        assert_eq!(actions("rollback core --to 7"), [Action::Rollback(Back::To("7".to_owned()))]);
+        assert_eq!(actions("rollback core --only 7_a"), [Action::Rollback(Back::Only("7_a".to_owned()))]);
+        assert_eq!(actions("drop core --disconnect"), [Action::Drop { disconnect: true }]);
+        assert_eq!(actions("reset core").len(), 4);
+        let deny = Migrate { out_of_order: Some(OutOfOrder::Deny), ..Migrate::default() };
+        assert_eq!(actions("migrate core --out-of-order deny"), [Action::Migrate(deny)]);
+    }
+
+    #[test]
+    fn what_takes_one_database_takes_no_more() {
+        let world = World::new();
+        for (line, message) in [
+            ("rollback core shop --count 2", "--count takes one database, and 2 were named: core, shop"),
+            ("rollback ...core --to zero", "--to takes one database, and 3 were named: core, shop, stats"),
+            ("rollback core shop --only 1_a", "--only takes one database, and 2 were named: core, shop"),
+            ("migrate tag:app --to 7", "--to takes one database, and 2 were named: shop, stats"),
+        ] {
+            assert_eq!(planned(&world, line).err().map(|error| error.to_string()).as_deref(), Some(message));
+        }
+        // What comes along was not named, and goes to its end.
+        let (_, plan) = planned(&world, "migrate shop --to 7").unwrap();
+        let to = |step: &dbctl_runner::Step| match &step.action {
+            Action::Migrate(migrate) => migrate.to.clone(),
+            _ => None,
+        };
+        assert_eq!(plan.steps.iter().map(to).collect::<Vec<_>>(), [None, Some("7".to_owned())]);
+    }
+
+    #[test]
+    fn the_question_names_what_goes_first_first() {
+        let world = World::new();
+        let (context, plan) = planned(&world, "drop ...shop").unwrap();
+        let asking = asking(&context, &plan);
+        let databases: Vec<String> =
+            asking.databases.iter().map(|(key, name, server)| format!("{key} {name} {server}")).collect();
+        assert_eq!(databases, ["stats stats db.example:5432", "shop shop db.example:6432"]);
+        assert_eq!(asking.effect, "drops these databases with all they hold");
+    }
+
+    #[test]
+    fn a_protected_environment_wants_its_name() {
+        let world = World::new();
+        let plan = |line: &str| planned(&world, line).map(drop).map_err(|error| error.to_string());
+        let refused = "`drop` destroys data, and the environment `production` is protected";
+        assert_eq!(plan("--env production drop core"), Err(refused.to_owned()));
+        assert_eq!(plan("--env production drop core --allow-protected staging"), Err(refused.to_owned()));
+        assert_eq!(plan("--env production drop core --allow-protected production"), Ok(()));
+        assert_eq!(plan("--env production migrate core"), Ok(()));
+    }
+}

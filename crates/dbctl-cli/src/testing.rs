@@ -1,6 +1,6 @@
 //! Values that the tests of several reports share.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use dbctl_engine::{
     ConnectError, ConnectFailure, EngineError, LockHolder, Notice, Severity, SqlError, SqlLocation,
@@ -10,12 +10,57 @@ use dbctl_runner::{
     DatabaseStatus, DatabaseSummary, Direction, Event, MigrationDone, MigrationRef, Outcome, RunOutcome,
     SeedDone, StatusEntry, StatusReport, StepError, Summary,
 };
-use dbctl_workspace::Key;
+use dbctl_workspace::{Env, Key};
 
 use crate::{
-    cli::Format,
+    cli::{Cli, Format},
     console::{Mode, Paint},
+    context::Process,
 };
+
+/// A workspace on disk: `core` ← `shop` ← `stats`, `lone` apart; only `lone` needs a variable.
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for package in ["core", "shop"] {
+            std::fs::create_dir_all(folder.path().join(package).join("migrations")).unwrap();
+        }
+        let manifest = r#"
+workspace: world
+databases:
+  core: { name: core_db, package: core, migrations: [{ path: migrations, format: native }], url: postgres://db.example/core_db }
+  shop:
+    package: shop
+    depends_on: [core]
+    tags: [app]
+    migrations: [{ path: migrations, format: native }]
+    seeds: { path: seeds, runners: { sh: "sh {file}" } }
+    env: { LONE_URL: lone }
+    url: postgres://u:hush@db.example:6432/shop
+  stats: { depends_on: [shop], tags: [app, slow], url: postgres://db.example/stats }
+  lone: { url: "${LONE_URL}" }
+environments: { production: { protected: true } }
+"#;
+        std::fs::write(folder.path().join("workspace.yaml"), manifest).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn process(&self, vars: &[(&str, &str)]) -> Process {
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        // Its real path: temporary folders are symbolic links on some systems.
+        Process { env: Env::new(vars), cwd: self.folder.path().canonicalize().unwrap() }
+    }
+}
+
+pub(crate) fn cli(line: &str) -> Cli {
+    let args: Vec<OsString> =
+        std::iter::once("dbctl").chain(line.split_whitespace()).map(OsString::from).collect();
+    crate::app::parse(&args).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
 
 /// Piped, without colors, for people.
 pub(crate) fn mode() -> Mode {

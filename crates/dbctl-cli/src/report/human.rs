@@ -235,8 +235,8 @@ fn what(database: &DatabaseSummary) -> String {
         parts.push("created".to_owned());
     }
     for (direction, suffix) in [
-        (Direction::Up, ""),
         (Direction::Down, " reverted"),
+        (Direction::Up, ""),
         (Direction::Fake, " recorded"),
         (Direction::Dry, " pending"),
     ] {
