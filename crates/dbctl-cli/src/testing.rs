@@ -107,7 +107,7 @@ pub(crate) fn sql(error: SqlError) -> StepError {
 
 pub(crate) fn connect(failure: ConnectFailure) -> StepError {
     let (server, database, user) = ("db:5432".to_owned(), "atriz_shared".to_owned(), "app".to_owned());
-    StepError::Engine(EngineError::Connect(ConnectError { server, database, user, failure }))
+    StepError::Engine(ConnectError { server, database, user, failure }.into())
 }
 
 pub(crate) fn holder() -> LockHolder {

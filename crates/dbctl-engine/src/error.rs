@@ -15,7 +15,7 @@ pub enum EngineError {
     ConnInfo(#[from] ConnInfoError),
     /// No connection came about.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Connect(Box<ConnectError>),
     /// The embedded server could not be had.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
@@ -89,6 +89,12 @@ pub enum EngineError {
     /// The run was stopped; what was open has been rolled back.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<ConnectError> for EngineError {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(Box::new(error))
+    }
 }
 
 /// Why no connection came about, and to whom.

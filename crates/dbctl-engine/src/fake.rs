@@ -11,8 +11,8 @@ use dbctl_migration::{Applied, Migration, Progress, ledger::SeedRow};
 use secrecy::SecretString;
 
 use crate::{
-    Access, Creation, Engine, EngineError, Identity, LockHolder, Reader, Resume, SeedWork, Session, SourceRef, SqlError,
-    Target, Writer,
+    Access, Creation, Engine, EngineError, Identity, LockHolder, Reader, Resume, SeedWork, Session,
+    SourceRef, SqlError, Target, Writer,
     clean::{CleanPlan, Inventory},
 };
 
@@ -147,12 +147,17 @@ impl Fake {
     /// The recorded seeds of a database.
     pub fn seeded(&self, database: &str) -> Vec<String> {
         let state = self.state();
-        state.databases.get(database).map(|db| db.seeds.iter().map(|row| row.file.clone()).collect()).unwrap_or_default()
+        state
+            .databases
+            .get(database)
+            .map(|db| db.seeds.iter().map(|row| row.file.clone()).collect())
+            .unwrap_or_default()
     }
 
     /// Records an environment, as a run under that environment would have.
     pub fn set_environment(&self, database: &str, environment: &str) {
-        self.state().databases.entry(database.to_owned()).or_default().environment = Some(environment.to_owned());
+        self.state().databases.entry(database.to_owned()).or_default().environment =
+            Some(environment.to_owned());
     }
 
     /// Which databases are locked right now.
@@ -225,7 +230,7 @@ fn missing(target: &Target) -> EngineError {
     let server = target.server.clone();
     let database = target.name.to_string();
     let failure = crate::ConnectFailure::NoDatabase { database: database.clone(), server: server.clone() };
-    EngineError::Connect(crate::ConnectError { server, database, user: "fake".to_owned(), failure })
+    crate::ConnectError { server, database, user: "fake".to_owned(), failure }.into()
 }
 
 /// A session of the fake; a writer holds its database's lock until it is closed or dropped.
@@ -278,12 +283,21 @@ impl Engine for Fake {
         .await
     }
 
-    async fn drop(&self, target: &Target, _disconnect: bool, session: &Session<'_>) -> Result<bool, EngineError> {
+    async fn drop(
+        &self,
+        target: &Target,
+        _disconnect: bool,
+        session: &Session<'_>,
+    ) -> Result<bool, EngineError> {
         let name = target.name.as_str();
         self.play(name, CallKind::Drop, session, |state| Ok(state.databases.remove(name).is_some())).await
     }
 
-    async fn open<'s>(&self, target: &Target, session: &Session<'s>) -> Result<Box<dyn Reader + 's>, EngineError> {
+    async fn open<'s>(
+        &self,
+        target: &Target,
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Reader + 's>, EngineError> {
         let name = target.name.as_str();
         self.play(name, CallKind::Open, session, |state| match state.databases.get(name) {
             Some(_) => Ok(()),
@@ -311,7 +325,8 @@ impl Engine for Fake {
                     return Err(missing(target));
                 }
                 if !state.locked.insert(name.to_owned()) {
-                    let holder = LockHolder { pid: 1, application: "dbctl fake".to_owned(), ..LockHolder::default() };
+                    let holder =
+                        LockHolder { pid: 1, application: "dbctl fake".to_owned(), ..LockHolder::default() };
                     return Err(EngineError::Locked { database: name.to_owned(), holder });
                 }
                 // Bound to a session at once, so that even a lost answer gives the lock back.
@@ -401,7 +416,11 @@ impl Writer for FakeSession<'_> {
         .await
     }
 
-    async fn revert(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<Duration, EngineError> {
+    async fn revert(
+        &mut self,
+        source: &SourceRef<'_>,
+        migration: &Migration,
+    ) -> Result<Duration, EngineError> {
         let source = source.name.to_owned();
         self.on_database(CallKind::Revert(migration.name.clone()), |database| {
             database.sources.entry(source).or_default().retain(|row| row.name != migration.name);

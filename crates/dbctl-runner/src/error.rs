@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dbctl_engine::{ConnectError, ConnectFailure, EngineError};
+use dbctl_engine::{ConnectFailure, EngineError};
 use dbctl_migration::{Drift, FormatErrors, RollbackError};
 use dbctl_workspace::Key;
 use thiserror::Error;
@@ -118,10 +118,7 @@ impl StepError {
     pub fn is_no_database(&self) -> bool {
         matches!(
             self,
-            Self::Engine(EngineError::Connect(ConnectError {
-                failure: ConnectFailure::NoDatabase { .. },
-                ..
-            }))
+            Self::Engine(EngineError::Connect(error)) if matches!(error.failure, ConnectFailure::NoDatabase { .. })
         )
     }
 }
