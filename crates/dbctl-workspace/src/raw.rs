@@ -106,7 +106,7 @@ pub(crate) fn read(tree: &Node, problems: &mut Problems) -> Manifest {
     if tree.kind == Kind::Null {
         problems
             .at(Span::default(), "the manifest is empty")
-            .hint("it needs at least `workspace` and `databases`; `dbctl init` writes one");
+            .hint("it needs at least a name and a database: `workspace: shop` and `databases: { core: {} }`");
         return Manifest::default();
     }
     let Some(mut fields) = Fields::of(tree, String::new(), MANIFEST, problems) else {

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-/// Replaces each literal password by `*` of the same length in bytes: in URLs (`://user:password@`), in keyword strings
-/// (`password=…`) and after a YAML key (`password: …`). References such as `${PGPASSWORD}` stay.
+/// Replaces each literal password by `*` of the same length in bytes: in URLs (`://user:password@`, also where
+/// the scheme was forgotten), in keyword strings (`password=…`) and after a YAML key (`password: …`). References such as `${PGPASSWORD}` stay.
 pub(crate) fn redact(text: &str) -> String {
     let mut hidden = vec![false; text.len()];
-    for range in url_passwords(text).into_iter().chain(keyword_passwords(text)) {
+    let found = [url_passwords(text), bare_passwords(text), keyword_passwords(text)];
+    for range in found.into_iter().flatten() {
         hidden[range].fill(true);
     }
     let mut out = String::with_capacity(text.len());
@@ -35,6 +36,22 @@ fn url_passwords(text: &str) -> Vec<Range<usize>> {
         let Some(host) = url.rfind('@') else { continue };
         let Some(colon) = colon_outside_references(&url[..host]) else { continue };
         found.extend(literals(text, start + colon + 1..start + host));
+    }
+    found
+}
+
+/// Passwords of URLs without their scheme: between `user:` and the last `@` of a word.
+fn bare_passwords(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for word in text.split(|c: char| c.is_ascii_whitespace() || "\"'`".contains(c)) {
+        let parts = word.rfind('@').and_then(|host| Some((colon_outside_references(&word[..host])?, host)));
+        if let Some((colon, host)) = parts
+            && !word.contains("://")
+        {
+            found.extend(literals(text, start + colon + 1..start + host));
+        }
+        start += word.len() + 1;
     }
     found
 }
@@ -122,6 +139,9 @@ mod tests {
             ("url: postgres://u:a${PW}b@h/d", "url: postgres://u:*${PW}*@h/d"),
             ("url: ${URL:-postgres://u:pw@h/d}", "url: ${URL:-postgres://u:**@h/d}"),
             ("url: postgres://u@h/d", "url: postgres://u@h/d"),
+            ("url: 'u:secret@h/d'", "url: 'u:******@h/d'"),
+            ("url: u:${PW}@h/d", "url: u:${PW}@h/d"),
+            ("url: u@h/d # a: b@c", "url: u@h/d # a: b@c"),
             (
                 "a: {url: 'postgres://u:pw@h/d', b: 'postgres://u:pw@h/d'}",
                 "a: {url: 'postgres://u:**@h/d', b: 'postgres://u:**@h/d'}",

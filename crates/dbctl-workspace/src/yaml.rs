@@ -224,7 +224,10 @@ fn report(source: &str, error: &Error, problems: &mut Problems) {
                 .hint("a value that starts with `{` or `[` must be put in quotes");
         }
         _ if text.contains("tab") => {
-            problems.at(span, "YAML forbids tabs here").hint("indent with spaces");
+            // The library stops after them.
+            let start = source[..span.start].trim_end_matches('\t').len();
+            let end = if start < span.start { span.start } else { span.end };
+            problems.at(Span { start, end }, "YAML forbids tabs here").hint("indent with spaces");
         }
         _ => {
             let before = &source[..span.start];

@@ -12,13 +12,13 @@ fn empty_manifests() {
     1:1 the manifest is empty
       | 
       | ^
-      = it needs at least `workspace` and `databases`; `dbctl init` writes one
+      = it needs at least a name and a database: `workspace: shop` and `databases: { core: {} }`
     ");
     assert_snapshot!(wrong("# nothing here\n\n"), @"
     1:1 the manifest is empty
       | # nothing here
       | ^
-      = it needs at least `workspace` and `databases`; `dbctl init` writes one
+      = it needs at least a name and a database: `workspace: shop` and `databases: { core: {} }`
     ");
     assert_snapshot!(wrong("workspace: x\n"), @"
     1:1 the manifest declares no databases
@@ -49,15 +49,15 @@ fn empty_manifests() {
 #[test]
 fn syntax() {
     assert_snapshot!(wrong("workspace: x\ndatabases:\n\ta: {}\n"), @"
-    3:2 YAML forbids tabs here
+    3:1 YAML forbids tabs here
       | 	a: {}
-      |  ^
+      | ^
       = indent with spaces
     ");
     assert_snapshot!(wrong("workspace: x\ndatabases:\n  a:\n  \tname: b\n"), @"
-    4:4 YAML forbids tabs here
+    4:3 YAML forbids tabs here
       |   	name: b
-      |    ^
+      |   ^
       = indent with spaces
     ");
     assert_snapshot!(wrong("workspace: x\ndatabases: [a\nb: 3\n"), @"
