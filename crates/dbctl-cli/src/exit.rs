@@ -86,7 +86,7 @@ fn failures_code<'e>(failures: impl Iterator<Item = &'e StepError>) -> u8 {
 
 fn step_code(error: &StepError) -> u8 {
     match error {
-        StepError::Format(_) => INVALID,
+        StepError::Format(_) | StepError::RequirementUnknown { .. } => INVALID,
         StepError::Engine(EngineError::Locked { .. }) => LOCKED,
         _ => FAILED,
     }

@@ -63,6 +63,16 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
         StepError::SameDatabase { .. } => word("same_database"),
         StepError::Dependency { .. } => word("dependency"),
         StepError::Dependent { .. } => word("dependent"),
+        StepError::RequirementUnknown { path, line, problem } => Explained {
+            message: problem.clone(),
+            path: Some(path.clone()),
+            line: Some(*line),
+            ..word("requires")
+        },
+        StepError::RequirementUnmet { path, line, .. } => {
+            Explained { path: Some(path.clone()), line: Some(*line), ..word("requires") }
+        }
+        StepError::Required { .. } => word("required"),
         StepError::Io { path, .. } => Explained { path: Some(path.clone()), ..word("io") },
         StepError::NoRunner { path, .. } => Explained { path: Some(path.clone()), ..word("no_runner") },
         StepError::Runner { path, .. } => Explained { path: Some(path.clone()), ..word("runner") },

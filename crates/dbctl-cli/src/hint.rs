@@ -31,6 +31,15 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::Dependent { dependent } => {
             format!("name `{dependent}` too, or use --ignore-dependents")
         }
+        StepError::RequirementUnknown { .. } => {
+            format!("write `-- dbctl:requires KEY@VERSION`, with a database that `{key}` depends on")
+        }
+        StepError::RequirementUnmet { database, .. } => {
+            format!("bring it up to date with `dbctl migrate {database}`")
+        }
+        StepError::Required { dependent, .. } => {
+            format!("roll `{dependent}` back first, or use --ignore-dependents")
+        }
         StepError::NoRunner { extension, .. } => format!(
             "say in the manifest what runs it: `seeds: {{ path: …, runners: {{ {extension}: \"COMMAND {{file}}\" }} }}`"
         ),

@@ -1,14 +1,13 @@
 //! Verbs that change databases: what was typed becomes a request, is guarded, asked about, carried out and reported.
 
 use std::{
-    collections::BTreeSet,
     io,
     sync::{Mutex, PoisonError},
 };
 
 use dbctl_migration::{Back, OutOfOrder};
-use dbctl_runner::{Action, Flow, Migrate, Plan, Request, Run, execute, plan};
-use dbctl_workspace::{Key, Workspace};
+use dbctl_runner::{Action, Migrate, Plan, Request, Run, execute, needed, plan};
+use dbctl_workspace::Key;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -173,29 +172,6 @@ fn one_target_flag(verb: &Verb) -> Option<&'static str> {
         Verb::Rollback { rollback, .. } if rollback.only.is_some() => Some("--only"),
         _ => None,
     }
-}
-
-/// The databases that the run may have to reach: those of the plan, and others where a check or a seed needs them.
-fn needed(workspace: &Workspace, plan: &Plan) -> BTreeSet<Key> {
-    let Request { actions, no_deps, ignore_dependents, .. } = &plan.request;
-    let mut keys: BTreeSet<Key> = plan.databases.iter().cloned().collect();
-    let forward = actions.iter().any(|action| action.flow() == Flow::Forward);
-    let looks_at_dependencies = forward && (*no_deps || plan.request.flow() == Flow::Backward);
-    let drops = actions.iter().any(|action| matches!(action, Action::Drop { .. }));
-    let seeds = actions.iter().any(|action| matches!(action, Action::Seed { .. }));
-    for key in &plan.databases {
-        if looks_at_dependencies {
-            keys.extend(workspace.dependencies(key).iter().cloned());
-        }
-        if drops && !ignore_dependents {
-            keys.extend(workspace.dependents(key).iter().cloned());
-        }
-        let database = workspace.database(key);
-        if seeds && database.seeds.as_ref().is_some_and(|seeds| !seeds.runners.is_empty()) {
-            keys.extend(database.env.values().cloned());
-        }
-    }
-    keys
 }
 
 fn asking(context: &Context, plan: &Plan) -> Asking {

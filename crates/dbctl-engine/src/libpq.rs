@@ -210,6 +210,12 @@ fn parse(text: &str) -> Result<Given, ConnInfoError> {
     keyword::parse(text)
 }
 
+/// The variables that libpq reads, all of which a child process must not inherit where it is given settings.
+pub fn variables() -> impl Iterator<Item = &'static str> {
+    let of_parameters = parameter::KNOWN.iter().map(|(_, variable)| *variable).filter(|name| !name.is_empty());
+    of_parameters.chain(["PGSERVICE", "PGSERVICEFILE"])
+}
+
 impl Settings {
     /// The password to log in to a database on one of the hosts with: the given one, else the password file's.
     pub fn password_for(&self, host: &Host, database: &str) -> Option<SecretString> {

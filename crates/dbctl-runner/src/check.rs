@@ -1,17 +1,50 @@
 //! What is looked at before anything is touched: a run that is going to be refused is refused whole.
 
+use std::collections::BTreeSet;
+
 use dbctl_engine::Reader;
 use dbctl_migration::State;
-use dbctl_workspace::Key;
+use dbctl_workspace::{Key, Workspace};
 use futures::{StreamExt, stream};
 
 use crate::{
-    Action, Flow, Request, StepError,
+    Action, Flow, Plan, Request, StepError,
     action::{self, StepContext},
     execute::Shared,
     files::read_sources,
     request::Migrate,
+    requires,
 };
+
+/// The databases that a plan may have to reach: its own, and others where a check or a seed needs them. The variables
+/// of all others need not be set.
+pub fn needed(workspace: &Workspace, plan: &Plan) -> BTreeSet<Key> {
+    let Request { actions, no_deps, ignore_dependents, .. } = &plan.request;
+    let any = |wanted: fn(&Action) -> bool| actions.iter().any(wanted);
+    let looks_at_dependencies =
+        any(|action| action.flow() == Flow::Forward) && (*no_deps || plan.request.flow() == Flow::Backward);
+    let drops = any(|action| matches!(action, Action::Drop { .. }));
+    let reverts = any(|action| matches!(action, Action::Rollback(_)));
+    let redoes = any(|action| matches!(action, Action::Redo));
+    let seeds = any(|action| matches!(action, Action::Seed { .. }));
+    let mut keys: BTreeSet<Key> = plan.databases.iter().cloned().collect();
+    for key in &plan.databases {
+        if looks_at_dependencies || redoes {
+            keys.extend(workspace.dependencies(key).iter().cloned());
+        }
+        if drops && !ignore_dependents {
+            keys.extend(workspace.dependents(key).iter().cloned());
+        }
+        if reverts && !ignore_dependents {
+            keys.extend(requires::requiring(workspace, key));
+        }
+        let database = workspace.database(key);
+        if seeds && database.seeds.as_ref().is_some_and(|seeds| !seeds.runners.is_empty()) {
+            keys.extend(database.env.values().cloned());
+        }
+    }
+    keys
+}
 
 /// Checks every database of the plan that needs it, at most `limits.jobs` at once; returns the ones that fail, in
 /// the plan's order.
@@ -29,7 +62,11 @@ async fn check_database(shared: &Shared<'_>, key: &Key) -> Result<(), StepError>
     let context = shared.context(key);
     // Folders are read before anything is touched, so that a broken file in the last database stops the first.
     if request.actions.iter().any(needs_files) {
-        read_sources(context.database)?;
+        let sources = read_sources(context.database)?;
+        if request.actions.iter().any(|action| matches!(action, Action::Migrate(_) | Action::Redo)) {
+            let migrations = sources.iter().flat_map(|source| &source.migrations);
+            requires::check_files(shared.run.workspace, context.database, migrations)?;
+        }
     }
     let forward = request.actions.iter().find(|action| action.flow() == Flow::Forward);
     if let Some(action) = forward

@@ -1,10 +1,10 @@
 //! Child processes: what they see of a database.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::Command};
 
-use dbctl_engine::{Engine, EngineError, Target};
+use dbctl_engine::{Engine, EngineError, Target, libpq};
 use dbctl_workspace::{Key, Workspace};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// What `exec`, `env`, `psql` and seed runners add to the process environment: the package's own variables, the
 /// manifest's `env` mapping, and the database as `DATABASE_URL` and `PG*`. `targets` holds the database and every
@@ -29,4 +29,13 @@ pub async fn child_env(
     env.extend(access.vars);
     env.insert("DATABASE_URL".to_owned(), access.url);
     Ok(env)
+}
+
+/// Gives a child process these variables in place of every inherited one that libpq reads: a `PGSERVICE` or
+/// `PGHOSTADDR` of the caller would lead it elsewhere.
+pub fn set_env(command: &mut Command, env: &BTreeMap<String, SecretString>) {
+    for name in libpq::variables() {
+        command.env_remove(name);
+    }
+    command.envs(env.iter().map(|(name, value)| (name, value.expose_secret())));
 }

@@ -80,6 +80,38 @@ pub enum StepError {
         /// The dependent.
         dependent: Key,
     },
+    /// A `-- dbctl:requires` names what is not there.
+    #[error("{}:{line}: {problem}", path.display())]
+    RequirementUnknown {
+        /// The file.
+        path: PathBuf,
+        /// Line of the directive, from 1.
+        line: usize,
+        /// What is not there.
+        problem: String,
+    },
+    /// What a `-- dbctl:requires` names is not applied.
+    #[error("{}:{line}: it requires {version} of `{database}`, which is not applied", path.display())]
+    RequirementUnmet {
+        /// The file.
+        path: PathBuf,
+        /// Line of the directive, from 1.
+        line: usize,
+        /// The other database.
+        database: String,
+        /// The migration of it.
+        version: String,
+    },
+    /// An applied migration of another database requires what is to be reverted.
+    #[error("{migration} is required by {by}, which is applied to `{dependent}`")]
+    Required {
+        /// What is to be reverted.
+        migration: String,
+        /// The other database.
+        dependent: Key,
+        /// Its migration.
+        by: String,
+    },
     /// A folder or file of the package cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {

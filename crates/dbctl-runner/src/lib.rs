@@ -12,11 +12,13 @@ mod execute;
 mod files;
 mod plan;
 mod request;
+mod requires;
 mod status;
 mod summary;
 mod target;
 
-pub use child::child_env;
+pub use check::needed;
+pub use child::{child_env, set_env};
 pub use error::{PlanError, StepError};
 pub use event::{Direction, Event, MigrationRef};
 pub use execute::{Run, execute};

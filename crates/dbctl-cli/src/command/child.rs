@@ -5,9 +5,9 @@ use std::{
     process::Command,
 };
 
-use dbctl_runner::child_env;
+use dbctl_runner::{child_env, set_env};
 use dbctl_workspace::Key;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::{context::Context, error::CliError, exit::Done};
 
@@ -28,9 +28,8 @@ pub(super) async fn variables(
 pub(super) async fn run(context: &Context, key: &Key, mut command: Command) -> Result<Done, CliError> {
     let variables = variables(context, key).await?;
     let program = command.get_program().to_string_lossy().into_owned();
-    command
-        .current_dir(context.workspace.database(key).folder())
-        .envs(variables.iter().map(|(name, value)| (name, value.expose_secret())));
+    command.current_dir(context.workspace.database(key).folder());
+    set_env(&mut command, &variables);
     replace(command).map_err(|source| CliError::Spawn { program, source })
 }
 

@@ -6,7 +6,7 @@ use super::ConnInfoError;
 
 /// libpq's parameters with the variable each is also read from (PostgreSQL 18, `PQconninfoOptions`). Those that only
 /// concern log-in methods which nothing here speaks are known so that they can be passed over.
-const KNOWN: [(&str, &str); 47] = [
+pub(super) const KNOWN: [(&str, &str); 47] = [
     ("application_name", ""),
     ("channel_binding", "PGCHANNELBINDING"),
     ("client_encoding", ""),

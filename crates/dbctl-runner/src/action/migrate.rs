@@ -11,6 +11,7 @@ use crate::{
     event::MigrationRef,
     files::{SourceFiles, names, read_sources},
     request::Migrate,
+    requires,
 };
 
 pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<bool, StepError> {
@@ -153,6 +154,9 @@ async fn apply(
             index: at + 1,
             total: work.len(),
         });
+        if !migrate.fake {
+            requires::check_applied(context, migration).await?;
+        }
         let elapsed = if migrate.fake {
             writer.fake(&source.history(), migration).await?;
             Duration::ZERO

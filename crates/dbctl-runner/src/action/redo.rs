@@ -8,6 +8,7 @@ use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
     files::{SourceFiles, read_sources},
+    requires,
 };
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
@@ -25,6 +26,7 @@ async fn redo_last(
 ) -> Result<bool, StepError> {
     let work = rollback::order(writer, sources, &Back::Count(1)).await?;
     let Some((source, migration)) = work.first() else { return Ok(false) };
+    requires::check_applied(context, migration).await?;
     context.prepare(writer, sources).await?;
     rollback::revert(context, writer, &work).await?;
     let named = MigrationRef::new(&source.name, migration, Direction::Up);
@@ -42,5 +44,6 @@ async fn redo_last(
 
 /// Whether it could run, told by a session that cannot write.
 pub(crate) async fn check(context: &StepContext<'_>, reader: &mut dyn Reader) -> Result<(), StepError> {
-    rollback::check(context, reader, &Back::Count(1)).await
+    // What other databases require of it is there again afterwards.
+    rollback::order(reader, &read_sources(context.database)?, &Back::Count(1)).await.map(drop)
 }

@@ -11,6 +11,7 @@ use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
     files::{SourceFiles, names, read_sources},
+    requires,
 };
 
 pub(super) async fn run(context: &StepContext<'_>, back: &Back) -> Result<bool, StepError> {
@@ -31,6 +32,7 @@ async fn revert_all(
     if work.is_empty() {
         return Ok(false);
     }
+    requires::check_unneeded(context, &work, true).await?;
     context.prepare(writer, sources).await?;
     revert(context, writer, &work).await?;
     Ok(true)
@@ -42,10 +44,12 @@ pub(crate) async fn check(
     reader: &mut dyn Reader,
     back: &Back,
 ) -> Result<(), StepError> {
-    order(reader, &read_sources(context.database)?, back).await.map(drop)
+    let sources = read_sources(context.database)?;
+    let work = order(reader, &sources, back).await?;
+    requires::check_unneeded(context, &work, false).await
 }
 
-pub(super) type Work<'m> = Vec<(&'m SourceFiles, &'m Migration)>;
+pub(crate) type Work<'m> = Vec<(&'m SourceFiles, &'m Migration)>;
 
 /// What to revert, in order: the last source first, as it was applied last.
 pub(super) async fn order<'m, R: Reader + ?Sized>(

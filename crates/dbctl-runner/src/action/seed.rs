@@ -1,22 +1,15 @@
 //! `seed`: the files of the seeds folder, in byte order of their names.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Instant,
-};
+mod program;
+
+use std::{path::PathBuf, time::Instant};
 
 use dbctl_engine::{SeedWork, Writer};
-use dbctl_migration::{Checksum, Script, TableName, Transaction, ledger::SeedRow, text};
+use dbctl_migration::{Checksum, FormatErrors, Script, TableName, Transaction, ledger::SeedRow, text};
 use dbctl_workspace::Seeds;
-use secrecy::ExposeSecret;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::{Child, Command},
-};
 
 use super::StepContext;
-use crate::{Event, StepError, child_env};
+use crate::{Event, StepError};
 
 /// Programs that a folder of seeds may hold: one without a runner is an error, as its data would silently be missing.
 const PROGRAMS: [&str; 14] =
@@ -126,8 +119,7 @@ async fn run_file(
 ) -> Result<(), StepError> {
     let work = match &file.kind {
         Kind::Sql => {
-            let sql =
-                text::read(&file.path, &file.shown).map_err(|e| dbctl_migration::FormatErrors(vec![e]))?;
+            let sql = text::read(&file.path, &file.shown).map_err(|e| FormatErrors(vec![e]))?;
             let row = SeedRow { file: file.name.clone(), checksum: Checksum::of_text(&sql) };
             let script =
                 Script { path: file.shown.clone(), first_line: 1, sql, transaction: Transaction::One };
@@ -138,7 +130,7 @@ async fn run_file(
             SeedWork::Csv { path: file.path.clone(), shown: file.shown.clone(), table: csv_table(&file.name) }
         }
         Kind::Runner(command) => {
-            run_program(context, file, command).await?;
+            program::run(context, file, command).await?;
             SeedWork::External
         }
     };
@@ -165,83 +157,6 @@ fn csv_table(name: &str) -> TableName {
     }
 }
 
-async fn run_program(context: &StepContext<'_>, file: &SeedFile, command: &str) -> Result<(), StepError> {
-    let run = &context.shared.run;
-    let env = child_env(run.workspace, &context.database.key, run.targets, context.shared.engine).await?;
-    let failed = |outcome: String| StepError::Runner {
-        path: file.shown.clone(),
-        command: command.to_owned(),
-        outcome,
-    };
-    let mut child = shell(&command.replace("{file}", &shell_quote(&file.path)))
-        .current_dir(context.database.folder())
-        .envs(env.iter().map(|(name, value)| (name, value.expose_secret())))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(format!("could not be started: {error}")))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let finished = async {
-        let (_, _, status) =
-            tokio::join!(lines(context, stdout), lines(context, stderr), wait(context, &mut child));
-        status
-    };
-    let status = finished.await.map_err(|error| failed(format!("could not be waited for: {error}")))?;
-    match status {
-        None => Err(dbctl_engine::EngineError::Cancelled.into()),
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(failed(match status.code() {
-            Some(code) => format!("exited with {code}"),
-            None => "was ended by a signal".to_owned(),
-        })),
-    }
-}
-
-/// Waits for the child; when the run is stopped, ends it and answers `None`.
-async fn wait(
-    context: &StepContext<'_>,
-    child: &mut Child,
-) -> std::io::Result<Option<std::process::ExitStatus>> {
-    tokio::select! {
-        status = child.wait() => status.map(Some),
-        () = context.shared.cancel.cancelled() => {
-            child.start_kill()?;
-            child.wait().await?;
-            Ok(None)
-        }
-    }
-}
-
-/// Hands on what the child prints, line by line.
-async fn lines(context: &StepContext<'_>, stream: Option<impl AsyncRead + Unpin>) {
-    let Some(stream) = stream else { return };
-    let mut lines = BufReader::new(stream).split(b'\n');
-    while let Ok(Some(line)) = lines.next_segment().await {
-        let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
-        context.emit(Event::Output { database: context.database.key.clone(), line });
-    }
-}
-
-#[cfg(unix)]
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command);
-    shell
-}
-
-#[cfg(not(unix))]
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("cmd");
-    shell.arg("/C").arg(command);
-    shell
-}
-
-fn shell_quote(path: &Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,10 +172,5 @@ mod tests {
         ] {
             assert_eq!(csv_table(name), TableName::new(schema, table), "{name}");
         }
-    }
-
-    #[test]
-    fn paths_reach_the_shell_whole() {
-        assert_eq!(shell_quote(Path::new("/a b/it's")), r"'/a b/it'\''s'");
     }
 }

@@ -141,3 +141,75 @@ fn seeds_run_again_when_asked_for_and_only_missing_ones_with_up() {
     assert_eq!(seeds(true), ["002_more.sql"]);
     assert_eq!(seeds(false), ["001_rows.sql", "002_more.sql"]);
 }
+
+/// `app`'s second migration requires `core`'s second.
+fn requiring() -> (Fixture, Fake) {
+    let fixture = Fixture::new(&PAIR);
+    let sql = "-- dbctl:requires core@20260102000000\nselect 'needs core';\n";
+    fs::write(fixture.path().join(format!("m/app/{SECOND}.sql")), sql).unwrap();
+    (fixture, Fake::default())
+}
+
+#[test]
+fn a_requirement_has_to_name_a_migration_of_a_dependency() {
+    for (requirement, problem) in [
+        ("core@20270101000000", "`core` has no migration `20270101000000`"),
+        ("shop@20260102000000", "`shop` is no database that `app` depends on"),
+        ("app@20260101000000", "`app` is no database that `app` depends on"),
+    ] {
+        let (fixture, fake) = requiring();
+        let sql = format!("\n-- dbctl:requires {requirement}\nselect 1;\n");
+        fs::write(fixture.path().join(format!("m/app/{SECOND}.sql")), sql).unwrap();
+        let (summary, _) = fixture.run(&fake, &fixture.request(Request::up_actions(), &["app"]));
+        assert_eq!(error(&summary, "app"), format!("m/app/{SECOND}.sql:2: {problem}"));
+        assert!(!touched(&fake));
+    }
+}
+
+#[test]
+fn what_a_migration_requires_is_applied_before_it_runs() {
+    let (fixture, fake) = requiring();
+    assert_eq!(outcomes(&fixture.up_all(&fake)), "core: done, app: done");
+    // Somebody takes it back behind our back, and there is more to do in `app`.
+    let forced = Request {
+        ignore_dependents: true,
+        ..fixture.request(vec![Action::Rollback(Back::Count(1))], &["app"])
+    };
+    fixture.run(&fake, &forced);
+    let forced = Request { targets: fixture.keys(&["core"]), ..forced };
+    fixture.run(&fake, &forced);
+    let to = dbctl_runner::Migrate { to: Some("20260101000000".to_owned()), ..Default::default() };
+    fixture.run(&fake, &fixture.request(vec![Action::Migrate(to)], &["core"]));
+    fs::remove_file(fixture.path().join(format!("m/core/{SECOND}.down.sql"))).unwrap();
+    let core = fixture.path().join(format!("m/core/{SECOND}.sql"));
+    let moved = fixture.path().join(SECOND);
+    fs::rename(&core, &moved).unwrap();
+    let (summary, _) = fixture.run(&fake, &fixture.request(migrate(), &["app"]));
+    assert_eq!(
+        error(&summary, "app"),
+        format!("m/app/{SECOND}.sql:1: `core` has no migration `20260102000000`")
+    );
+    fs::rename(&moved, &core).unwrap();
+    assert_eq!(
+        outcomes(&fixture.run(&fake, &fixture.request(migrate(), &["app"])).0),
+        "core: done, app: done"
+    );
+}
+
+#[test]
+fn what_another_database_requires_is_not_rolled_back() {
+    let (fixture, fake) = requiring();
+    fixture.up_all(&fake);
+    let back = |names: &[&str]| fixture.request(vec![Action::Rollback(Back::Count(1))], names);
+    let (summary, _) = fixture.run(&fake, &back(&["core"]));
+    assert_eq!(
+        error(&summary, "core"),
+        format!("{SECOND} is required by {SECOND}, which is applied to `app`")
+    );
+    assert_eq!(fake.applied("core_db", "m/core").len(), 2);
+    // Both together walk backwards: `app` first, and then nobody requires it.
+    assert_eq!(outcomes(&fixture.run(&fake, &back(&["core", "app"])).0), "core: done, app: done");
+    fixture.up_all(&fake);
+    let forced = Request { ignore_dependents: true, ..back(&["core"]) };
+    assert_eq!(outcomes(&fixture.run(&fake, &forced).0), "core: done");
+}
