@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use dbctl_migration::{
-    Script, Transaction,
+    Script, Transaction, quote_ident,
     split::{Piece, SplitError, refuses_transaction, split},
     text::{offset_of_char, position},
 };
@@ -181,6 +181,12 @@ impl<'a> Layout<'a> {
         locate(self.script, offset, exact)
     }
 
+    /// A failure of a statement as a whole, at its start.
+    pub(super) fn error_at_start(&self, piece: usize, error: &DbError) -> EngineError {
+        let location = Some(self.location(self.pieces[piece].range.start, false));
+        EngineError::Sql(Box::new(SqlError { location, ..sql_error(error, self.statement(piece)) }))
+    }
+
     /// A refused statement, at the place PostgreSQL names, else at its start.
     pub(super) fn error(&self, piece: usize, error: &DbError) -> EngineError {
         let statement = self.statement(piece);
@@ -210,11 +216,10 @@ impl<'a> Layout<'a> {
 
     /// A failure that belongs to the file as a whole, such as that of its `COMMIT`: at its last statement.
     pub(super) fn error_at_end(&self, error: &DbError, sql: &str) -> EngineError {
-        let Some(last) = self.len().checked_sub(1) else {
-            return EngineError::Sql(Box::new(sql_error(error, sql)));
-        };
-        let location = Some(self.location(self.pieces[last].range.start, false));
-        EngineError::Sql(Box::new(SqlError { location, ..sql_error(error, self.statement(last)) }))
+        match self.len().checked_sub(1) {
+            Some(last) => self.error_at_start(last, error),
+            None => EngineError::Sql(Box::new(sql_error(error, sql))),
+        }
     }
 }
 
@@ -308,11 +313,48 @@ pub(super) fn concurrent_index(statement: &str) -> Option<(String, String)> {
         return None;
     }
     words.eat(&["only"]);
-    let mut table = dbctl_migration::quote_ident(&words.next()?.name()?);
+    let mut table = quote_ident(&words.next()?.name()?);
     if words.eat_mark('.') {
-        table = format!("{table}.{}", dbctl_migration::quote_ident(&words.next()?.name()?));
+        table = format!("{table}.{}", quote_ident(&words.next()?.name()?));
     }
     Some((index, table))
+}
+
+/// A statement that the server refuses for the same reasons as a `COPY … FROM stdin`: its table, columns, rights, and
+/// locks. Nothing is inserted.
+pub(super) fn copy_check(statement: &str) -> Option<String> {
+    let mut words = Words::new(statement);
+    if !words.eat(&["copy"]) {
+        return None;
+    }
+    let mut table = quote_ident(&words.next()?.name()?);
+    if words.eat_mark('.') {
+        table = format!("{table}.{}", quote_ident(&words.next()?.name()?));
+    }
+    let mut columns = Vec::new();
+    if words.eat_mark('(') {
+        loop {
+            columns.push(quote_ident(&words.next()?.name()?));
+            if !words.eat_mark(',') {
+                break;
+            }
+        }
+        if !words.eat_mark(')') {
+            return None;
+        }
+    }
+    words.eat(&["from"]).then(|| insert_check(&table, &columns))
+}
+
+/// [`copy_check`] of a table and its columns, quoted.
+pub(super) fn insert_check(table: &str, columns: &[String]) -> String {
+    match columns {
+        [] => format!("EXPLAIN INSERT INTO {table} DEFAULT VALUES"),
+        columns => {
+            let defaults = vec!["DEFAULT"; columns.len()];
+            format!("EXPLAIN INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), defaults.join(", "))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -64,6 +64,9 @@ pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), Eng
 
 /// Gives the locks back at once, without waiting for the connection's end.
 pub(super) async fn release(link: &mut Link<'_>) {
+    if link.interrupted() {
+        link.rollback().await;
+    }
     // Where this fails the connection is gone, and the locks with it.
     let _ = link.batch_always("select pg_catalog.pg_advisory_unlock_all()").await;
 }

@@ -8,7 +8,7 @@ use tokio_util::bytes::Bytes;
 
 use super::{
     failure::Failure,
-    layout::{Act, Layout, Unit, concurrent_index},
+    layout::{Act, Layout, Unit, concurrent_index, copy_check},
     lock::{self, HOLDER_COLUMNS, backoff, holder, pause},
     session::{Link, get, set_local},
 };
@@ -336,6 +336,9 @@ async fn send(link: &mut Link<'_>, layout: &Layout<'_>, piece: usize) -> Result<
         Act::Send(sql) => link.batch(sql).await,
         Act::Modes(sql) => link.batch(&sql).await,
         Act::Copy(sql, data) => {
+            if let Some(check) = copy_check(sql) {
+                link.batch(&check).await.map_err(|failure| at_start(layout, piece, failure))?;
+            }
             let chunks = data.as_bytes().chunks(CHUNK_BYTES);
             let chunks = chunks.map(|chunk| Ok::<_, std::convert::Infallible>(Bytes::copy_from_slice(chunk)));
             match link.copy(sql, chunks).await {
@@ -350,6 +353,13 @@ async fn send(link: &mut Link<'_>, layout: &Layout<'_>, piece: usize) -> Result<
 fn at(layout: &Layout<'_>, piece: usize, failure: Failure) -> EngineError {
     match failure {
         Failure::Db { error, .. } => layout.error(piece, &error),
+        other => other.into(),
+    }
+}
+
+fn at_start(layout: &Layout<'_>, piece: usize, failure: Failure) -> EngineError {
+    match failure {
+        Failure::Db { error, .. } => layout.error_at_start(piece, &error),
         other => other.into(),
     }
 }

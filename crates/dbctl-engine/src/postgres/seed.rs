@@ -13,7 +13,7 @@ use tokio_util::bytes::Bytes;
 
 use super::{
     failure::{Failure, sql_error},
-    layout::copy_line,
+    layout::{copy_line, insert_check},
     script::{LOCK_TIMEOUT, wait_for_lock},
     session::{Link, get, set_local},
 };
@@ -70,6 +70,7 @@ impl Csv<'_> {
         let table = self.find_table(link).await?;
         let columns: Vec<_> = columns.iter().map(|column| quote_ident(column)).collect();
         let sql = format!("COPY {table} ({}) FROM STDIN WITH (FORMAT csv, HEADER true)", columns.join(", "));
+        link.batch(&insert_check(&table, &columns)).await.map_err(|failure| self.located(failure))?;
         let mut file = self.open()?;
         let chunks = std::iter::from_fn(move || next_chunk(&mut file));
         match link.copy(&sql, chunks).await {

@@ -95,6 +95,11 @@ impl<'s> Link<'s> {
         Ok(number)
     }
 
+    /// Whether a query's future was dropped before it ended, so that a transaction may be open.
+    pub(super) fn interrupted(&self) -> bool {
+        self.line.busy
+    }
+
     /// What the run shares with its sessions.
     pub(super) fn session(&self) -> &Session<'s> {
         &self.line.session
@@ -159,6 +164,9 @@ impl<'s> Link<'s> {
     }
 
     /// Streams chunks into a `COPY … FROM STDIN`; the outer error is that of the chunks' source.
+    ///
+    /// Where the server refuses the statement itself, rather than its data, the driver loses count of the answers and
+    /// with it the connection: what can be checked beforehand is to be checked.
     pub(super) async fn copy<E>(
         &mut self,
         sql: &str,
@@ -220,6 +228,9 @@ impl Line<'_> {
         if stoppable && self.session.cancel.is_cancelled() {
             return Err(Failure::Cancelled);
         }
+        if self.busy {
+            self.interrupt().await;
+        }
         let mut query = pin!(query);
         let cancel = self.session.cancel.clone();
         self.busy = true;
@@ -232,6 +243,18 @@ impl Line<'_> {
         };
         self.busy = false;
         result
+    }
+
+    /// Cancels a statement that nobody waits for any more, so that the next one need not.
+    async fn interrupt(&mut self) {
+        let canceller = self.canceller.clone();
+        let mut request = pin!(canceller.cancel());
+        loop {
+            tokio::select! { biased;
+                message = next(&mut self.messages) => self.hear(message),
+                _ = &mut request => return,
+            }
+        }
     }
 
     /// Cancels the running statement on the server and awaits its end. A statement that was faster than the request
@@ -263,13 +286,21 @@ impl Line<'_> {
         }
     }
 
-    fn settle<T>(&self, result: Result<T, Error>, sql: &str) -> Result<T, Failure> {
-        result.map_err(|error| match (Failure::new(error, sql, &self.database), &self.lost) {
-            // Why the connection ended says more than that it did.
-            (Failure::Lost { database, .. }, Some(reason)) => {
-                Failure::Lost { database, message: reason.clone() }
+    fn settle<T>(&mut self, result: Result<T, Error>, sql: &str) -> Result<T, Failure> {
+        result.map_err(|error| {
+            let told = error.as_db_error().is_some();
+            match (Failure::new(error, sql, &self.database), &self.lost) {
+                // Why the connection ended says more than that it did.
+                (Failure::Lost { database, .. }, Some(reason)) if !told => {
+                    Failure::Lost { database, message: reason.clone() }
+                }
+                (Failure::Lost { database, message }, _) => {
+                    self.messages = None;
+                    self.lost = Some(message.clone());
+                    Failure::Lost { database, message }
+                }
+                (failure @ (Failure::Db { .. } | Failure::Cancelled), _) => failure,
             }
-            (failure, _) => failure,
         })
     }
 

@@ -147,3 +147,19 @@ fn copy_contexts_name_lines_in_any_language() {
         assert_eq!(copy_line(context), expected, "{context}");
     }
 }
+
+#[test]
+fn copies_are_checked_by_inserts() {
+    for (statement, expected) in [
+        ("COPY t FROM stdin", Some("EXPLAIN INSERT INTO \"t\" DEFAULT VALUES")),
+        (
+            "copy Public.\"T x\" (id, \"A\"\"b\") from stdin with (format csv)",
+            Some("EXPLAIN INSERT INTO \"public\".\"T x\" (\"id\", \"A\"\"b\") VALUES (DEFAULT, DEFAULT)"),
+        ),
+        ("COPY (select 1) TO stdout", None),
+        ("COPY t TO stdout", None),
+        ("COPY t (a", None),
+    ] {
+        assert_eq!(copy_check(statement).as_deref(), expected, "{statement}");
+    }
+}

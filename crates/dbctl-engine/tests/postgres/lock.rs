@@ -1,0 +1,137 @@
+use std::time::{Duration, Instant};
+
+use dbctl_engine::{Engine, EngineError};
+
+use crate::bench::{OWN, Run, client, engine, migration, rows};
+
+#[tokio::test]
+async fn the_second_writer_is_told_who_holds_the_lock() {
+    let run = Run::new();
+    let target = run.create("held").await;
+    let writer = run.reopen(&target).await;
+    let second = Run { wait: Duration::from_millis(400), ..Run::new() };
+    let started = Instant::now();
+    let error = engine().open_exclusive(&target, &[], &second.session()).await.err().unwrap();
+    let EngineError::Locked { database, holder } = error else { panic!("{error:?}") };
+    assert_eq!((database.as_str(), holder.application.as_str()), ("held", "dbctl migrate run-1"));
+    assert!(holder.pid > 0 && holder.since.is_some());
+    assert!(started.elapsed() >= Duration::from_millis(400) && started.elapsed() < Duration::from_secs(5));
+    assert_eq!(second.heard.waiting.lock().unwrap().len(), 1, "told once per holder");
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn the_second_writer_gets_the_lock_once_it_is_free() {
+    let run = Run::new();
+    let target = run.create("queued").await;
+    let writer = run.reopen(&target).await;
+    let second = Run::new();
+    let session = second.session();
+    let free = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        writer.close().await;
+    };
+    let (opened, ()) = futures::join!(engine().open_exclusive(&target, &[], &session), free);
+    opened.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_closed_session_never_refuses_the_next() {
+    let run = Run { wait: Duration::ZERO, ..Run::new() };
+    let target = run.create("reopened").await;
+    run.reopen(&target).await.close().await;
+    let mut refused = 0;
+    for n in 0..100 {
+        match engine().open_exclusive(&target, &[1, 2], &run.session()).await {
+            Ok(mut writer) => {
+                // Failures close, too.
+                if n % 3 == 0 {
+                    let broken = migration("1_b", "select nope", None);
+                    assert!(writer.apply(&OWN, &broken, None).await.is_err());
+                }
+                writer.close().await;
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!(refused, 0);
+}
+
+#[tokio::test]
+async fn a_peers_lock_is_waited_for_without_holding_our_own() {
+    let run = Run::new();
+    let target = run.create("peers").await;
+    let key = 0x3d32_ad9e_0000_0001_i64;
+    let tool = client("peers").await;
+    rows(&tool, &format!("set application_name = 'the tool'; select pg_advisory_lock({key})")).await;
+    let second = Run { wait: Duration::from_secs(2), ..Run::new() };
+    let session = second.session();
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // Somebody who does not need the tool's lock is not kept waiting by one who waits for it.
+        let third = Run { wait: Duration::from_secs(1), ..Run::new() };
+        engine().open_exclusive(&target, &[], &third.session()).await.unwrap().close().await;
+    };
+    let peers = [key];
+    let (refused, ()) = futures::join!(engine().open_exclusive(&target, &peers, &session), others);
+    let Err(EngineError::Locked { holder, .. }) = refused else { panic!() };
+    assert_eq!(holder.application, "the tool");
+
+    rows(&tool, &format!("select pg_advisory_unlock({key})")).await;
+    let writer = engine().open_exclusive(&target, &[key, key], &session).await.unwrap();
+    assert_eq!(rows(&tool, &format!("select pg_try_advisory_lock({key})")).await, "f");
+    writer.close().await;
+    assert_eq!(rows(&tool, &format!("select pg_try_advisory_lock({key})")).await, "t");
+}
+
+#[tokio::test]
+async fn negative_keys_find_their_holder() {
+    let run = Run::new();
+    let target = run.create("negative").await;
+    let tool = client("negative").await;
+    rows(&tool, "set application_name = 'minus'; select pg_advisory_lock(-5)").await;
+    let second = Run { wait: Duration::ZERO, ..Run::new() };
+    let Err(EngineError::Locked { holder, .. }) =
+        engine().open_exclusive(&target, &[-5], &second.session()).await
+    else {
+        panic!()
+    };
+    assert_eq!(holder.application, "minus");
+}
+
+#[tokio::test]
+async fn waiting_for_a_lock_can_be_stopped() {
+    let run = Run::new();
+    let target = run.create("stopped_wait").await;
+    let writer = run.reopen(&target).await;
+    let second = Run { wait: Duration::from_secs(60), ..Run::new() };
+    let session = second.session();
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        second.cancel.cancel();
+    };
+    let started = Instant::now();
+    let (stopped, ()) = futures::join!(engine().open_exclusive(&target, &[], &session), stop);
+    assert!(matches!(stopped, Err(EngineError::Cancelled)));
+    assert!(started.elapsed() < Duration::from_secs(5));
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn a_concurrent_index_is_not_held_up_by_who_waits_for_the_lock() {
+    let run = Run::new();
+    let target = run.create("no_deadlock").await;
+    let mut writer = run.reopen(&target).await;
+    let second = Run { wait: Duration::from_secs(20), ..Run::new() };
+    let session = second.session();
+    let work = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let index = migration("1_i", "create table t (id int); create index concurrently i on t (id);", None);
+        writer.apply(&OWN, &index, None).await.unwrap();
+        writer.close().await;
+    };
+    let started = Instant::now();
+    let (opened, ()) = futures::join!(engine().open_exclusive(&target, &[], &session), work);
+    opened.unwrap().close().await;
+    assert!(started.elapsed() < Duration::from_secs(10));
+}

@@ -1,0 +1,17 @@
+//! The PostgreSQL engine on a real server: one private server for this test binary, one database per test. A missing
+//! PostgreSQL is a failure.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod admin;
+mod apply;
+#[path = "../shared/asked_postgres.rs"]
+mod asked_postgres;
+mod bench;
+mod clean;
+mod conformance;
+mod lock;
+mod read;
+mod seed;
+mod steps;

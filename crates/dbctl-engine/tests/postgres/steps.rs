@@ -1,0 +1,149 @@
+use std::time::Duration;
+
+use dbctl_engine::{EngineError, Resume};
+
+use crate::bench::{OWN, Run, ask, client, migration, names, rows, show};
+
+const INDEXED: &str = "create table t (id int);\ninsert into t values (1), (2), (2);\n\
+                       create index concurrently by_id on t (id);\ncreate table after (id int);";
+
+#[tokio::test]
+async fn statements_that_refuse_a_transaction_run_outside_of_one() {
+    let run = Run::new();
+    let mut writer = run.writer("outside").await;
+    // No marker is needed.
+    writer.apply(&OWN, &migration("1_index", INDEXED, None), None).await.unwrap();
+    assert_eq!(
+        ask("outside", "select indisvalid from pg_index where indexrelid = 'by_id'::regclass").await,
+        "t"
+    );
+    let mixed = "-- dbctl:no-transaction\nvacuum t; create index concurrently again on t (id); drop index concurrently again; \
+                 reindex table concurrently t; alter system set work_mem = default;";
+    writer
+        .apply(&OWN, &migration("2_mixed", mixed, Some("drop index concurrently by_id;")), None)
+        .await
+        .unwrap();
+    let procedure =
+        "create procedure p() language plpgsql as $$ begin create table p1 (id int); commit; end $$;\n";
+    writer.apply(&OWN, &migration("3_procedure", procedure, None), None).await.unwrap();
+    let call = migration("4_call", "-- dbctl:no-transaction\ncall p();", None);
+    writer.apply(&OWN, &call, None).await.unwrap();
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_index 2_mixed 3_procedure 4_call");
+
+    // A down part may need it, too.
+    let down = migration("1_index", INDEXED, Some("drop index concurrently by_id; drop table t, after;"));
+    writer.revert(&OWN, &down).await.unwrap();
+    assert_eq!(ask("outside", "select to_regclass('t') is null").await, "t");
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "2_mixed 3_procedure 4_call");
+
+    // Where the server alone knows, it says so, and the hint what helps.
+    rows(&client("outside").await, "drop table p1").await;
+    let in_one = migration("5_call", "call p();", None);
+    let EngineError::Sql(error) = writer.apply(&OWN, &in_one, None).await.unwrap_err() else { panic!() };
+    assert_eq!(error.code, "2D000");
+    assert!(error.hint.unwrap().contains("dbctl:no-transaction"));
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn what_is_committed_is_not_run_again() {
+    let run = Run::new();
+    let mut writer = run.writer("resumed").await;
+    let failing = INDEXED.replace("after (id int)", "after (id nope)");
+    let error = writer.apply(&OWN, &migration("1_i", &failing, None), None).await.unwrap_err();
+    assert_eq!(show(&error), "42704 migrations/1_i.sql:4:24 type \"nope\" does not exist");
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_i (3)");
+    let resume = Resume { done: 3, started: false };
+    writer.apply(&OWN, &migration("1_i", INDEXED, None), Some(resume)).await.unwrap();
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_i");
+    assert_eq!(ask("resumed", "select count(*) from t").await, "3");
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn settings_of_skipped_statements_are_made_again() {
+    let run = Run::new();
+    let mut writer = run.writer("reset").await;
+    let sql =
+        "-- dbctl:no-transaction\ncreate schema s;\nset search_path = s;\nvacuum;\ncreate table t (id int);";
+    rows(&client("reset").await, "create schema s").await;
+    let resume = Resume { done: 3, started: false };
+    writer.apply(&OWN, &migration("1_s", sql, None), Some(resume)).await.unwrap();
+    assert_eq!(ask("reset", "select to_regclass('s.t') is not null").await, "t");
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn a_failed_concurrent_index_is_dropped_and_built_anew() {
+    let run = Run::new();
+    let mut writer = run.writer("invalid").await;
+    rows(&client("invalid").await, "create table t (id int); insert into t values (1), (1)").await;
+    let sql = "select 1;\ncreate unique index concurrently \"One Each\" on t (id);";
+    let unique = migration("1_u", sql, None);
+    let error = writer.apply(&OWN, &unique, None).await.unwrap_err();
+    assert_eq!(show(&error), "23505 migrations/1_u.sql:2:1~ could not create unique index \"One Each\"");
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_u (1 and started)");
+    let valid = "select indisvalid from pg_index where indexrelid = '\"One Each\"'::regclass";
+    assert_eq!(ask("invalid", valid).await, "f");
+
+    // The reason is gone: the invalid index is dropped, and built again.
+    rows(&client("invalid").await, "truncate t").await;
+    let resume = Resume { done: 1, started: true };
+    writer.apply(&OWN, &unique, Some(resume)).await.unwrap();
+    assert_eq!(ask("invalid", valid).await, "t");
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_u");
+
+    // Valid: it was done, only nobody wrote it down.
+    writer.revert(&OWN, &migration("1_u", sql, Some("select 1"))).await.unwrap();
+    writer.apply(&OWN, &unique, Some(resume)).await.unwrap();
+    // Absent: it never began.
+    rows(&client("invalid").await, "drop index \"One Each\"").await;
+    writer.apply(&OWN, &unique, Some(resume)).await.unwrap();
+    assert_eq!(ask("invalid", valid).await, "t");
+
+    // One of that name is there: that failed cleanly, so nothing has to be judged.
+    let error = writer.apply(&OWN, &migration("2_u", sql, None), None).await.unwrap_err();
+    assert!(show(&error).starts_with("42P07"), "{error}");
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_u 2_u (1)");
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn nobody_guesses_about_other_statements() {
+    let run = Run::new();
+    let mut writer = run.writer("unresolved").await;
+    let sql = "select 1;\n\nvacuum;\nselect 2;";
+    let vacuum = migration("1_v", sql, None);
+    let error = writer.apply(&OWN, &vacuum, Some(Resume { done: 1, started: true })).await.unwrap_err();
+    let EngineError::Unresolved { line, statement, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((*line, statement.as_str()), (3, "vacuum"));
+    let error = writer.apply(&OWN, &vacuum, Some(Resume { done: 9, started: true })).await.unwrap_err();
+    assert!(matches!(error, EngineError::Unresolved { line: 1, .. }), "{error:?}");
+
+    // Refused by the server, it has left nothing behind.
+    let error =
+        writer.apply(&OWN, &migration("2_v", "select 1; vacuum nope;", None), None).await.unwrap_err();
+    assert!(show(&error).starts_with("42P01 migrations/2_v.sql:1:"), "{}", show(&error));
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "2_v (1)");
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn stopping_outside_a_transaction_is_recorded() {
+    let run = Run::new();
+    let target = run.create("stopped_steps").await;
+    let mut writer = run.reopen(&target).await;
+    let sql = "-- dbctl:no-transaction\nselect 1;\nvacuum;\nselect pg_sleep(60);";
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        run.cancel.cancel();
+    };
+    let slow = migration("1_s", sql, None);
+    let (result, ()) = futures::join!(writer.apply(&OWN, &slow, None), stop);
+    assert!(matches!(result, Err(EngineError::Cancelled)), "{result:?}");
+    writer.close().await;
+    let again = Run::new();
+    let mut writer = again.reopen(&target).await;
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_s (2)");
+    writer.close().await;
+}
