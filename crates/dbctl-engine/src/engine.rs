@@ -17,6 +17,8 @@ use crate::{
 pub trait Engine: Send + Sync {
     /// Whether the database exists. Connects to nothing but the server's maintenance database.
     async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError>;
+    /// Which database this really is, or would be once it exists, whatever way leads to it.
+    async fn identity(&self, target: &Target, session: &Session<'_>) -> Result<Identity, EngineError>;
     /// Creates the database where it is missing, sets its owner, installs its extensions. Serialised among dbctl runs
     /// by a lock in the maintenance database.
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError>;

@@ -273,6 +273,10 @@ impl Engine for Fake {
         self.play(name, CallKind::Exists, session, |state| Ok(state.databases.contains_key(name))).await
     }
 
+    async fn identity(&self, target: &Target, _session: &Session<'_>) -> Result<Identity, EngineError> {
+        Ok(Identity { system: "fake".to_owned(), database: target.name.to_string() })
+    }
+
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
         let name = target.name.as_str();
         self.play(name, CallKind::Create, session, |state| {

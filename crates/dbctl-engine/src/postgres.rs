@@ -19,7 +19,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
-    Access, Creation, Endpoint, Engine, EngineError, PgVars, Reader, Session, Target, Writer,
+    Access, Creation, Endpoint, Engine, EngineError, Identity, PgVars, Reader, Session, Target, Writer,
     embedded::{self, EmbeddedSpec, Running},
     libpq::{self, Settings},
 };
@@ -86,6 +86,10 @@ impl Postgres {
 impl Engine for Postgres {
     async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError> {
         admin::exists(&self.direct(target).await?, target, session).await
+    }
+
+    async fn identity(&self, target: &Target, session: &Session<'_>) -> Result<Identity, EngineError> {
+        admin::identity(&self.direct(target).await?, target, session).await
     }
 
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {

@@ -14,6 +14,7 @@ use crate::{
     files::read_sources,
     request::Migrate,
     requires,
+    twins::twins,
 };
 
 /// The databases that a plan may have to reach: its own, and others where a check or a seed needs them. The variables
@@ -50,6 +51,13 @@ pub fn needed(workspace: &Workspace, plan: &Plan) -> BTreeSet<Key> {
 /// the plan's order.
 pub(crate) async fn check(shared: &Shared<'_>) -> Vec<(Key, StepError)> {
     let plan = shared.run.plan;
+    if let Some(first) = plan.databases.first() {
+        let StepContext { ear, .. } = shared.context(first);
+        let twins = twins(&plan.databases, shared.run.targets, shared.engine, &shared.session(&ear)).await;
+        if !twins.is_empty() {
+            return twins;
+        }
+    }
     let checks: Vec<_> = plan.databases.iter().map(|key| check_database(shared, key)).collect();
     let results: Vec<_> = stream::iter(checks).buffered(plan.request.limits.jobs.get()).collect().await;
     let failed =

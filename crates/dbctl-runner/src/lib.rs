@@ -16,6 +16,7 @@ mod requires;
 mod status;
 mod summary;
 mod target;
+mod twins;
 
 pub use check::needed;
 pub use child::{child_env, set_env};

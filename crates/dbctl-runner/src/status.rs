@@ -8,7 +8,7 @@ use dbctl_workspace::{Key, Workspace};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use crate::{StepError, files::read_sources};
+use crate::{StepError, files::read_sources, twins::twins};
 
 /// Where the selected databases stand, dependencies first.
 #[derive(Debug)]
@@ -80,7 +80,13 @@ pub async fn status(
 ) -> StatusReport {
     let reads: Vec<_> =
         keys.iter().map(|key| database_status(workspace, key, &targets[key], engine, session)).collect();
-    StatusReport { databases: stream::iter(reads).buffered(jobs.get()).collect().await }
+    let mut databases: Vec<DatabaseStatus> = stream::iter(reads).buffered(jobs.get()).collect().await;
+    for (key, error) in twins(keys, targets, engine, session).await {
+        if let Some(status) = databases.iter_mut().find(|status| status.key == key) {
+            status.error.get_or_insert_with(|| Arc::new(error));
+        }
+    }
+    StatusReport { databases }
 }
 
 async fn database_status(

@@ -8,9 +8,10 @@ use tokio_postgres::types::Type;
 use super::{
     failure::Failure,
     lock::{self, HOLDER_COLUMNS, creation_key, holder, pause},
+    reader,
     session::{Link, get},
 };
-use crate::{ConnectFailure, Creation, EngineError, LockHolder, Session, Target, libpq::Settings};
+use crate::{ConnectFailure, Creation, EngineError, Identity, LockHolder, Session, Target, libpq::Settings};
 
 /// Databases that every server has and to which one connects to make others, likeliest first.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
@@ -49,6 +50,25 @@ pub(super) async fn exists(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Which database this is, or would be: asked of the maintenance database, or of the database itself where that one
+/// may not be entered.
+pub(super) async fn identity(
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'_>,
+) -> Result<Identity, EngineError> {
+    let name = target.name.as_str();
+    let mut link = match maintenance(settings, session).await {
+        Err(EngineError::Connect(error)) if is_closed_to_us(&error.failure) => {
+            Link::open(settings, name, session).await?
+        }
+        result => result?,
+    };
+    let found = reader::identity(&mut link).await;
+    link.close().await;
+    Ok(Identity { database: name.to_owned(), ..found? })
 }
 
 /// Makes the database where it is missing, and whatever of its owner and extensions is missing.
@@ -136,13 +156,14 @@ fn no_owner(failure: Failure, target: &Target) -> EngineError {
 async fn own(link: &mut Link<'_>, target: &Target) -> Result<(), EngineError> {
     let Some(owner) = &target.owner else { return Ok(()) };
     let name = target.name.as_str();
-    let row = link
-        .one(
-            "select pg_catalog.pg_get_userbyid(datdba)::text from pg_catalog.pg_database where datname = $1::text",
-            &[(&name, Type::TEXT)],
+    let foreign = link
+        .query(
+            "select 1 from pg_catalog.pg_database \
+             where datname = $1::text and pg_catalog.pg_get_userbyid(datdba) <> $2::text",
+            &[(&name, Type::TEXT), (owner, Type::TEXT)],
         )
         .await?;
-    if get::<String>(&row, 0)? == *owner {
+    if foreign.is_empty() {
         return Ok(());
     }
     let sql = format!("ALTER DATABASE {} OWNER TO {}", quote_ident(name), quote_ident(owner));
@@ -222,11 +243,12 @@ async fn extend(link: &mut Link<'_>, target: &Target) -> Result<Vec<String>, Eng
                     )
                 }));
             }
-            Err(failure) => {
+            Err(failure) if matches!(failure.code(), "0A000" | "58P01") => {
                 return Err(failure.with_hint(|| {
                     "the extension has to be installed on the server's machine first".to_owned()
                 }));
             }
+            Err(failure) => return Err(failure.into()),
         }
     }
     Ok(made)

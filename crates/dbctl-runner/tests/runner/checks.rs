@@ -76,6 +76,17 @@ fn a_database_of_another_environment_is_not_destroyed() {
 }
 
 #[test]
+fn two_keys_on_one_database_touch_nothing() {
+    let extra =
+        "environments: { clash: { databases: { app: { name: core_db, url: 'postgres://h/core_db' } } } }\n";
+    let (fixture, fake) = (Fixture::with_extra(&PAIR, extra).under("clash"), Fake::default());
+    let summary = fixture.up_all(&fake);
+    assert_eq!(error(&summary, "app"), "`core` leads to the same database (core_db)");
+    assert_eq!(outcomes(&summary), "core: skipped for app, app: failed");
+    assert!(fake.databases().is_empty() && !touched(&fake));
+}
+
+#[test]
 fn a_rollback_without_a_down_part_anywhere_touches_nothing() {
     let (fixture, fake) = (Fixture::new(&PAIR), Fake::default());
     fixture.up_all(&fake);
