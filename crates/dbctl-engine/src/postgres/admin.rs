@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     lock::{self, HOLDER_COLUMNS, creation_key, holder, pause},
     reader,
-    session::{Link, get},
+    session::Link,
 };
 use crate::{ConnectFailure, Creation, EngineError, Identity, LockHolder, Session, Target, libpq::Settings};
 

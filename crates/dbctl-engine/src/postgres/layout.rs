@@ -66,6 +66,7 @@ enum Control<'a> {
 impl<'a> Layout<'a> {
     /// Splits a script. `stepwise` has it run statement by statement whatever it holds.
     pub(super) fn of(script: &'a Script, stepwise: bool) -> Result<Self, EngineError> {
+        refuse_nul(script)?;
         let pieces = split(&script.sql).map_err(|error| unsplit(script, error))?;
         let mut layout = Self { script, pieces, units: Vec::new(), whole: false };
         layout.refuse_undo()?;
@@ -233,6 +234,20 @@ fn locate(script: &Script, offset: usize, exact: bool) -> SqlLocation {
         source_line: script.sql.lines().nth(position.line - 1).unwrap_or_default().to_owned(),
         exact,
     }
+}
+
+/// The protocol ends its texts with NUL, so no statement can hold one.
+fn refuse_nul(script: &Script) -> Result<(), EngineError> {
+    let Some(offset) = script.sql.find('\0') else { return Ok(()) };
+    Err(EngineError::Sql(Box::new(SqlError {
+        code: "22021".to_owned(),
+        message: "the file holds a NUL character, which PostgreSQL does not take".to_owned(),
+        detail: None,
+        hint: Some("save it as UTF-8 text".to_owned()),
+        context: None,
+        statement: None,
+        location: Some(locate(script, offset, true)),
+    })))
 }
 
 fn unsplit(script: &Script, error: SplitError) -> EngineError {

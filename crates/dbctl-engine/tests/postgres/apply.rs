@@ -77,6 +77,10 @@ async fn errors_point_at_the_place_in_the_file() {
         "{context}"
     );
 
+    let nul = migration("1_nul", "select 1;\nselect '\0';", None);
+    let error = writer.apply(&OWN, &nul, None).await.unwrap_err();
+    assert!(show(&error).starts_with("22021 migrations/1_nul.sql:2:9 "), "{}", show(&error));
+
     let unsplit = migration("1_u", "select 1;\n\\connect other", None);
     let error = writer.apply(&OWN, &unsplit, None).await.unwrap_err();
     assert!(matches!(&error, EngineError::Split { line: 2, column: 1, .. }), "{error:?}");
@@ -216,6 +220,11 @@ async fn every_file_starts_in_a_clean_session() {
     let steps = "-- dbctl:no-transaction\nset role leaky;\nselect 1;\nvacuum seen;\n\
                  do $$ begin if current_user <> 'leaky' then raise 'as %', current_user; end if; end $$;";
     writer.apply(&OWN, &migration("5_steps", steps, None), None).await.unwrap();
+    let as_another = steps.replace("set role leaky", "set session authorization leaky");
+    writer.apply(&OWN, &migration("6_another", &as_another, None), None).await.unwrap();
+    let as_another = "set session authorization leaky; select 1;";
+    writer.apply(&OWN, &migration("7_another", as_another, None), None).await.unwrap();
+    assert_eq!(ask("leaks", "select distinct applied_by <> 'leaky' from dbctl.migration_history").await, "t");
     writer.close().await;
 }
 
@@ -342,7 +351,7 @@ async fn roles_that_exist_already_are_explained() {
 }
 
 #[tokio::test]
-async fn twenty_databases_start_one_server_and_work_side_by_side() {
+async fn many_databases_start_one_server_and_work_side_by_side() {
     let run = Run::new();
     let work = (0..8).map(async |n| {
         let target = target(&format!("side_{n}"));
