@@ -132,9 +132,12 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
     })
 }
 
-/// What helps where a statement failed and PostgreSQL itself has no hint.
+/// What helps where a statement failed. Statements of dbctl's own come with the hint of whoever sent them.
 fn sql(error: &SqlError, key: &str) -> Option<String> {
     let on_disk = error.location.is_some();
+    if !on_disk && error.hint.is_some() {
+        return None;
+    }
     Some(match error.code.as_str() {
         "25001" if on_disk => {
             "this statement cannot run in a transaction: put `-- dbctl:no-transaction` at the top of the file"
