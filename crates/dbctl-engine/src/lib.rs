@@ -2,6 +2,10 @@
 //!
 //! Rights are in the types: a [`Reader`] cannot write, a [`Writer`] holds the database's lock for as long as it lives.
 
+// The tests' shared files name the crate as every other test does.
+#[cfg(test)]
+extern crate self as dbctl_engine;
+
 pub mod clean;
 mod connect;
 pub mod embedded;

@@ -4,6 +4,9 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "shared/asked_postgres.rs"]
+mod asked_postgres;
+
 use std::{
     fs,
     net::TcpListener,
@@ -61,7 +64,7 @@ fn home(state: &Path) -> EmbeddedHome {
     let state = state.to_str().map(str::to_owned);
     EmbeddedHome::from_vars(|name| match name {
         "DBCTL_STATE_DIR" => state.clone(),
-        _ => std::env::var(name).ok(),
+        _ => asked_postgres::var(name),
     })
 }
 
@@ -222,6 +225,7 @@ fn process(exe: &Path, spec: &EmbeddedSpec) -> Command {
     command.args(["--exact", "in_a_process", "--nocapture"]).env_clear();
     command.env("PATH", std::env::var("PATH").unwrap()).env("DBCTL_TEST_WORKSPACE", &spec.workspace);
     command.env("DBCTL_STATE_DIR", spec.home.state.as_ref().unwrap());
+    command.envs(spec.home.pg_bin.as_ref().map(|bin| ("DBCTL_PG_BIN", bin)));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

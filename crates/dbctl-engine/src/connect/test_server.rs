@@ -1,15 +1,21 @@
 //! A throw-away PostgreSQL with its own authority for TLS.
 
+#[path = "../../tests/shared/asked_postgres.rs"]
+mod asked_postgres;
+
 use std::{
     fs,
     net::TcpListener,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
+
+use crate::embedded::{EmbeddedHome, find};
 
 /// The superuser's password.
 pub(super) const PASSWORD: &str = "right: %@/'\\ pässword";
@@ -195,26 +201,12 @@ fn own(path: &Path) {
     }
 }
 
-/// Where PostgreSQL's programs are: `DBCTL_PG_BIN`, else what `pg_config` says, else the newest of Debian's folders.
+/// Where PostgreSQL's programs are: those of the major that is asked for, else the first that the embedded server finds.
 fn bin() -> PathBuf {
-    let has_server = |folder: &PathBuf| folder.join("postgres").is_file();
-    if let Ok(folder) = std::env::var("DBCTL_PG_BIN") {
-        return PathBuf::from(folder);
-    }
-    let config = Command::new("pg_config").arg("--bindir").output().ok();
-    let told = config.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let mut installed: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            Some((path.file_name()?.to_str()?.parse().ok()?, path.join("bin")))
-        })
-        .collect();
-    installed.sort();
-    let newest_first = installed.into_iter().rev().map(|(_, folder)| folder);
-    told.into_iter()
-        .chain(newest_first)
-        .find(has_server)
-        .expect("PostgreSQL is installed, or DBCTL_PG_BIN names it")
+    let looking = thread::spawn(|| {
+        let home = EmbeddedHome::from_vars(asked_postgres::var);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(find(None, &home)).unwrap().bin
+    });
+    looking.join().unwrap()
 }
