@@ -46,12 +46,14 @@ pub fn targets<'k>(
 fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Result<Target, ManifestErrors> {
     let location = workspace.locate(&database.key)?;
     let vars = workspace.vars(&database.key);
-    let vars = PgVars::from_vars(vars.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    // Which database it is, the manifest says.
+    let vars = vars.iter().filter(|(name, _)| name.as_str() != "PGDATABASE");
+    let vars = PgVars::from_vars(vars.map(|(name, value)| (name.as_str(), value.as_str())));
     let (endpoint, server) = match &location.way {
         Way::Url(text) => {
             let settings = settings(workspace, &location, text, &vars)?;
-            if let Some(named) = settings.database.as_deref().filter(|named| *named != database.name.as_str())
-            {
+            let named = settings.database.as_deref().filter(|named| *named != database.name.as_str());
+            if let Some(named) = named.filter(|_| location.own) {
                 return Err(workspace.problem(
                     &location.declared,
                     format!("the url of `{}` leads to the database `{named}`, not to `{}`", database.key, database.name),

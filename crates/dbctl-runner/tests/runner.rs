@@ -9,6 +9,8 @@ mod fixture;
 mod checks;
 #[path = "runner/execution.rs"]
 mod execution;
+#[path = "runner/locations.rs"]
+mod locations;
 #[path = "runner/planning.rs"]
 mod planning;
 #[path = "runner/random.rs"]

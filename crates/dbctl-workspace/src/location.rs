@@ -26,6 +26,9 @@ pub struct Location {
     pub server: Option<String>,
     /// The most connections that may be open on that server at once.
     pub max_connections: Option<NonZeroUsize>,
+    /// Whether the way is the database's own url. A server's url leads to every database of the server, whichever
+    /// it names.
+    pub own: bool,
     /// What decided the way, for errors.
     pub declared: Span,
 }
@@ -119,6 +122,7 @@ impl Places {
                 direct: own.direct,
                 server: server.map(|(name, _)| name.clone()),
                 max_connections: server.and_then(|(_, (_, server))| max_connections(server)),
+                own: true,
                 declared: place.url.as_ref().map_or(place.declared, |url| url.span),
             });
         }
@@ -129,6 +133,7 @@ impl Places {
                 direct: own.direct,
                 server: None,
                 max_connections: None,
+                own: false,
                 declared: place.declared,
             });
         };
@@ -143,6 +148,7 @@ impl Places {
             direct: own.direct.or(theirs.direct),
             server: Some(name.to_owned()),
             max_connections: max_connections(server),
+            own: false,
             declared,
         })
     }

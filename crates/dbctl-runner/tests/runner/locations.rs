@@ -1,0 +1,37 @@
+//! Which database a url leads to.
+
+use dbctl_engine::embedded::EmbeddedHome;
+use dbctl_runner::targets;
+use dbctl_workspace::{Env, LoadOptions, load};
+
+/// What the manifest's `a`, named `a_db`, comes to with `PGDATABASE` set to another database.
+fn found(head: &str, fields: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("workspace.yaml");
+    std::fs::write(&manifest, format!("workspace: x\n{head}databases: {{ a: {{ name: a_db{fields} }} }}\n"))
+        .unwrap();
+    let env = Env::new([("PGDATABASE".to_owned(), "exported".to_owned())]);
+    let workspace = load(&LoadOptions { manifest, env, environment: None }).unwrap();
+    let home = EmbeddedHome::from_vars(|_| None);
+    match targets(&workspace, workspace.order(), &home) {
+        Ok(targets) => {
+            targets.values().map(|target| format!("{} on {}", target.name, target.server)).collect()
+        }
+        Err(errors) => errors.problems[0].message.clone(),
+    }
+}
+
+#[test]
+fn a_databases_own_url_has_to_name_it_and_a_servers_url_names_none() {
+    let server = |url: &str| found(&format!("servers: {{ main: {{ url: '{url}' }} }}\n"), "");
+    let own = |url: &str| found("", &format!(", url: '{url}'"));
+    for url in ["postgres://u@h:1", "postgres://u@h:1/postgres", "host=h port=1 user=u dbname=defaultdb"] {
+        assert_eq!(server(url), "a_db on h:1", "{url}");
+    }
+    for url in ["postgres://u@h:1", "postgres://u@h:1/a_db", "host=h port=1 user=u dbname=a_db"] {
+        assert_eq!(own(url), "a_db on h:1", "{url}");
+    }
+    for url in ["postgres://u@h:1/other", "host=h port=1 user=u dbname=other"] {
+        assert_eq!(own(url), "the url of `a` leads to the database `other`, not to `a_db`", "{url}");
+    }
+}
