@@ -4,9 +4,13 @@
 
 #[path = "../../crates/dbctl-engine/tests/shared/asked_postgres.rs"]
 mod asked_postgres;
+mod held;
+mod own_server;
 mod support;
 mod tools;
 
 mod atriz;
+mod bad_input;
+mod connections;
 mod judges;
 mod node_pg_migrate;
