@@ -14,3 +14,4 @@ mod bad_input;
 mod connections;
 mod judges;
 mod node_pg_migrate;
+mod pnpm;
