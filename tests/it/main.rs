@@ -6,12 +6,18 @@
 mod asked_postgres;
 mod held;
 mod own_server;
+#[cfg(unix)]
+mod process;
 mod support;
 mod tools;
 
 mod atriz;
 mod bad_input;
 mod connections;
+#[cfg(unix)]
+mod interrupt;
 mod judges;
 mod node_pg_migrate;
 mod pnpm;
+#[cfg(unix)]
+mod secrets;
