@@ -13,6 +13,7 @@ mod tools;
 
 mod atriz;
 mod bad_input;
+mod concurrency;
 mod connections;
 #[cfg(unix)]
 mod interrupt;
@@ -21,3 +22,4 @@ mod node_pg_migrate;
 mod pnpm;
 #[cfg(unix)]
 mod secrets;
+mod seeds;
