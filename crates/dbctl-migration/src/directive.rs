@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::split::line_comments;
+
 /// The names a `-- dbctl:` comment may have.
 const NAMES: [&str; 3] = ["no-transaction", "lock-timeout", "requires"];
 
@@ -47,20 +49,26 @@ pub struct DirectiveError {
 }
 
 impl Directives {
-    /// Reads the directives among the leading comments of a file; the first line that is neither blank nor a `--`
-    /// comment ends them. An unknown directive is an error with a suggestion.
+    /// Reads the directives above the first statement of a file; each is a `--` comment with a line of its own. An
+    /// unknown one is an error with a suggestion, and so is one that stands below, where it would have no effect.
     pub fn parse(text: &str) -> Result<Self, DirectiveError> {
         let mut directives = Self::default();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut comments = None;
         for (index, line) in lines(text).enumerate() {
-            let Some(comment) = line.trim_start().strip_prefix("--") else {
-                if line.trim().is_empty() {
-                    continue;
-                }
-                break;
-            };
-            if let Some(argument) = directive(line, comment, index + 1)? {
-                directives.take(&argument)?;
+            let Some(comment) = line.trim_start().strip_prefix("--") else { continue };
+            let found = directive(line, comment, index + 1);
+            if found == Ok(None) {
+                continue;
+            }
+            // Most files have no directive, and need not be taken apart.
+            let comments = comments.get_or_insert_with(|| line_comments(text));
+            let offset = offset_in(text, comment) - "--".len();
+            match (comments.get(&offset), found) {
+                (Some(true), found) => found?.map_or(Ok(()), |found| directives.take(&found))?,
+                (Some(false), Ok(Some(found))) => return Err(found.below()),
+                // Text of a string or of a function, or words that only resemble a directive.
+                (Some(false), _) | (None, _) => {}
             }
         }
         Ok(directives)
@@ -106,6 +114,7 @@ impl Directives {
 }
 
 /// One `-- dbctl:name argument` line.
+#[derive(PartialEq, Eq)]
 struct Directive<'a> {
     name: &'a str,
     argument: &'a str,
@@ -155,6 +164,19 @@ impl Directive<'_> {
             hint: Some(hint.to_owned()),
             line: self.line,
             column: self.argument_column,
+        }
+    }
+
+    /// The error of one that stands where it has no effect.
+    fn below(&self) -> DirectiveError {
+        DirectiveError {
+            message: format!(
+                "the directive `{}` stands below the first statement, where it has no effect",
+                self.name
+            ),
+            hint: Some("move it to the top, above the first statement".to_owned()),
+            line: self.line,
+            column: self.name_column,
         }
     }
 
@@ -259,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn directives_are_read_from_the_leading_comments_only() {
+    fn directives_are_read_above_the_first_statement() {
         let none = Directives::default();
         let outside = Directives { no_transaction: true, ..Directives::default() };
         let timeout =
@@ -271,10 +293,24 @@ mod tests {
             ("--dbctl:no-transaction\r\n", outside.clone()),
             ("\u{feff}\n\n  --  DBCTL: no-transaction  \nselect 1;", outside.clone()),
             ("-- licence\r\r-- dbctl:no-transaction\rselect 1;", outside.clone()),
-            ("-- dbctl:no-transaction\n-- dbctl:no-transaction\n", outside),
-            ("select 1;\n-- dbctl:no-transaction", none.clone()),
-            ("/* a */\n-- dbctl:no-transaction", none.clone()),
-            ("select 1; -- dbctl:nonsense", none),
+            ("-- dbctl:no-transaction\n-- dbctl:no-transaction\n", outside.clone()),
+            ("/* licence,\n   /* nested */\n*/\n\n-- dbctl:no-transaction\nselect 1;", outside.clone()),
+            ("/* a */ /* b */\n-- c\n/* d */\n-- dbctl:no-transaction", outside.clone()),
+            ("\\restrict x\n-- dbctl:no-transaction\nselect 1;", outside),
+            ("/*\n-- dbctl:nonsense\n*/\nselect 1;", none.clone()),
+            ("/* never closed\n-- dbctl:nonsense\n", none.clone()),
+            // What is no comment line, and what belongs to something else.
+            ("select 1; -- dbctl:nonsense", none.clone()),
+            ("select '\n-- dbctl:no-transaction\n';", none.clone()),
+            ("do $$\n-- dbctl:no-transaction\nbegin end $$;", none.clone()),
+            ("select 1 as \"\n-- dbctl:no-transaction\n\";", none.clone()),
+            ("copy t from stdin;\n-- dbctl:no-transaction\n\\.\n", none.clone()),
+            (
+                "create function f() returns int language sql begin atomic\n-- dbctl:no-transaction\nselect 1; end;",
+                none.clone(),
+            ),
+            ("select 1;\n-- dbtcl:no-transaction", none.clone()),
+            ("select 1;\n-- a comment: with a colon", none),
             ("-- dbctl:lock-timeout 500ms", timeout(500)),
             ("-- dbctl:lock-timeout 2s", timeout(2_000)),
             ("-- dbctl:lock-timeout 3 m", timeout(180_000)),
@@ -300,6 +336,7 @@ mod tests {
     fn what_cannot_be_understood_is_an_error_with_a_place_and_a_hint() {
         let lock_timeout = "write it as `-- dbctl:lock-timeout 2s`; units are ms, s and m";
         let requires = "write it as `-- dbctl:requires core@20260101120000`";
+        let above = "move it to the top, above the first statement";
         let all = "dbctl knows `no-transaction`, `lock-timeout`, `requires`";
         let cases = [
             (
@@ -317,6 +354,30 @@ mod tests {
             ("-- dbctl:require core@1", (1, 10), "unknown directive `require`", "did you mean `requires`?"),
             ("-- dbctl:frobnicate", (1, 10), "unknown directive `frobnicate`", all),
             ("-- dbctl:", (1, 10), "the directive has no name", all),
+            (
+                "select 1;\n\n-- dbctl:no-transaction\nselect 2;",
+                (3, 10),
+                "the directive `no-transaction` stands below the first statement, where it has no effect",
+                above,
+            ),
+            (
+                "-- dbctl:lock-timeout 1s\ncreate table t (\n  -- dbctl:requires a@1\n  id int\n)",
+                (3, 12),
+                "the directive `requires` stands below the first statement, where it has no effect",
+                above,
+            ),
+            (
+                "/* a */ select 1; /* b\n*/\n-- DBCTL: frobnicate",
+                (3, 11),
+                "the directive `frobnicate` stands below the first statement, where it has no effect",
+                above,
+            ),
+            (
+                "copy t from stdin;\n1\n\\.\n-- dbctl:no-transaction\n",
+                (4, 10),
+                "the directive `no-transaction` stands below the first statement, where it has no effect",
+                above,
+            ),
             (
                 "-- dbtcl:no-transaction",
                 (1, 4),

@@ -7,7 +7,7 @@
 mod tokens;
 mod transaction;
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use squawk_lexer::TokenKind;
 use thiserror::Error;
@@ -57,6 +57,22 @@ pub enum SplitError {
 /// Splits a script into its statements; empty ones and comments alone are left out. `\restrict` and `\unrestrict`
 /// lines, which pg_dump writes, are passed over.
 pub fn split(sql: &str) -> Result<Vec<Piece>, SplitError> {
+    scan(sql, &mut |_, _| {})
+}
+
+/// The byte offsets at which a script's `--` comments start, each with whether it stands above the first statement.
+/// What only looks like a comment (in a string, in the data of a `COPY`) is none, and those inside a function's body
+/// belong to the function. Where the script cannot be split, those before that place.
+pub(crate) fn line_comments(sql: &str) -> BTreeMap<usize, bool> {
+    let mut comments = BTreeMap::new();
+    // Whoever runs the script is told why it cannot be split.
+    let _ = scan(sql, &mut |offset, above| {
+        comments.insert(offset, above);
+    });
+    comments
+}
+
+fn scan(sql: &str, on_comment: &mut dyn FnMut(usize, bool)) -> Result<Vec<Piece>, SplitError> {
     let mut tokens = Tokens::new(sql);
     let mut pieces = Vec::new();
     let mut open: Option<Open> = None;
@@ -84,6 +100,9 @@ pub fn split(sql: &str) -> Result<Vec<Piece>, SplitError> {
             continue;
         }
         if token.is_trivia() {
+            if token.kind == TokenKind::LineComment && open.as_ref().is_none_or(|open| open.body == 0) {
+                on_comment(token.range.start, open.is_none() && pieces.is_empty());
+            }
             continue;
         }
         if token.kind == TokenKind::Unknown && sql[token.range.clone()] == *"\\" {

@@ -16,7 +16,7 @@ mod history;
 mod markers;
 mod order;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -201,9 +201,11 @@ fn read_unit(folder: &Folder, unit: Unit) -> Result<Migration, FormatError> {
     // What stands above the sections belongs to both of them.
     let above = up.start.min(down.as_ref().map_or(up.start, |down| down.start));
     let header = Directives::parse(&whole[..above]).map_err(wrong())?;
-    let part = |range: &std::ops::Range<usize>| {
+    // Where the up marker is missing, the up part is the whole file, with the top of the down part in its middle.
+    let up_speaks_until = down.as_ref().map(|down| down.start).filter(|down| up.contains(down));
+    let part = |range: &Range<usize>, speaks_until: usize| {
         let first_line = text::position(&whole, range.start).line;
-        let own = Directives::parse(&whole[range.clone()]).map_err(|mut error| {
+        let own = Directives::parse(&whole[range.start..speaks_until]).map_err(|mut error| {
             error.line += first_line - 1;
             wrong()(error)
         })?;
@@ -212,8 +214,8 @@ fn read_unit(folder: &Folder, unit: Unit) -> Result<Migration, FormatError> {
         let script = script(path.clone(), first_line, sql, directives.no_transaction);
         Ok((script, directives))
     };
-    let (up, directives) = part(&up)?;
-    let down = down.as_ref().map(part).transpose()?.map(|(script, _)| script);
+    let (up, directives) = part(&up, up_speaks_until.unwrap_or(up.end))?;
+    let down = down.as_ref().map(|down| part(down, down.end)).transpose()?.map(|(script, _)| script);
     Ok(Migration { version, name: unit.name, up, down, checksum, directives })
 }
 

@@ -84,6 +84,7 @@ fn directives_above_the_parts_belong_to_both() {
         (format!("{up}a;\n{down}{no_tx}b;"), None, false),
         (format!("{down}{no_tx}b;\n{up}a;"), None, false),
         (format!("{no_tx}a;\n{down}b;"), One, true),
+        (format!("a;\n{down}{no_tx}b;"), None, false),
     ];
     for (text, down_transaction, up_is_outside) in cases {
         let migration = &read(&[("1_a.sql", &text)])[0];
@@ -108,6 +109,10 @@ fn wrong_directives_have_their_place_in_the_file() {
         ("-- dbctl:x\n-- Up Migration\n", "m/1_a.sql:1:10: unknown directive `x`"),
         ("\nselect 1;\n-- Up Migration\n-- dbctl:x\n", "m/1_a.sql:4:10: unknown directive `x`"),
         ("-- Up Migration\n;\n-- Down Migration\n\n-- dbctl:x\n", "m/1_a.sql:5:10: unknown directive `x`"),
+        (
+            "-- Up Migration\na;\n-- Down Migration\nb;\n-- dbctl:no-transaction\n",
+            "m/1_a.sql:5:10: the directive `no-transaction` stands below the first statement, where it has no effect",
+        ),
     ];
     for (text, message) in cases {
         assert_eq!(errors(&[("1_a.sql", text)]), [message]);
