@@ -16,8 +16,7 @@ use crate::{
     diagnostic,
     error::CliError,
     exit::{self, Done},
-    explain, help, hint,
-    paths::relative,
+    help,
     report::wire,
 };
 
@@ -78,9 +77,7 @@ fn refuse(error: &clap::Error, args: &[OsString], out: &mut dyn Write) -> u8 {
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command was given".to_owned(),
             _ => first_paragraph(&error.render().to_string()),
         };
-        let failure = wire::Failure {
-            error: wire::FailureOf { kind: "usage", message, hint: None, problems: Vec::new() },
-        };
+        let failure = wire::usage(message);
         let pretty = typed(args, "--format").as_deref() == Some("json");
         let _ = write_json(out, &failure, pretty);
     }
@@ -107,63 +104,10 @@ fn typed(args: &[OsString], option: &str) -> Option<String> {
 /// Says why a command ended without a summary: to people on standard error, to programs on standard output as well.
 fn complain(error: &CliError, cwd: &Path, console: &mut Console<'_>) -> io::Result<()> {
     if console.mode.format != Format::Human {
-        console.json(&failure(error, cwd))?;
+        console.json(&wire::failure(error, cwd))?;
     }
     console.err.write_all(diagnostic::command(error, cwd, console.mode.err).as_bytes())?;
     console.err.flush()
-}
-
-fn failure(error: &CliError, cwd: &Path) -> wire::Failure {
-    let shown = |path: &Path| relative(path, cwd).display().to_string();
-    let problems = match error {
-        CliError::Manifest(errors) => errors
-            .problems
-            .iter()
-            .map(|problem| wire::Problem {
-                path: shown(&errors.path),
-                line: problem.span.as_ref().map(|_| problem.line),
-                column: problem.span.as_ref().map(|_| problem.column),
-                message: problem.message.clone(),
-                hint: problem.hint.clone(),
-            })
-            .collect(),
-        CliError::Format(errors) => explain::problems(errors)
-            .into_iter()
-            .map(|problem| wire::Problem {
-                path: problem.path.display().to_string(),
-                line: problem.line,
-                column: problem.column,
-                message: problem.message,
-                hint: problem.hint,
-            })
-            .collect(),
-        _ => Vec::new(),
-    };
-    let message = match error {
-        CliError::Manifest(_) => "the manifest is invalid".to_owned(),
-        CliError::Format(_) => "a migration folder is invalid".to_owned(),
-        _ => error.to_string(),
-    };
-    let hint = hint::command(error).filter(|_| problems.is_empty());
-    wire::Failure { error: wire::FailureOf { kind: kind(error), message, hint, problems } }
-}
-
-/// A word for programs.
-fn kind(error: &CliError) -> &'static str {
-    match error {
-        CliError::Usage { .. }
-        | CliError::CannotAsk { .. }
-        | CliError::Directory { .. }
-        | CliError::NewFile(_) => "usage",
-        CliError::Select(_) => "target",
-        CliError::Plan(_) => "protected",
-        CliError::NoManifest { .. } | CliError::Manifest(_) => "manifest",
-        CliError::Format(_) => "migrations",
-        CliError::Engine(_) | CliError::Embedded(_) => "server",
-        CliError::NoPsql | CliError::Spawn { .. } => "program",
-        CliError::Write { .. } | CliError::Output(_) => "io",
-        CliError::Ask(_) | CliError::Declined | CliError::Interrupted => "interrupted",
-    }
 }
 
 #[cfg(test)]

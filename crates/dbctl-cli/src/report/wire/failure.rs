@@ -1,0 +1,95 @@
+//! The document of an error before a run.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{error::CliError, explain, hint, paths::relative};
+
+/// An error before a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    error: FailureOf,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureOf {
+    kind: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Problem>,
+}
+
+/// One of several things that are wrong.
+#[derive(Debug, Serialize)]
+struct Problem {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// A command line that cannot be read.
+pub(crate) fn usage(message: String) -> Failure {
+    Failure { error: FailureOf { kind: "usage", message, hint: None, problems: Vec::new() } }
+}
+
+/// Why a command ended without a summary; paths as seen from `cwd`.
+pub(crate) fn failure(error: &CliError, cwd: &Path) -> Failure {
+    let shown = |path: &Path| relative(path, cwd).display().to_string();
+    let problems = match error {
+        CliError::Manifest(errors) => errors
+            .problems
+            .iter()
+            .map(|problem| Problem {
+                path: shown(&errors.path),
+                line: problem.span.as_ref().map(|_| problem.line),
+                column: problem.span.as_ref().map(|_| problem.column),
+                message: problem.message.clone(),
+                hint: problem.hint.clone(),
+            })
+            .collect(),
+        CliError::Format(errors) => explain::problems(errors)
+            .into_iter()
+            .map(|problem| Problem {
+                path: problem.path.display().to_string(),
+                line: problem.line,
+                column: problem.column,
+                message: problem.message,
+                hint: problem.hint,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let message = match error {
+        CliError::Manifest(_) => "the manifest is invalid".to_owned(),
+        CliError::Format(_) => "a migration folder is invalid".to_owned(),
+        _ => error.to_string(),
+    };
+    let hint = hint::command(error).filter(|_| problems.is_empty());
+    Failure { error: FailureOf { kind: kind(error), message, hint, problems } }
+}
+
+/// A word for programs.
+fn kind(error: &CliError) -> &'static str {
+    match error {
+        CliError::Usage { .. }
+        | CliError::CannotAsk { .. }
+        | CliError::Directory { .. }
+        | CliError::NewFile(_) => "usage",
+        CliError::Select(_) => "target",
+        CliError::Plan(_) => "protected",
+        CliError::NoManifest { .. } | CliError::Manifest(_) => "manifest",
+        CliError::Format(_) => "migrations",
+        CliError::Engine(_) | CliError::Embedded(_) => "server",
+        CliError::NoPsql | CliError::Spawn { .. } => "program",
+        CliError::Write { .. } | CliError::Output(_) => "io",
+        CliError::Ask(_) | CliError::Declined | CliError::Interrupted => "interrupted",
+    }
+}
