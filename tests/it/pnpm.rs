@@ -81,7 +81,7 @@ impl Machine {
 #[test]
 fn the_handbook_is_followed_from_the_root() {
     let server = OwnServer::start();
-    let machine = Machine::new();
+    let mut machine = Machine::new();
     let sandbox = &machine.sandbox;
     machine.ok("", "pnpm install");
     let env = sandbox.read("env.example");
@@ -127,6 +127,14 @@ fn the_handbook_is_followed_from_the_root() {
     machine.ok("", "pnpm db:seed:core");
     machine.ok("", "pnpm db:seed");
     assert_eq!(machine.rows("mextrack", "vehicles"), vehicles);
+
+    // Deploying: every URL is set, and what destroys is refused.
+    machine.sandbox.set("NODE_ENV", "production");
+    for line in ["pnpm db:migrate:core", "pnpm db:migrate:atriz", "pnpm db:migrate:mextrack"] {
+        machine.ok("", line);
+    }
+    let ran = machine.run("", "pnpm db:clean:mextrack");
+    assert!(ran.code == 2 && ran.stderr.contains("--allow-protected"), "{ran}");
 }
 
 /// Inside a package, on the private server.
