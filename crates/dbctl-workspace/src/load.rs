@@ -108,7 +108,7 @@ fn parts(options: &LoadOptions, source: &str, manifest: &Path, problems: &mut Pr
             databases.insert(database.key.clone(), database);
         }
     }
-    let places = Places::new(servers, &written);
+    let places = Places::new(servers, &written, overrides);
     assemble::check_distinct(
         &databases,
         |key| places.sure_server(key),

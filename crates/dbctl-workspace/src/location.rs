@@ -60,24 +60,57 @@ struct Place {
     url: Option<Text>,
     admin_url: Option<Text>,
     direct_url: Option<Text>,
+    /// Whether the server has no part in the url.
+    is_apart: bool,
     declared: Span,
 }
 
 impl Places {
-    pub(crate) fn new(servers: Vec<(Word, raw::Server)>, databases: &[(Word, raw::Database)]) -> Self {
+    /// From declarations with what the environment says over them, which it says in `over`.
+    pub(crate) fn new(
+        servers: Vec<(Word, raw::Server)>,
+        databases: &[(Word, raw::Database)],
+        over: Option<&raw::Environment>,
+    ) -> Self {
         let place = |word: &Word, raw: &raw::Database| Place {
             server: raw.server.as_ref().map(|server| server.value.clone()),
             url: raw.url.clone(),
             admin_url: raw.admin_url.clone(),
             direct_url: raw.direct_url.clone(),
+            is_apart: raw.is_apart,
             declared: word.span,
         };
-        Self {
+        let mut places = Self {
             servers: servers.into_iter().map(|(word, server)| (word.text, (word.span, server))).collect(),
             databases: databases
                 .iter()
                 .filter_map(|(word, raw)| Some((Key::parse(&word.text).ok()?, place(word, raw))))
                 .collect(),
+        };
+        if let Some(over) = over {
+            places.follow(over);
+        }
+        places
+    }
+
+    /// Where an environment moves a server, what a declaration says of ways to it leads to the old one.
+    fn follow(&mut self, over: &raw::Environment) {
+        let moved =
+            |name: &str| over.servers.iter().any(|(word, server)| word.text == name && server.moves());
+        let stale: Vec<Key> = self
+            .databases
+            .iter()
+            .filter(|(_, place)| place.url.is_none())
+            .filter(|(_, place)| self.server_of(place).is_some_and(|(name, _, _)| moved(name)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in stale {
+            let said =
+                over.databases.iter().find(|(word, _)| word.text == key.as_str()).map(|(_, said)| said);
+            if let Some(place) = self.databases.get_mut(&key) {
+                place.admin_url = said.and_then(|said| said.admin_url.clone());
+                place.direct_url = said.and_then(|said| said.direct_url.clone());
+            }
         }
     }
 
@@ -111,7 +144,8 @@ impl Places {
         let own = Urls::of([&place.url, &place.admin_url, &place.direct_url], vars, viewer, problems);
         let own = own?;
         if let Some(url) = own.url {
-            let server = place.server.as_ref().and_then(|name| self.servers.get_key_value(name));
+            let server = place.server.as_ref().filter(|_| !place.is_apart);
+            let server = server.and_then(|name| self.servers.get_key_value(name));
             let theirs = match server {
                 Some((_, (_, server))) => Urls::of([&None, &server.admin_url, &None], vars, None, problems)?,
                 None => Urls::default(),

@@ -77,6 +77,8 @@ pub(crate) struct Database {
     pub(crate) settings: Option<Vec<(Word, Text)>>,
     pub(crate) keep: Option<Vec<Text>>,
     pub(crate) env: Option<Vec<(Word, Text)>>,
+    /// Whether an environment gave the `url`, so that the `server` of the declaration has no part in it.
+    pub(crate) is_apart: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -180,6 +182,7 @@ fn database(node: &Node, path: String, problems: &mut Problems) -> Database {
             Fields::of(node, path, CLEAN, problems).and_then(|mut fields| fields.texts("keep", problems))
         }),
         env: fields.pairs("env", Fields::text_at, problems),
+        is_apart: false,
     }
 }
 
@@ -221,13 +224,14 @@ fn environment(node: &Node, path: String, problems: &mut Problems) -> Environmen
 impl Server {
     /// The fields that an environment gives, over those of the declaration.
     ///
-    /// A place to reach replaces the other kind of place: a `url` puts an end to `embedded`, and the other way round.
+    /// A place replaces the place before it with all that leads there: a `url` puts an end to the other urls and to
+    /// `embedded`, and the other way round.
     pub(crate) fn overridden(mut self, by: &Self) -> Self {
         if by.url.is_some() && by.embedded.is_none() {
             self.embedded = None;
             self.postgres = None;
         }
-        if by.embedded.is_some_and(|embedded| embedded.value) {
+        if by.moves() {
             self.url = None;
             self.admin_url = None;
             self.direct_url = None;
@@ -241,12 +245,26 @@ impl Server {
             postgres: by.postgres.clone().or(self.postgres),
         }
     }
+
+    /// Whether an environment that says this makes it another server.
+    pub(crate) fn moves(&self) -> bool {
+        self.url.is_some() || self.embedded.is_some_and(|embedded| embedded.value)
+    }
 }
 
 impl Database {
     /// The fields that an environment gives, over those of the declaration; lists and mappings as a whole.
-    pub(crate) fn overridden(self, by: &Self) -> Self {
+    ///
+    /// A place replaces the place before it with all that leads there: whoever creates databases in development must
+    /// not be asked to in production.
+    pub(crate) fn overridden(mut self, by: &Self) -> Self {
+        if by.url.is_some() || by.server.is_some() {
+            self.url = None;
+            self.admin_url = None;
+            self.direct_url = None;
+        }
         Self {
+            is_apart: by.url.is_some() && by.server.is_none(),
             name: by.name.clone().or(self.name),
             package: by.package.clone().or(self.package),
             depends_on: by.depends_on.clone().or(self.depends_on),

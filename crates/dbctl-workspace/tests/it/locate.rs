@@ -80,6 +80,69 @@ fn which_server() {
     check("{ m: { embedded: false } }", "{}", libpq, "libpq, on m");
 }
 
+/// In `production`, over a declaration of two servers and three databases.
+fn check_over(servers: &str, databases: &str, key_: &str, expected: &str) {
+    let site = Site::new(&format!(
+        "\
+workspace: x
+servers:
+  main: {{ url: 'postgres://dev', admin_url: 'postgres://dev-admin', direct_url: 'postgres://dev-direct' }}
+  other: {{ url: 'postgres://other', admin_url: 'postgres://other-admin' }}
+databases:
+  a: {{ server: main }}
+  b: {{ server: main, admin_url: 'postgres://b-admin', direct_url: 'postgres://b-direct' }}
+  c: {{ url: 'postgres://c/c', admin_url: 'postgres://c-admin', direct_url: 'postgres://c-direct' }}
+environments:
+  production: {{ servers: {servers}, databases: {databases} }}
+"
+    ))
+    .environment("production");
+    assert_eq!(show(&site.workspace().locate(&key(key_)).unwrap()), expected, "{servers} {databases}");
+}
+
+#[test]
+fn another_place_leaves_the_ways_to_the_old_one_behind() {
+    let dev = "url postgres://dev, admin postgres://dev-admin, direct postgres://dev-direct, on main";
+    check_over("{}", "{}", "a", dev);
+    check_over("{ main: { max_connections: 2 } }", "{}", "a", &format!("{dev}, at most 2"));
+    // A server's url takes the other two with it, and those of its databases.
+    let prod = "{ main: { url: 'postgres://prod' } }";
+    check_over(prod, "{}", "a", "url postgres://prod, on main");
+    check_over(prod, "{}", "b", "url postgres://prod, on main");
+    check_over(prod, "{ b: { direct_url: x } }", "b", "url postgres://prod, direct x, on main");
+    check_over(prod, "{}", "c", "url postgres://c/c, admin postgres://c-admin, direct postgres://c-direct");
+    check_over(
+        "{ main: { url: 'postgres://prod', admin_url: 'postgres://prod-admin' } }",
+        "{}",
+        "b",
+        "url postgres://prod, admin postgres://prod-admin, on main",
+    );
+    check_over("{ main: { embedded: true } }", "{}", "b", "embedded None, on main");
+    check_over(
+        "{ main: { direct_url: 'postgres://way' } }",
+        "{}",
+        "a",
+        "url postgres://dev, admin postgres://dev-admin, direct postgres://way, on main",
+    );
+    // So does a database's url, which has nothing to do with the server declared for other environments.
+    check_over("{}", "{ b: { url: 'postgres://b/b' } }", "b", "url postgres://b/b");
+    check_over("{}", "{ c: { url: 'postgres://d/c' } }", "c", "url postgres://d/c");
+    check_over("{}", "{ c: { url: 'postgres://d/c', admin_url: y } }", "c", "url postgres://d/c, admin y");
+    check_over(
+        "{}",
+        "{ b: { url: 'postgres://b/b', server: other } }",
+        "b",
+        "url postgres://b/b, admin postgres://other-admin, on other",
+    );
+    // And a server over a url.
+    check_over(
+        "{}",
+        "{ c: { server: other } }",
+        "c",
+        "url postgres://other, admin postgres://other-admin, on other",
+    );
+}
+
 #[test]
 fn env_files_and_the_package_have_a_say() {
     let site = Site::new("workspace: x\ndatabases: { a: { package: p, url: '${DATABASE_URL:-}' }, b: {} }\n")
