@@ -282,7 +282,7 @@ pub(crate) struct New {
     /// What the migration does, in words
     #[arg(value_name = "NAME", required = true)]
     pub(crate) name: Vec<String>,
-    /// The migration folder as the manifest spells it; needed where a database has several
+    /// The migration folder, relative to the package; needed where a database has several
     #[arg(long, value_name = "PATH")]
     pub(crate) source: Option<String>,
 }

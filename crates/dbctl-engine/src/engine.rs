@@ -129,7 +129,7 @@ pub trait Observer: Send + Sync {
 /// A source's own history, or the ledger under the source's name.
 #[derive(Clone, Copy)]
 pub struct SourceRef<'a> {
-    /// The folder as the manifest spells it: the ledger's `source`.
+    /// The way from the package to the folder: the ledger's `source`.
     pub name: &'a str,
     /// The foreign tool's table; `None` where the ledger is the truth.
     pub history: Option<&'a dyn History>,

@@ -14,7 +14,7 @@ pub const SCHEMA: &str = "dbctl";
 /// One row of `dbctl.migration_history`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
-    /// Which source of the database it belongs to (the folder as the manifest spells it).
+    /// Which source of the database it belongs to (the way from the package to its folder).
     pub source: String,
     /// What the row says, progress included.
     pub applied: Applied,

@@ -9,7 +9,7 @@ use dbctl_migration::{DatabaseName, Folder, FormatKind, SourceOptions, ident::ch
 
 use crate::{
     Database, FormatChoice, Key, Package, Seeds, Source, Span, package,
-    paths::{inside, join, shown},
+    paths::{from_to, inside, join, real, shown},
     problem::Problems,
     raw,
     suggest::{did_you_mean_or_list, nearest},
@@ -196,13 +196,15 @@ impl Site<'_> {
         let mut sources: Vec<Source> = Vec::new();
         for source in raw {
             let Some(source) = self.source(source, viewer) else { continue };
-            if sources.iter().any(|other| other.folder.path == source.folder.path) {
-                self.problems
-                    .at(
-                        source.declared,
-                        format!("the migration folder {} is listed twice", shown(&source.folder.shown)),
-                    )
-                    .hint("remove one of the two");
+            let folder = real(&source.folder.path);
+            if let Some(other) = sources.iter().find(|other| real(&other.folder.path) == folder) {
+                let (here, there) = (shown(&source.folder.shown), shown(&other.folder.shown));
+                let message = if here == there {
+                    format!("the migration folder {here} is listed twice")
+                } else {
+                    format!("the migration folders {there} and {here} are one folder")
+                };
+                self.problems.at(source.declared, message).hint("remove one of the two");
                 continue;
             }
             sources.push(source);
@@ -225,7 +227,7 @@ impl Site<'_> {
             None => self.detected_format(&folder, raw.path.span)?,
         };
         Some(Source {
-            name: raw.path.value.clone(),
+            name: from_to(viewer.unwrap_or(Path::new("")), &folder.shown),
             folder,
             format,
             options: SourceOptions { schema, table },

@@ -91,7 +91,7 @@ pub struct Package {
 /// One migration folder of a database. The folder need not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The path as the manifest spells it: what the ledger calls this source.
+    /// The way from the package to the folder, however the manifest spells it: what the ledger calls this source.
     pub name: String,
     /// Where it is.
     pub folder: Folder,

@@ -63,6 +63,28 @@ pub(crate) fn join(root: &Path, relative: &Path) -> PathBuf {
     if relative.as_os_str().is_empty() { root.to_owned() } else { root.join(relative) }
 }
 
+/// From one folder of the workspace to another, both relative to its root and without `.` and `..`; with `/` on every
+/// system, `.` for the folder itself.
+pub(crate) fn from_to(from: &Path, to: &Path) -> String {
+    let common = from.components().zip(to.components()).take_while(|(from, to)| from == to).count();
+    let up = from.components().skip(common).map(|_| "..".to_owned());
+    let down = to.components().skip(common).map(|name| name.as_os_str().to_string_lossy().into_owned());
+    let names: Vec<String> = up.chain(down).collect();
+    if names.is_empty() { ".".to_owned() } else { names.join("/") }
+}
+
+/// Where an absolute path really leads: links are followed as far as it exists.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    let mut rest = Vec::new();
+    for ancestor in path.ancestors() {
+        if let Ok(found) = ancestor.canonicalize() {
+            return rest.iter().rev().fold(found, |path, name| join(&path, Path::new(name)));
+        }
+        rest.extend(ancestor.file_name());
+    }
+    path.to_owned()
+}
+
 /// What the nearest ancestor that exists really is.
 fn existing(path: &Path) -> io::Result<PathBuf> {
     let mut last = Err(io::Error::from(io::ErrorKind::NotFound));
@@ -98,4 +120,25 @@ pub(crate) fn lexical(path: &Path) -> PathBuf {
 /// How a folder of the workspace is shown: `.` for the root.
 pub(crate) fn shown(relative: &Path) -> String {
     if relative.as_os_str().is_empty() { ".".to_owned() } else { relative.display().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_from_folder_to_folder() {
+        for (from, to, way) in [
+            ("", "", "."),
+            ("", "m", "m"),
+            ("p", "p", "."),
+            ("p", "p/m/n", "m/n"),
+            ("p", "m", "../m"),
+            ("a/p", "a/m", "../m"),
+            ("a/p", "", "../.."),
+            ("pa", "p", "../p"),
+        ] {
+            assert_eq!(from_to(Path::new(from), Path::new(to)), way, "{from} {to}");
+        }
+    }
 }

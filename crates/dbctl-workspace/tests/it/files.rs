@@ -159,7 +159,7 @@ databases:
     let workspace = site.workspace();
     let a = workspace.database(&key("a"));
     let [one, two] = &a.sources[..] else { panic!("{a:?}") };
-    assert_eq!(one.name, "./one");
+    assert_eq!((&*one.name, &*two.name), ("one", "../shared/two"));
     assert_eq!(one.format, FormatChoice::Declared(FormatKind::NodePgMigrate));
     assert_eq!((one.options.schema.as_deref(), one.options.table.as_deref()), (Some("s"), Some("t")));
     assert_eq!(one.folder.path, site.path("p/one"));
@@ -172,6 +172,53 @@ databases:
     assert_eq!(a.keep, ["roles", "audit.log"]);
     let settings: Vec<_> = a.settings.values().map(String::as_str).collect();
     assert_eq!(settings, ["true", "none", "1.10", "10"]);
+}
+
+#[test]
+fn a_source_has_one_name_however_it_is_spelled() {
+    for path in ["m", "./m", "m/", "x/../m", "./x/.././m//", "../p/m", "${V}", "./${V}/"] {
+        let manifest = format!(
+            "workspace: x\ndatabases: {{ a: {{ package: p, migrations: [{{ path: '{path}' }}] }} }}\n"
+        );
+        let workspace = Site::new(&manifest).folder("p/m").var("V", "m").workspace();
+        assert_eq!(workspace.database(&key("a")).sources[0].name, "m", "{path}");
+    }
+    let workspace =
+        Site::new("workspace: x\ndatabases: { a: { package: p, migrations: [{ path: . }] } }\n").folder("p");
+    assert_eq!(workspace.workspace().database(&key("a")).sources[0].name, ".");
+}
+
+#[cfg(unix)]
+#[test]
+fn one_folder_by_two_ways() {
+    let site = Site::new(
+        "\
+workspace: x
+databases:
+  a: { migrations: [{ path: real }, { path: link }] }
+  b: { migrations: [{ path: missing }, { path: '${V}' }] }
+  c: { migrations: [{ path: real/new }, { path: link/new }] }
+  d: { migrations: [{ path: real }, { path: real/sub }] }
+  e: { migrations: [{ path: link }] }
+",
+    )
+    .folder("real")
+    .var("V", "./missing/");
+    std::os::unix::fs::symlink("real", site.path("link")).unwrap();
+    assert_snapshot!(site.report(), @"
+    3:45 the migration folders real and link are one folder
+      |   a: { migrations: [{ path: real }, { path: link }] }
+      |                                             ^^^^
+      = remove one of the two
+    4:48 the migration folder missing is listed twice
+      |   b: { migrations: [{ path: missing }, { path: '${V}' }] }
+      |                                                ^^^^^^
+      = remove one of the two
+    5:49 the migration folders real/new and link/new are one folder
+      |   c: { migrations: [{ path: real/new }, { path: link/new }] }
+      |                                                 ^^^^^^^^
+      = remove one of the two
+    ");
 }
 
 #[test]
