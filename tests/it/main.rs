@@ -19,6 +19,7 @@ mod connections;
 mod interrupt;
 mod judges;
 mod node_pg_migrate;
+mod output;
 mod pnpm;
 #[cfg(unix)]
 mod secrets;
