@@ -212,7 +212,8 @@ fn parse(text: &str) -> Result<Given, ConnInfoError> {
 
 /// The variables that libpq reads, all of which a child process must not inherit where it is given settings.
 pub fn variables() -> impl Iterator<Item = &'static str> {
-    let of_parameters = parameter::KNOWN.iter().map(|(_, variable)| *variable).filter(|name| !name.is_empty());
+    let of_parameters =
+        parameter::KNOWN.iter().map(|(_, variable)| *variable).filter(|name| !name.is_empty());
     of_parameters.chain(["PGSERVICE", "PGSERVICEFILE"])
 }
 

@@ -36,7 +36,8 @@ pub(crate) fn complaints(root: &Path) -> Vec<String> {
                 complaints.push(format!("{package} → {dependency} is not an arrow of ARCHITECTURE.md"));
             }
             if homes.get(dependency).is_some_and(|homes| !homes.contains(package)) {
-                complaints.push(format!("{package} uses {dependency}, which ARCHITECTURE.md keeps elsewhere"));
+                complaints
+                    .push(format!("{package} uses {dependency}, which ARCHITECTURE.md keeps elsewhere"));
             }
         }
     }
