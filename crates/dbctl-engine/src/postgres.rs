@@ -93,7 +93,13 @@ impl Engine for Postgres {
     }
 
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
-        admin::create(&self.admin(target).await?, target, session).await
+        let admin = self.admin(target).await?;
+        // What the admin makes is for whoever works in it: their migrations could not even use its public schema.
+        let user = match &target.admin {
+            Some(_) => Some(self.direct(target).await?.user).filter(|user| *user != admin.user),
+            None => None,
+        };
+        admin::create(&admin, target, user.as_deref(), session).await
     }
 
     async fn drop(

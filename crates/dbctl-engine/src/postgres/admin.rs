@@ -11,9 +11,13 @@ use super::{
     reader,
     session::Link,
 };
-use crate::{ConnectFailure, Creation, EngineError, Identity, LockHolder, Session, Target, libpq::Settings};
+use crate::{
+    ConnectError, ConnectFailure, Creation, EngineError, Identity, LockHolder, Session, SqlError, Target,
+    libpq::Settings,
+};
 
-/// Databases that every server has and to which one connects to make others, likeliest first.
+/// Databases that every server has and to which one connects to make others, likeliest first; before them comes the one
+/// that the settings name, for some hosts keep these to themselves.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 
 /// How often a statement is tried again that others' sessions are in the way of.
@@ -28,25 +32,33 @@ pub(super) async fn exists(
     target: &Target,
     session: &Session<'_>,
 ) -> Result<bool, EngineError> {
-    match maintenance(settings, session).await {
-        Ok(mut link) => {
-            let listed = is_listed(&mut link, target.name.as_str()).await;
-            link.close().await;
-            listed
-        }
-        Err(EngineError::Connect(error)) if is_closed_to_us(&error.failure) => {
-            match Link::open(settings, target.name.as_str(), session).await {
-                Ok(link) => {
+    let mut link = match maintenance(settings, target, session).await? {
+        Maintenance::Open(link) => link,
+        Maintenance::Closed(_) => {
+            return match enter(settings, target, session).await? {
+                Some(link) => {
                     link.close().await;
                     Ok(true)
                 }
-                Err(EngineError::Connect(error))
-                    if matches!(error.failure, ConnectFailure::NoDatabase { .. }) =>
-                {
-                    Ok(false)
-                }
-                Err(error) => Err(error),
-            }
+                None => Ok(false),
+            };
+        }
+    };
+    let listed = is_listed(&mut link, target.name.as_str()).await;
+    link.close().await;
+    listed
+}
+
+/// The database itself; `None` where there is none.
+async fn enter<'s>(
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'s>,
+) -> Result<Option<Link<'s>>, EngineError> {
+    match Link::open(settings, target.name.as_str(), session).await {
+        Ok(link) => Ok(Some(link)),
+        Err(EngineError::Connect(error)) if matches!(error.failure, ConnectFailure::NoDatabase { .. }) => {
+            Ok(None)
         }
         Err(error) => Err(error),
     }
@@ -60,77 +72,88 @@ pub(super) async fn identity(
     session: &Session<'_>,
 ) -> Result<Identity, EngineError> {
     let name = target.name.as_str();
-    let mut link = match maintenance(settings, session).await {
-        Err(EngineError::Connect(error)) if is_closed_to_us(&error.failure) => {
-            Link::open(settings, name, session).await?
-        }
-        result => result?,
+    let mut link = match maintenance(settings, target, session).await? {
+        Maintenance::Open(link) => link,
+        Maintenance::Closed(_) => Link::open(settings, name, session).await?,
     };
     let found = reader::identity(&mut link).await;
     link.close().await;
     Ok(Identity { database: name.to_owned(), ..found? })
 }
 
-/// Makes the database where it is missing, and whatever of its owner and extensions is missing.
+/// Makes the database where it is missing, and whatever of its owner and extensions is missing. A new one belongs to
+/// `owner` where the target names none.
 pub(super) async fn create(
     settings: &Settings,
     target: &Target,
+    owner: Option<&str>,
     session: &Session<'_>,
 ) -> Result<Creation, EngineError> {
-    let mut link = match maintenance(settings, session).await {
-        Ok(link) => link,
+    let mut link = match maintenance(settings, target, session).await? {
+        Maintenance::Open(link) => link,
         // Somebody else has made the database for a role that may go nowhere else: what is left is inside it.
-        Err(EngineError::Connect(error)) if is_closed_to_us(&error.failure) => {
-            return Ok(Creation { created: false, extensions: furnish(settings, target, session).await? });
+        Maintenance::Closed(why) => {
+            return match enter(settings, target, session).await? {
+                Some(link) => Ok(Creation { created: false, extensions: furnish(link, target).await? }),
+                None => Err(closed(target, &why)),
+            };
         }
-        Err(error) => return Err(error),
     };
-    let made = create_locked(&mut link, settings, target, session).await;
+    let made = create_locked(&mut link, target, owner).await;
+    // Given back before the database itself is entered: one connection at a time.
     lock::release(&mut link).await;
     link.close().await;
-    made
+    let created = made?;
+    if target.extensions.is_empty() && target.owner.is_none() {
+        return Ok(Creation { created, extensions: Vec::new() });
+    }
+    let link = Link::open(settings, target.name.as_str(), session).await?;
+    Ok(Creation { created, extensions: furnish(link, target).await? })
 }
 
 async fn create_locked(
     link: &mut Link<'_>,
-    settings: &Settings,
     target: &Target,
-    session: &Session<'_>,
-) -> Result<Creation, EngineError> {
+    owner: Option<&str>,
+) -> Result<bool, EngineError> {
     lock::acquire(link, &[creation_key(target.name.as_str())]).await?;
     let created = match is_listed(link, target.name.as_str()).await? {
         true => false,
-        false => create_database(link, target).await?,
+        false => create_database(link, target, owner).await?,
     };
     own(link, target).await?;
-    let extensions = furnish(settings, target, session).await?;
-    Ok(Creation { created, extensions })
+    Ok(created)
 }
 
 /// `false` where another session has made it in the same moment.
-async fn create_database(link: &mut Link<'_>, target: &Target) -> Result<bool, EngineError> {
+async fn create_database(
+    link: &mut Link<'_>,
+    target: &Target,
+    owner: Option<&str>,
+) -> Result<bool, EngineError> {
     let mut sql = format!("CREATE DATABASE {}", quote_ident(target.name.as_str()));
-    if let Some(owner) = &target.owner {
+    let owner = target.owner.as_deref().or(owner);
+    if let Some(owner) = owner {
         sql += &format!(" OWNER {}", quote_ident(owner));
     }
     for _ in 1..ATTEMPTS {
         match link.batch(&sql).await {
             // Somebody is connected to the template just now.
             Err(failure) if failure.code() == "55006" => pause(link, PAUSE).await?,
-            result => return created(result, target, &link.user),
+            result => return created(result, owner, &link.user),
         }
     }
     let result = link.batch(&sql).await;
-    created(result, target, &link.user)
+    created(result, owner, &link.user)
 }
 
-fn created(result: Result<(), Failure>, target: &Target, user: &str) -> Result<bool, EngineError> {
+fn created(result: Result<(), Failure>, owner: Option<&str>, user: &str) -> Result<bool, EngineError> {
     let Err(failure) = result else { return Ok(true) };
     match failure.code() {
         "42P04" | "23505" => Ok(false),
         "42501" => Err(failure.with_hint(|| {
             let role = quote_ident(user);
-            match &target.owner {
+            match owner {
                 Some(owner) if owner != user => format!(
                     "ALTER ROLE {role} CREATEDB; GRANT {} TO {role}; or name a role that may do it in `admin_url`",
                     quote_ident(owner)
@@ -140,13 +163,12 @@ fn created(result: Result<(), Failure>, target: &Target, user: &str) -> Result<b
                 }
             }
         })),
-        "42704" => Err(no_owner(failure, target)),
+        "42704" => Err(no_owner(failure, owner.unwrap_or_default())),
         _ => Err(failure.into()),
     }
 }
 
-fn no_owner(failure: Failure, target: &Target) -> EngineError {
-    let owner = target.owner.as_deref().unwrap_or_default();
+fn no_owner(failure: Failure, owner: &str) -> EngineError {
     failure.with_hint(|| {
         format!("roles belong to the server, not to a database: CREATE ROLE {} LOGIN;", quote_ident(owner))
     })
@@ -169,7 +191,7 @@ async fn own(link: &mut Link<'_>, target: &Target) -> Result<(), EngineError> {
     let sql = format!("ALTER DATABASE {} OWNER TO {}", quote_ident(name), quote_ident(owner));
     match link.batch(&sql).await {
         Ok(()) => Ok(()),
-        Err(failure) if failure.code() == "42704" => Err(no_owner(failure, target)),
+        Err(failure) if failure.code() == "42704" => Err(no_owner(failure, owner)),
         Err(failure) => Err(not_owner(failure, &link.user)),
     }
 }
@@ -185,15 +207,7 @@ fn not_owner(failure: Failure, user: &str) -> EngineError {
 
 /// What is made inside the database: its extensions, and before PostgreSQL 15 the owner of its public schema (since
 /// then that follows the database's owner). Says which extensions are new.
-async fn furnish(
-    settings: &Settings,
-    target: &Target,
-    session: &Session<'_>,
-) -> Result<Vec<String>, EngineError> {
-    if target.extensions.is_empty() && target.owner.is_none() {
-        return Ok(Vec::new());
-    }
-    let mut link = Link::open(settings, target.name.as_str(), session).await?;
+async fn furnish(mut link: Link<'_>, target: &Target) -> Result<Vec<String>, EngineError> {
     let result = async {
         own_public_schema(&mut link, target).await?;
         extend(&mut link, target).await
@@ -261,7 +275,18 @@ pub(super) async fn drop(
     disconnect: bool,
     session: &Session<'_>,
 ) -> Result<bool, EngineError> {
-    let mut link = maintenance(settings, session).await?;
+    let mut link = match maintenance(settings, target, session).await? {
+        Maintenance::Open(link) => link,
+        Maintenance::Closed(why) => {
+            return match enter(settings, target, session).await? {
+                Some(link) => {
+                    link.close().await;
+                    Err(closed(target, &why))
+                }
+                None => Ok(false),
+            };
+        }
+    };
     let dropped = drop_locked(&mut link, target, disconnect).await;
     lock::release(&mut link).await;
     link.close().await;
@@ -323,18 +348,86 @@ async fn is_listed(link: &mut Link<'_>, name: &str) -> Result<bool, EngineError>
     Ok(!link.query(sql, &[(&name, Type::TEXT)]).await?.is_empty())
 }
 
-async fn maintenance<'s>(settings: &Settings, session: &Session<'s>) -> Result<Link<'s>, EngineError> {
-    let [first, second] = MAINTENANCE;
-    match Link::open(settings, first, session).await {
-        Err(EngineError::Connect(error)) if matches!(error.failure, ConnectFailure::NoDatabase { .. }) => {
-            Link::open(settings, second, session).await
+/// A database of the server that is not the target itself.
+enum Maintenance<'s> {
+    Open(Link<'s>),
+    /// The server answers, but lets us into none of them; why not into the first.
+    Closed(Box<ConnectError>),
+}
+
+async fn maintenance<'s>(
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'s>,
+) -> Result<Maintenance<'s>, EngineError> {
+    let mut why = None;
+    for name in candidates(settings, target.name.as_str()) {
+        match Link::open(settings, name, session).await {
+            Ok(link) => return Ok(Maintenance::Open(link)),
+            Err(EngineError::Connect(error)) if is_closed_to_us(&error.failure) => {
+                why.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
         }
-        result => result,
+    }
+    Ok(Maintenance::Closed(why.expect("there are always candidates")))
+}
+
+fn candidates<'n>(settings: &'n Settings, target: &'n str) -> impl Iterator<Item = &'n str> {
+    let own = settings.database.as_deref().filter(move |own| *own != target && !MAINTENANCE.contains(own));
+    own.into_iter().chain(MAINTENANCE)
+}
+
+/// Whether a server that answers keeps one of its databases from us: by its rights, by `pg_hba.conf`, or because a pooler
+/// does not know it. A role that is unknown, or may not log in at all, looks the same here; the target tells.
+fn is_closed_to_us(failure: &ConnectFailure) -> bool {
+    match failure {
+        ConnectFailure::NoDatabase { .. } => true,
+        ConnectFailure::Refused { code, .. } => matches!(code.as_str(), "42501" | "28000"),
+        ConnectFailure::Unreachable { .. }
+        | ConnectFailure::WrongPassword { .. }
+        | ConnectFailure::NoPassword { .. }
+        | ConnectFailure::Tls { .. }
+        | ConnectFailure::WrongRole { .. }
+        | ConnectFailure::Protocol { .. } => false,
     }
 }
 
-/// Whether a server that answers keeps its maintenance database from us: by its rights, or because a pooler does not
-/// know it.
-fn is_closed_to_us(failure: &ConnectFailure) -> bool {
-    matches!(failure, ConnectFailure::NoDatabase { .. } | ConnectFailure::Refused { .. })
+/// There is no database from which the target could be made or dropped.
+fn closed(target: &Target, why: &ConnectError) -> EngineError {
+    EngineError::Sql(Box::new(SqlError {
+        code: "42501".to_owned(),
+        message: format!(
+            "{} cannot be made or dropped: no other database of {} lets the role {} in",
+            quote_ident(target.name.as_str()),
+            why.server,
+            quote_ident(&why.user)
+        ),
+        detail: Some(why.to_string()),
+        hint: Some(
+            "name a role that may create databases in `admin_url`, and in its path a database that it may enter"
+                .to_owned(),
+        ),
+        context: None,
+        statement: None,
+        location: None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PgVars, libpq};
+
+    #[test]
+    fn the_database_that_the_settings_name_comes_first() {
+        let check = |url: &str, target: &str, expected: &[&str]| {
+            let settings = libpq::settings(url, &PgVars::default()).unwrap();
+            assert_eq!(candidates(&settings, target).collect::<Vec<_>>(), expected, "{url}");
+        };
+        check("postgres://u@h/defaultdb", "shop", &["defaultdb", "postgres", "template1"]);
+        check("postgres://u@h/shop", "shop", &["postgres", "template1"]);
+        check("postgres://u@h", "shop", &["postgres", "template1"]);
+        check("postgres://u@h/template1", "shop", &["postgres", "template1"]);
+    }
 }

@@ -1,7 +1,7 @@
-use dbctl_engine::{Creation, Engine, EngineError, Target};
+use dbctl_engine::{ConnectFailure, Creation, Engine, EngineError, Target};
 use dbctl_migration::DatabaseName;
 
-use crate::bench::{Run, ask, client, endpoint_of, engine, rows, show, target};
+use crate::bench::{OWN, Run, ask, client, endpoint_of, engine, migration, rows, show, target};
 
 #[tokio::test]
 async fn any_name_can_be_created_and_dropped() {
@@ -72,7 +72,8 @@ async fn a_role_without_the_right_is_told_what_it_lacks() {
     assert!(hint.contains("\"humble\" CREATEDB") && hint.contains("admin_url"), "{hint}");
 
     // An admin may, and then there is nothing left to do for the humble one.
-    let helped = Target { admin: Some(target("x").endpoint), ..humble.clone() };
+    let owner = Some("postgres".to_owned());
+    let helped = Target { admin: Some(target("x").endpoint), owner, ..humble.clone() };
     assert!(engine().create(&helped, &session).await.unwrap().created);
     assert!(!engine().create(&humble, &session).await.unwrap().created);
 
@@ -91,6 +92,40 @@ async fn a_role_without_the_right_is_told_what_it_lacks() {
 }
 
 #[tokio::test]
+async fn what_an_admin_makes_belongs_to_whoever_works_in_it() {
+    ask("postgres", "create role worker login password 'secret'").await;
+    ask("postgres", "create role maker login createdb password 'secret' in role insider").await;
+    let run = Run::new();
+    let session = run.session();
+    let made = Target {
+        admin: Some(target("x").endpoint),
+        endpoint: endpoint_of("worker", "made"),
+        ..target("made")
+    };
+    assert!(engine().create(&made, &session).await.unwrap().created);
+    let owner = "select pg_get_userbyid(datdba) from pg_database where datname = 'made'";
+    assert_eq!(ask("made", owner).await, "worker");
+    let mut writer = engine().open_exclusive(&made, &[], &session).await.unwrap();
+    writer.prepare(&[], "test").await.unwrap();
+    let table = migration("1_t", "create table public.t (id int)", None);
+    writer.apply(&OWN, &table, None).await.unwrap();
+    writer.close().await;
+
+    // What the manifest says goes first, and who may not hand a database over is told how to.
+    let kept = Target { owner: Some("postgres".to_owned()), ..made.clone() };
+    engine().create(&kept, &session).await.unwrap();
+    assert_eq!(ask("made", owner).await, "postgres");
+    let not_handed = Target {
+        name: DatabaseName::parse("not_handed").unwrap(),
+        admin: Some(endpoint_of("maker", "postgres")),
+        ..made
+    };
+    let EngineError::Sql(error) = engine().create(&not_handed, &session).await.unwrap_err() else { panic!() };
+    assert_eq!(error.code, "42501");
+    assert!(error.hint.as_deref().unwrap().contains("GRANT \"worker\" TO \"maker\""), "{:?}", error.hint);
+}
+
+#[tokio::test]
 async fn the_maintenance_database_may_be_closed_to_us() {
     let admin = client("postgres").await;
     rows(&admin, "create role shut login password 'secret'").await;
@@ -98,9 +133,71 @@ async fn the_maintenance_database_may_be_closed_to_us() {
     let run = Run::new();
     let there = Target { endpoint: endpoint_of("shut", "shut_db"), ..target("shut_db") };
     assert!(engine().exists(&there, &run.session()).await.unwrap());
-    let gone = Target { name: DatabaseName::parse("shut_gone").unwrap(), ..there.clone() };
-    assert!(!engine().exists(&gone, &run.session()).await.unwrap());
     assert!(!engine().create(&there, &run.session()).await.unwrap().created);
+    let EngineError::Sql(error) = engine().drop(&there, false, &run.session()).await.unwrap_err() else {
+        panic!()
+    };
+    assert!(error.hint.unwrap().contains("admin_url"));
+
+    // From nowhere a database can be made, and one that is missing is not passed over.
+    let gone = Target {
+        name: DatabaseName::parse("shut_gone").unwrap(),
+        endpoint: endpoint_of("shut", "shut_gone"),
+        ..there
+    };
+    assert!(!engine().exists(&gone, &run.session()).await.unwrap());
+    assert!(!engine().drop(&gone, false, &run.session()).await.unwrap());
+    let EngineError::Sql(error) = engine().create(&gone, &run.session()).await.unwrap_err() else { panic!() };
+    assert!(error.message.starts_with("\"shut_gone\" cannot be made"), "{}", error.message);
+    assert!(error.detail.unwrap().contains("permission denied for database \"postgres\""));
+    assert!(error.hint.unwrap().contains("admin_url"));
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_the_log_in_is_not_passed_over() {
+    let admin = client("postgres").await;
+    rows(&admin, "create role crowded login password 'secret' connection limit 0 in role insider").await;
+    rows(&admin, "create role barred nologin password 'secret'").await;
+    rows(&admin, "create database refusing").await;
+    let run = Run::new();
+    for (role, expected) in [("crowded", "53300"), ("barred", "28000")] {
+        let refused = Target { endpoint: endpoint_of(role, "refusing"), ..target("refusing") };
+        let errors = [
+            engine().create(&refused, &run.session()).await.unwrap_err(),
+            engine().exists(&refused, &run.session()).await.unwrap_err(),
+            engine().drop(&refused, false, &run.session()).await.unwrap_err(),
+        ];
+        for error in errors {
+            let EngineError::Connect(error) = error else { panic!("{role}: {error}") };
+            assert!(
+                matches!(&error.failure, ConnectFailure::Refused { code, .. } if code == expected),
+                "{role}: {error}"
+            );
+        }
+    }
+    let unknown = Target { endpoint: endpoint_of("no_such_role", "refusing"), ..target("refusing") };
+    let error = engine().create(&unknown, &run.session()).await.unwrap_err();
+    assert!(matches!(error, EngineError::Connect(_)), "{error}");
+}
+
+#[tokio::test]
+async fn the_database_that_a_url_names_is_a_maintenance_database() {
+    let admin = client("postgres").await;
+    rows(&admin, "create role hosted login createdb password 'secret'").await;
+    rows(&admin, "create database defaultdb owner hosted").await;
+    let run = Run::new();
+    let session = run.session();
+    let of_server = Target { endpoint: endpoint_of("hosted", "defaultdb"), ..target("hosted_one") };
+    let of_admin = Target {
+        endpoint: endpoint_of("hosted", "hosted_two"),
+        admin: Some(endpoint_of("hosted", "defaultdb")),
+        ..target("hosted_two")
+    };
+    for hosted in [of_server, of_admin] {
+        assert!(engine().create(&hosted, &session).await.unwrap().created);
+        assert!(engine().exists(&hosted, &session).await.unwrap());
+        assert!(engine().drop(&hosted, false, &session).await.unwrap());
+    }
 }
 
 #[tokio::test]
