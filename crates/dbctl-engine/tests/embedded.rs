@@ -325,6 +325,37 @@ async fn a_pid_file_with_another_process_id_does_not_count() {
     assert_eq!(ask(&second, "select 1").await, "1");
 }
 
+/// In a container whose first process does not wait for orphans, a killed server stays in the process table.
+#[tokio::test]
+async fn a_killed_server_that_nobody_waits_for_does_not_count() {
+    let bench = Bench::new();
+    let first = ensure(&bench.spec).await.unwrap();
+    let text = fs::read_to_string(pid_file(&first)).unwrap();
+    kill(first.pid, rustix::process::Signal::KILL);
+    assert!(ends(first.pid));
+    // The test cannot have the server for its child, but another that ended as it did.
+    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    kill(other.id(), rustix::process::Signal::KILL);
+    assert!(ends(other.id()));
+    let owner = first.data.metadata().unwrap();
+    for starts in [true, false] {
+        let stale = text.replacen(&first.pid.to_string(), &other.id().to_string(), 1);
+        fs::write(pid_file(&first), stale).unwrap();
+        std::os::unix::fs::chown(pid_file(&first), Some(owner.uid()), Some(owner.gid())).unwrap();
+        assert!(status(&bench.spec).await.unwrap().is_none());
+        if starts {
+            ensure(&bench.spec).await.unwrap();
+            assert!(stop(&bench.spec).await.unwrap());
+        } else {
+            assert!(!stop(&bench.spec).await.unwrap());
+            let pid: u32 =
+                fs::read_to_string(pid_file(&first)).unwrap().lines().next().unwrap().parse().unwrap();
+            assert_ne!(pid, other.id(), "nothing takes it for a running server any more");
+        }
+    }
+    other.wait().unwrap();
+}
+
 #[tokio::test]
 async fn a_busy_port_is_left_alone() {
     let bench = Bench::new();

@@ -2,7 +2,11 @@
 
 #[cfg(unix)]
 use std::ffi::OsString;
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
 use super::EmbeddedError;
 
@@ -30,7 +34,8 @@ pub(super) enum Process {
     Ours,
     /// Nothing any more.
     Gone,
-    /// Another program, that was given the id later.
+    /// Not the server, but the system still has the id: another program was given it, or the server was killed and
+    /// nobody has waited for it yet. PostgreSQL would take either for a running server.
     Foreign,
     /// A PostgreSQL that was not started the way dbctl does.
     Unclear,
@@ -78,11 +83,13 @@ pub(super) fn process(_pid: u32, _data: &Path) -> Process {
     Process::Unclear
 }
 
-/// A command line as dbctl starts servers: `…/postgres -D DATA -p PORT`; none is a process that has ended and that
-/// nobody has waited for. `postgres: …` is a process that serves a server.
+/// A command line as dbctl starts servers: `…/postgres -D DATA -p PORT`; a process that has ended and that nobody has
+/// waited for has none. `postgres: …` is a process that serves a server.
 #[cfg(unix)]
 fn judge(arguments: &[OsString], data: &Path) -> Process {
-    let Some(program) = arguments.first().filter(|program| !program.is_empty()) else { return Process::Gone };
+    let Some(program) = arguments.first().filter(|program| !program.is_empty()) else {
+        return Process::Foreign;
+    };
     let program = program.to_string_lossy();
     if !(program.contains("postgres") || program.contains("postmaster")) || program.starts_with("postgres:") {
         return Process::Foreign;
@@ -134,12 +141,16 @@ fn arguments(pid: u32) -> Option<Vec<OsString>> {
     Some(vec![program.into(), "-D".into(), data.into()])
 }
 
-/// Makes the pid file of a server that is gone name a process that never is, where it names somebody else's: PostgreSQL
-/// would take that for a running server and refuse. The file stays, because its shared memory line lets PostgreSQL see
+/// Makes the pid file of a server that is gone name a process that never is, where it names one that the system knows:
+/// PostgreSQL would take that for a running server and refuse. The file stays, because its shared memory line lets PostgreSQL see
 /// that processes of the old server still live.
 pub(super) fn disown(data: &Path) -> Result<(), EmbeddedError> {
     let path = data.join("postmaster.pid");
-    let text = fs::read_to_string(&path).map_err(EmbeddedError::io("read", &path))?;
+    let text = match fs::read_to_string(&path) {
+        // The server was on its way out, and has taken its file along.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read.map_err(EmbeddedError::io("read", &path))?,
+    };
     let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
     // In place: the file belongs to the server's user.
     let write = |mut file: fs::File| write!(file, "{}\n{rest}", i32::MAX);
@@ -208,11 +219,19 @@ mod tests {
         check(&["postgres", ""], Process::Unclear);
         check(&["postgres: checkpointer "], Process::Foreign);
         check(&["sleep", "100", ""], Process::Foreign);
-        check(&[""], Process::Gone);
+        check(&[""], Process::Foreign);
     }
 
     #[test]
     fn a_reused_id_is_foreign_and_a_free_one_gone() {
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let zombie = ended.id();
+        while fs::read_to_string(format!("/proc/{zombie}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+            std::thread::yield_now();
+        }
+        assert_eq!(process(zombie, Path::new("/data")), Process::Foreign);
+        ended.wait().unwrap();
+        assert_eq!(process(zombie, Path::new("/data")), Process::Gone);
         assert_eq!(process(std::process::id(), Path::new("/data")), Process::Foreign);
         assert_eq!(process(i32::MAX.cast_unsigned(), Path::new("/data")), Process::Gone);
     }
