@@ -13,6 +13,7 @@ mod engine;
 mod error;
 pub mod fake;
 pub mod libpq;
+mod passwd;
 mod postgres;
 mod target;
 

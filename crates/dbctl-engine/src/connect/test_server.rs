@@ -186,12 +186,8 @@ fn server_user() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let find = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = line.split(':').skip(2);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    };
+    let users = crate::passwd::read().unwrap();
+    let find = |name: &str| users.iter().find(|user| user.name == name).map(|user| (user.uid, user.gid));
     Some(find("postgres").or_else(|| find("nobody")).expect("root has a user to run the server as"))
 }
 

@@ -1,8 +1,9 @@
 //! As whom the server runs: as the current user, or, because PostgreSQL refuses root, as an unprivileged one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::EmbeddedError;
+use crate::passwd::{self, Entry};
 
 /// An unprivileged user that root runs the server as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,20 +26,8 @@ pub(super) fn is_root() -> bool {
 }
 
 /// The home folder that the user database names for the current user.
-#[cfg(unix)]
-pub(super) fn home() -> Option<std::path::PathBuf> {
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    let uid = rustix::process::geteuid().as_raw();
-    entries(&passwd)
-        .find(|entry| entry.user.uid == uid)
-        .map(|entry| entry.home.into())
-        .filter(|home: &std::path::PathBuf| home.is_absolute())
-}
-
-/// The home folder that the user database names for the current user.
-#[cfg(not(unix))]
-pub(super) fn home() -> Option<std::path::PathBuf> {
-    None
+pub(super) fn home() -> Option<PathBuf> {
+    passwd::current().map(|user| PathBuf::from(user.home)).filter(|home| home.is_absolute())
 }
 
 /// Whom to run the server as: `None` is the current user.
@@ -46,34 +35,16 @@ pub(super) fn server_user() -> Result<Option<ServerUser>, EmbeddedError> {
     if !is_root() {
         return Ok(None);
     }
-    let passwd = std::fs::read_to_string("/etc/passwd").map_err(EmbeddedError::io("read", "/etc/passwd"))?;
-    choose(&passwd).map(Some).ok_or(EmbeddedError::NoServerUser)
+    let users = passwd::read().map_err(EmbeddedError::io("read", "/etc/passwd"))?;
+    choose(&users).map(Some).ok_or(EmbeddedError::NoServerUser)
 }
 
 /// `postgres`, else `nobody`: a user id without an entry does not do, `initdb` refuses it.
-fn choose(passwd: &str) -> Option<ServerUser> {
+fn choose(users: &[Entry]) -> Option<ServerUser> {
     ["postgres", "nobody"].iter().find_map(|name| {
-        entries(passwd).map(|entry| entry.user).find(|user| user.name == *name && user.uid != 0)
+        let user = users.iter().find(|user| user.name == *name && user.uid != 0)?;
+        Some(ServerUser { name: user.name.clone(), uid: user.uid, gid: user.gid })
     })
-}
-
-struct Entry<'p> {
-    user: ServerUser,
-    home: &'p str,
-}
-
-fn entries(passwd: &str) -> impl Iterator<Item = Entry<'_>> {
-    passwd.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let (name, uid, gid) = (fields.next()?, fields.nth(1)?, fields.next()?);
-        let user = ServerUser { name: name.to_owned(), uid: id(uid)?, gid: id(gid)? };
-        Some(Entry { user, home: fields.nth(1)? })
-    })
-}
-
-/// macOS writes nobody's id as -2, which is 4294967294.
-fn id(text: &str) -> Option<u32> {
-    text.parse::<u32>().ok().or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
 }
 
 /// The first folder on the way to `path`, itself included, that the server's user cannot enter.
@@ -135,6 +106,7 @@ mod tests {
     #[test]
     fn root_runs_the_server_as_postgres_else_as_nobody() {
         let nobody = ServerUser { name: "nobody".to_owned(), uid: 4_294_967_294, gid: 4_294_967_294 };
+        let choose = |text: &str| super::choose(&passwd::parse(text));
         assert_eq!(choose(PASSWD), Some(nobody));
         let both = format!("{PASSWD}postgres:x:101:104:admin,,,:/var/lib/postgresql:/bin/bash\n");
         assert_eq!(choose(&both).map(|user| (user.uid, user.gid)), Some((101, 104)));

@@ -12,7 +12,7 @@ use super::{
     parameter::{Given, IDENTITY, SCHEMA, SEARCH_PATH, variable},
     user_file, user_folder,
 };
-use crate::PgVars;
+use crate::{PgVars, passwd};
 
 /// Where values come from.
 struct Source<'a> {
@@ -226,26 +226,10 @@ fn default_host(port: u16) -> Host {
 
 fn user(from: &Source<'_>) -> Result<String, ConnInfoError> {
     let given = from.get("user").or_else(|| from.vars.get("USER")).map(str::to_owned);
-    given.or_else(system_user).ok_or_else(|| {
+    // Containers often have no `USER`.
+    given.or_else(|| passwd::current().map(|user| user.name)).ok_or_else(|| {
         ConnInfoError::new("nothing says which user to connect as").hint("put it in the URL, or set PGUSER")
     })
-}
-
-/// The current user's name: containers often have no `USER`.
-#[cfg(unix)]
-fn system_user() -> Option<String> {
-    let uid = rustix::process::geteuid().as_raw().to_string();
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    })
-}
-
-#[cfg(not(unix))]
-fn system_user() -> Option<String> {
-    None
 }
 
 fn passfile(from: &Source<'_>, notes: &mut Vec<String>) -> Passfile {
