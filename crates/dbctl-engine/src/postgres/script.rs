@@ -213,7 +213,7 @@ async fn recorded(link: &mut Link<'_>, work: &Work<'_>, statements: &[Statement]
         for statement in statements {
             link.execute(statement).await?;
         }
-        commit(link).await
+        link.commit().await
     }
     .await;
     if result.is_err() {
@@ -278,7 +278,7 @@ async fn transaction_once(
     for statement in record(elapsed) {
         link.execute(&statement).await?;
     }
-    commit(link).await.map_err(|failure| at_end(layout, lost_failure(failure)))?;
+    link.commit().await.map_err(|failure| at_end(layout, lost_failure(failure)))?;
     Ok(elapsed)
 }
 
@@ -300,14 +300,6 @@ async fn still_ours(link: &mut Link<'_>, work: &Work<'_>, mark: &str) -> Result<
         statement: None,
         location: None,
     })))
-}
-
-/// A commit that is under way is not cancelled: either answer would be a guess.
-async fn commit(link: &mut Link<'_>) -> Result<(), Failure> {
-    if link.session().cancel.is_cancelled() {
-        return Err(Failure::Cancelled);
-    }
-    link.batch_always("COMMIT").await
 }
 
 fn lost_in(work: &Work<'_>, failure: Failure) -> EngineError {

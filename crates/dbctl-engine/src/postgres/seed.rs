@@ -80,7 +80,7 @@ impl Csv<'_> {
         link.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(|failure| self.located(failure))?;
         let elapsed = started.elapsed();
         link.execute(record).await?;
-        link.batch("COMMIT").await.map_err(|failure| self.located(failure))?;
+        link.commit().await.map_err(|failure| self.located(failure))?;
         Ok(elapsed)
     }
 

@@ -120,6 +120,14 @@ impl<'s> Link<'s> {
         self.line.drive(self.client.batch_execute(sql), sql, false).await
     }
 
+    /// Commits. A commit that is under way is not cancelled: either answer would be a guess.
+    pub(super) async fn commit(&mut self) -> Result<(), Failure> {
+        if self.line.session.cancel.is_cancelled() && !self.line.shielded {
+            return Err(Failure::Cancelled);
+        }
+        self.batch_always("COMMIT").await
+    }
+
     /// Whether queries run although the run is being stopped: for the little that has to be written even then.
     pub(super) fn shield(&mut self, shielded: bool) {
         self.line.shielded = shielded;

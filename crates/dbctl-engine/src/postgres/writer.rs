@@ -131,7 +131,7 @@ impl<'s> WriteSession<'s> {
                 link.batch(sql).await?;
             }
             link.execute(&ledger::record_environment(environment)).await?;
-            link.batch("COMMIT").await
+            link.commit().await
         }
         .await;
         if made.is_err() {
@@ -304,7 +304,7 @@ async fn in_transaction(
             for statement in statements {
                 link.execute(statement).await?;
             }
-            link.batch("COMMIT").await
+            link.commit().await
         }
         .await;
         match done {

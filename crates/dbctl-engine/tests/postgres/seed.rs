@@ -1,4 +1,4 @@
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 
 use dbctl_engine::{EngineError, SeedWork, Writer};
 use dbctl_migration::{Checksum, Script, TableName, Transaction, ledger::SeedRow};
@@ -149,4 +149,24 @@ async fn a_locked_table_is_waited_for() {
     seeded.unwrap();
     assert_eq!(run.heard.waiting.lock().unwrap().len(), 1);
     writer.close().await;
+}
+
+/// Either answer to a commit that was cut off would be a guess.
+#[tokio::test]
+async fn a_commit_that_is_under_way_is_not_cancelled() {
+    let run = Run::new();
+    let mut writer = run.writer("committing").await;
+    let slow = "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(2); return null; end $$; \
+                create constraint trigger slow after insert on dbctl.seed_history deferrable initially deferred \
+                for each row execute function slow()";
+    rows(&client("committing").await, slow).await;
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        run.cancel.cancel();
+    };
+    let row = row("1.ts");
+    let (done, ()) = futures::join!(writer.seed(&SeedWork::External, &row), stop);
+    done.unwrap();
+    writer.close().await;
+    assert_eq!(ask("committing", "select file from dbctl.seed_history").await, "1.ts");
 }

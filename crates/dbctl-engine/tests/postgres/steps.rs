@@ -147,3 +147,28 @@ async fn stopping_outside_a_transaction_is_recorded() {
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_s (2)");
     writer.close().await;
 }
+
+#[tokio::test]
+async fn a_stopped_statement_that_leaves_nothing_behind_need_not_be_looked_at() {
+    let run = Run::new();
+    let target = run.create("stopped_vacuum").await;
+    let function = "create or replace function slow(int) returns int immutable language plpgsql as";
+    let slow = format!(
+        "{function} $$ begin return $1; end $$; create table t (id int); create index on t (slow(id)); \
+         insert into t values (1); {function} $$ begin perform pg_sleep(60); return $1; end $$;"
+    );
+    rows(&client("stopped_vacuum").await, &slow).await;
+    let mut writer = run.reopen(&target).await;
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        run.cancel.cancel();
+    };
+    let vacuum = migration("1_v", "select 1;\nvacuum (analyze) t;", None);
+    let (result, ()) = futures::join!(writer.apply(&OWN, &vacuum, None), stop);
+    assert!(matches!(result, Err(EngineError::Cancelled)), "{result:?}");
+    writer.close().await;
+    let again = Run::new();
+    let mut writer = again.reopen(&target).await;
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_v (1)");
+    writer.close().await;
+}
