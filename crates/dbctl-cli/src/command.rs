@@ -100,6 +100,77 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_told_shows_as_such_until_it_is_needed() {
+        let world = World::new();
+        let manifest = world.folder.path().join("workspace.yaml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let vague =
+            "databases:\n  vague: { name: '${VAGUE}', migrations: [{ path: m }, { path: '${VAGUE}' }] }";
+        std::fs::write(&manifest, text.replacen("databases:", vague, 1)).unwrap();
+        std::fs::create_dir(world.folder.path().join("m")).unwrap();
+        std::fs::write(world.folder.path().join("m/setup.sql"), "").unwrap();
+        let lines = [
+            "list vague core",
+            "list vague --format json",
+            "graph vague",
+            "plan up vague",
+            "new core x --source no",
+            "new vague x",
+        ];
+        let all = lines.map(|line| format!("$ dbctl {line}\n{}", shown(&world, line)));
+        let all =
+            all.join("\n").replace(&manifest.canonicalize().unwrap().display().to_string(), "workspace.yaml");
+        insta::assert_snapshot!(all, @r#"
+        $ dbctl list vague core
+        DATABASE  NAME     PACKAGE  SERVER           DEPENDS ON  TAGS  FORMATS
+        core      core_db  core     db.example:5432                    native
+        vague     ?        .        ?                                  ?
+
+        $ dbctl list vague --format json
+        {
+          "workspace": "world",
+          "environment": "development",
+          "databases": [
+            {
+              "key": "vague",
+              "name": "?",
+              "package": null,
+              "folder": ".",
+              "server": "?",
+              "depends_on": [],
+              "tags": [],
+              "migrations": [
+                {
+                  "source": "m",
+                  "format": "?"
+                },
+                {
+                  "source": "${VAGUE}",
+                  "format": "?"
+                }
+              ]
+            }
+          ]
+        }
+
+        $ dbctl graph vague
+        vague (?)
+
+        $ dbctl plan up vague
+        up: 3 steps in 1 database
+        vague (?): create → migrate → seed
+
+        $ dbctl new core x --source no
+        error: `no` is no migration folder of `core`
+
+        $ dbctl new vague x
+        error: workspace.yaml:4:19: the variable `VAGUE` is not set (set it in the environment or in an env file, or give a default: `${VAGUE:-…}`)
+        workspace.yaml:4:51: it cannot be told which tool wrote the migrations in m (say so with `format`; dbctl knows native, node-pg-migrate)
+        workspace.yaml:4:65: the variable `VAGUE` is not set (set it in the environment or in an env file, or give a default: `${VAGUE:-…}`)
+        "#);
+    }
+
+    #[test]
     fn a_new_migration_is_written_where_it_belongs() {
         let world = World::new();
         let path = shown(&world, "new core Add users");

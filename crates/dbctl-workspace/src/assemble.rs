@@ -8,7 +8,9 @@ use std::{
 use dbctl_migration::{DatabaseName, Folder, FormatKind, SourceOptions, ident::check_ident};
 
 use crate::{
-    Database, FormatChoice, Key, Package, Seeds, Source, Span, package,
+    Database, FormatChoice, Key, Package, Seeds, Source, Span,
+    interpolate::has_references,
+    package,
     paths::{from_to, inside, join, real, shown},
     problem::Problems,
     raw,
@@ -23,28 +25,33 @@ pub(crate) struct Site<'a> {
     pub(crate) root: &'a Path,
     pub(crate) vars: &'a mut Vars,
     pub(crate) problems: &'a mut Problems,
+    /// What is wrong with one database for want of a variable, or because of what a folder holds: nobody else's
+    /// business.
+    pub(crate) deferred: Problems,
 }
 
-/// One database; `None` where a problem says why not.
+/// What a database is called that nobody knows the name of.
+const UNKNOWN: &str = "?";
+
+/// One database; `None` where a problem says why not. What is wrong only if it is needed goes into the database.
 pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) -> Option<Database> {
     let key = Key::parse(&word.text).ok()?;
-    let package = match &raw.package {
-        Some(text) => Some(site.package(text)?),
-        None => None,
-    };
+    let package = raw.package.as_ref().and_then(|text| site.package(text));
+    let is_lost = raw.package.is_some() && package.is_none();
     let folder = package.as_ref().map(|package| package.shown.clone());
     let viewer = folder.as_deref();
     let name = site.database_name(&key, word.span, raw.name.as_ref(), viewer);
     let owner = site.ident("the owner", raw.owner.as_ref(), viewer);
-    let sources = site.sources(raw.migrations.as_deref().unwrap_or_default(), viewer);
-    let seeds = raw.seeds.as_ref().and_then(|seeds| site.seeds(seeds, viewer));
+    // Nothing that lies in a package can be found without it.
+    let (sources, untold) = site.sources(raw.migrations.as_deref().unwrap_or_default(), viewer, is_lost);
+    let seeds = raw.seeds.as_ref().filter(|_| !is_lost).and_then(|seeds| site.seeds(seeds, viewer));
     let extensions = site.each(raw.extensions.as_deref(), viewer, |site, text, value| {
         site.checked_ident("the extension", text, value)
     });
     let settings = site.settings(raw.settings.as_deref().unwrap_or_default(), viewer);
     let keep = site.each(raw.keep.as_deref(), viewer, |site, text, value| {
         if value.trim().is_empty() {
-            site.problems.at(text.span, "the table's name is empty");
+            site.problems_of(text).at(text.span, "the table's name is empty");
         }
         Some(value)
     });
@@ -59,22 +66,34 @@ pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) ->
             .filter_map(|(name, text)| Some((name.text.clone(), Key::parse(&text.value).ok()?)))
             .collect(),
         key,
-        name: name?,
+        is_named: name.is_some(),
+        name: name.unwrap_or_else(|| DatabaseName::parse(UNKNOWN).expect("a sign can be a name")),
         package,
         owner,
         sources,
+        untold,
         seeds,
         extensions,
         settings,
         keep,
         declared: word.span,
         root: site.root.to_owned(),
+        deferred: std::mem::take(&mut site.deferred),
     })
 }
 
 impl Site<'_> {
+    /// What is malformed is wrong for everybody; what is not set, for who needs it.
     fn evaluate(&mut self, text: &Text, viewer: Viewer<'_>) -> Option<String> {
-        self.vars.evaluate(text, viewer, self.problems)
+        if !self.vars.is_well_formed(text, self.problems) {
+            return None;
+        }
+        self.vars.evaluate(text, viewer, &mut self.deferred)
+    }
+
+    /// Where problems of a text's value go: with other variables it would have another.
+    fn problems_of(&mut self, text: &Text) -> &mut Problems {
+        if has_references(&text.value) { &mut self.deferred } else { self.problems }
     }
 
     /// Evaluates a path and places it in the workspace; relative to the root.
@@ -85,7 +104,7 @@ impl Site<'_> {
             Err(error) => {
                 let written =
                     if text.value.is_empty() { String::new() } else { format!("`{}`: ", text.value) };
-                self.problems.at(text.span, format!("{written}{error}")).hint(error.hint());
+                self.problems_of(text).at(text.span, format!("{written}{error}")).hint(error.hint());
                 None
             }
         }
@@ -97,13 +116,16 @@ impl Site<'_> {
         if !path.is_dir() {
             let state = if path.exists() { "is not a folder" } else { "does not exist" };
             let hint = self.similar_folder(&relative);
-            self.problems
+            self.problems_of(text)
                 .at(text.span, format!("the package folder {} {state}", shown(&relative)))
                 .maybe_hint(hint);
             return None;
         }
-        if let Err(message) = self.vars.add_package(self.root, &relative) {
-            self.problems.at(text.span, message).hint("dbctl reads the `.env` of every package");
+        self.vars.add_package(self.root, &relative);
+        if let Some(message) = self.vars.trouble(Some(&relative)) {
+            self.deferred
+                .at(text.span, message)
+                .hint("dbctl reads the `.env` of the packages whose databases it needs");
         }
         let name = package::name(&path);
         Some(Package { path, shown: relative, name })
@@ -136,8 +158,12 @@ impl Site<'_> {
         match DatabaseName::parse(&value) {
             Ok(name) => Some(name),
             Err(error) => {
+                let problems = match name {
+                    Some(text) => self.problems_of(text),
+                    None => &mut *self.problems,
+                };
                 let found =
-                    self.problems.at(span, format!("the database of `{key}` cannot have this name: {error}"));
+                    problems.at(span, format!("the database of `{key}` cannot have this name: {error}"));
                 if name.is_none() {
                     found.hint("the key is the name where `name` is left out");
                 }
@@ -156,7 +182,7 @@ impl Site<'_> {
         match check_ident(&value) {
             Ok(()) => Some(value),
             Err(error) => {
-                self.problems.at(text.span, format!("{what} cannot be used: {error}"));
+                self.problems_of(text).at(text.span, format!("{what} cannot be used: {error}"));
                 None
             }
         }
@@ -192,10 +218,27 @@ impl Site<'_> {
         evaluated
     }
 
-    fn sources(&mut self, raw: &[raw::Source], viewer: Viewer<'_>) -> Vec<Source> {
-        let mut sources: Vec<Source> = Vec::new();
-        for source in raw {
-            let Some(source) = self.source(source, viewer) else { continue };
+    /// The migration folders, and the names of those that cannot be told.
+    fn sources(
+        &mut self,
+        raw: &[raw::Source],
+        viewer: Viewer<'_>,
+        is_lost: bool,
+    ) -> (Vec<Source>, Vec<String>) {
+        let (mut sources, mut untold) = (Vec::<Source>::new(), Vec::new());
+        for raw in raw {
+            let declared = raw.format.as_ref().and_then(|format| self.declared_format(format));
+            if is_lost {
+                untold.push(raw.path.value.clone());
+                continue;
+            }
+            let source = match self.source(raw, declared, viewer) {
+                Ok(source) => source,
+                Err(name) => {
+                    untold.push(name);
+                    continue;
+                }
+            };
             let folder = real(&source.folder.path);
             if let Some(other) = sources.iter().find(|other| real(&other.folder.path) == folder) {
                 let (here, there) = (shown(&source.folder.shown), shown(&other.folder.shown));
@@ -209,30 +252,28 @@ impl Site<'_> {
             }
             sources.push(source);
         }
-        sources
+        (sources, untold)
     }
 
-    fn source(&mut self, raw: &raw::Source, viewer: Viewer<'_>) -> Option<Source> {
+    /// A migration folder; the best name there is for it where a problem says why it cannot be told.
+    fn source(
+        &mut self,
+        raw: &raw::Source,
+        declared: Option<FormatKind>,
+        viewer: Viewer<'_>,
+    ) -> Result<Source, String> {
         let schema = self.ident("the schema", raw.schema.as_ref(), viewer);
         let table = self.ident("the table", raw.table.as_ref(), viewer);
-        let relative = self.path(&raw.path, viewer.unwrap_or(Path::new("")), viewer);
-        let declared = match &raw.format {
-            Some(format) => Some(self.declared_format(format)?),
-            None => None,
-        };
-        let relative = relative?;
+        let base = viewer.unwrap_or(Path::new(""));
+        let relative = self.path(&raw.path, base, viewer).ok_or_else(|| raw.path.value.clone())?;
+        let name = from_to(base, &relative);
         let folder = Folder { path: join(self.root, &relative), shown: relative };
         let format = match declared {
             Some(kind) => FormatChoice::Declared(kind),
-            None => self.detected_format(&folder, raw.path.span)?,
+            None => self.detected_format(&folder, raw.path.span).ok_or_else(|| name.clone())?,
         };
-        Some(Source {
-            name: from_to(viewer.unwrap_or(Path::new("")), &folder.shown),
-            folder,
-            format,
-            options: SourceOptions { schema, table },
-            declared: raw.path.span,
-        })
+        let options = SourceOptions { schema, table };
+        Ok(Source { name, folder, format, options, declared: raw.path.span })
     }
 
     fn declared_format(&mut self, text: &Text) -> Option<FormatKind> {
@@ -246,33 +287,39 @@ impl Site<'_> {
         kind
     }
 
-    /// A folder that cannot be read is reported by whoever reads it.
+    /// `None` where the files do not tell, which matters only to who needs the database.
     fn detected_format(&mut self, folder: &Folder, span: Span) -> Option<FormatChoice> {
         let assumed = FormatChoice::Assumed(FormatKind::Native);
         if !folder.path.is_dir() {
             return Some(assumed);
         }
         let place = shown(&folder.shown);
-        match FormatKind::detect(&folder.path).unwrap_or_default().as_slice() {
-            [kind] => Some(FormatChoice::Detected(*kind)),
+        let candidates = match FormatKind::detect(&folder.path) {
+            Ok(candidates) => candidates,
+            Err(error) => {
+                self.deferred
+                    .at(span, format!("cannot read the migrations in {place}: {error}"))
+                    .hint("dbctl looks at the files to tell which tool wrote them");
+                return None;
+            }
+        };
+        let known = FormatKind::ALL.map(FormatKind::as_str).join(", ");
+        let (message, hint) = match candidates.as_slice() {
+            [kind] => return Some(FormatChoice::Detected(*kind)),
             // Taking another tool's files for our own would run its down parts with its up parts.
-            [] if holds_migrations(&folder.path) => {
-                let known = FormatKind::ALL.map(FormatKind::as_str).join(", ");
-                self.problems
-                    .at(span, format!("it cannot be told which tool wrote the migrations in {place}"))
-                    .hint(format!("say so with `format`; dbctl knows {known}"));
-                None
-            }
-            [] => Some(assumed),
-            several => {
-                let names: Vec<String> = several.iter().map(|kind| format!("`{kind}`")).collect();
+            [] if holds_migrations(&folder.path) => (
+                format!("it cannot be told which tool wrote the migrations in {place}"),
+                format!("say so with `format`; dbctl knows {known}"),
+            ),
+            [] => return Some(assumed),
+            [first, ..] => {
+                let names: Vec<String> = candidates.iter().map(|kind| format!("`{kind}`")).collect();
                 let names = names.join(" or ");
-                self.problems
-                    .at(span, format!("the migrations in {place} may be {names}"))
-                    .hint(format!("say which: `format: {}`", several[0]));
-                None
+                (format!("the migrations in {place} may be {names}"), format!("say which: `format: {first}`"))
             }
-        }
+        };
+        self.deferred.at(span, message).hint(hint);
+        None
     }
 
     fn seeds(&mut self, raw: &raw::Seeds, viewer: Viewer<'_>) -> Option<Seeds> {
@@ -282,7 +329,7 @@ impl Site<'_> {
             self.check_extension(extension);
             let Some(value) = self.evaluate(command, viewer) else { continue };
             if !value.contains("{file}") {
-                self.problems
+                self.problems_of(command)
                     .at(command.span, "the command does not say where the seed file goes")
                     .hint("write `{file}` in its place, such as \"npx tsx {file}\"");
             }
@@ -337,7 +384,7 @@ pub(crate) fn check_distinct(
     problems: &mut Problems,
 ) {
     let mut seen: BTreeMap<(Option<String>, &DatabaseName), &Key> = BTreeMap::new();
-    for (key, database) in databases {
+    for (key, database) in databases.iter().filter(|(_, database)| database.is_named) {
         let Some(server) = server_of(key) else { continue };
         let place = server.as_ref().map(|server| format!(" on the server `{server}`")).unwrap_or_default();
         if let Some(first) = seen.get(&(server.clone(), &database.name)) {

@@ -8,7 +8,7 @@ use std::{
 
 use dbctl_migration::{DatabaseName, Folder, FormatKind, SourceOptions};
 
-use crate::{Key, Span};
+use crate::{Key, Span, problem::Problems};
 
 /// The environment a command runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub struct Environment {
 pub struct Database {
     /// What people type.
     pub key: Key,
-    /// What the server calls it; the key where the manifest says nothing.
+    /// What the server calls it; the key where the manifest says nothing. It is `?` where the manifest cannot say it
+    /// without a variable that is not set, which [`crate::Workspace::check`] tells.
     pub name: DatabaseName,
     /// The package that owns it.
     pub package: Option<Package>,
@@ -36,6 +37,9 @@ pub struct Database {
     pub owner: Option<String>,
     /// Migration folders, in the order in which they run.
     pub sources: Vec<Source>,
+    /// Migration folders that are not among the sources because their path or their format cannot be told, which
+    /// [`crate::Workspace::check`] tells.
+    pub untold: Vec<String>,
     /// Seeds.
     pub seeds: Option<Seeds>,
     /// Extensions created with the database.
@@ -49,6 +53,10 @@ pub struct Database {
     /// The key in the manifest.
     pub declared: Span,
     pub(crate) root: PathBuf,
+    /// Whether `name` is known.
+    pub(crate) is_named: bool,
+    /// What is wrong with it if it is needed.
+    pub(crate) deferred: Problems,
 }
 
 impl fmt::Debug for Database {

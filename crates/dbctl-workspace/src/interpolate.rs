@@ -159,6 +159,11 @@ impl Scope<'_> {
     }
 }
 
+/// Whether a template has any reference, well formed or not.
+pub(crate) fn has_references(template: &str) -> bool {
+    template.replace("$$", "").contains("${")
+}
+
 /// `[A-Za-z_][A-Za-z0-9_]*`
 pub(crate) fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -201,6 +206,15 @@ mod tests {
             ("${A:?needed}", "1"),
         ] {
             assert_eq!(check(template).as_deref(), Ok(value), "{template}");
+        }
+    }
+
+    #[test]
+    fn references_are_seen() {
+        for (template, expected) in
+            [("a", false), ("$a $", false), ("$${A}", false), ("$$${A}", true), ("x${", true)]
+        {
+            assert_eq!(has_references(template), expected, "{template}");
         }
     }
 

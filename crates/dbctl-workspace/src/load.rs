@@ -100,8 +100,10 @@ fn parts(options: &LoadOptions, source: &str, manifest: &Path, problems: &mut Pr
         overridden(&raw.databases, overrides.map(|over| &over.databases), raw::Database::overridden);
 
     let mut vars = Vars::new(options.env.clone());
-    let mut site = Site { root, vars: &mut vars, problems };
+    let mut site = Site { root, vars: &mut vars, problems, deferred: Problems::default() };
     env_files(raw.env_files.as_deref(), &mut site);
+    // Every database sees them.
+    site.problems.append(&mut site.deferred);
     let mut databases = BTreeMap::new();
     for (word, database) in &written {
         if let Some(database) = assemble::database(word, database, &mut site) {

@@ -91,7 +91,7 @@ impl fmt::Debug for ManifestErrors {
 }
 
 /// A problem before its line and column are known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     span: Option<Span>,
     message: String,
@@ -117,7 +117,7 @@ impl Found {
 }
 
 /// Problems as they are found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Problems {
     found: Vec<Found>,
 }
@@ -145,6 +145,11 @@ impl Problems {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
+    }
+
+    /// Adds those of another, which has none then.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        self.found.append(&mut other.found);
     }
 
     /// All of them as one error; `None` if there are none.

@@ -186,7 +186,7 @@ impl<'t> Filter<'t> {
         if !by_key.is_empty() {
             return Ok(by_key);
         }
-        let by_name = matching(&|database| database.name.as_str() == self.target);
+        let by_name = matching(&|database| database.is_named && database.name.as_str() == self.target);
         if by_name.len() > 1 {
             let keys = by_name.iter().map(Key::to_string).collect();
             return Err(SelectError::Ambiguous { target: self.target.to_owned(), keys });
@@ -215,7 +215,7 @@ impl<'t> Filter<'t> {
         let mut names = BTreeSet::new();
         for database in workspace.databases() {
             names.insert(database.key.to_string());
-            names.insert(database.name.to_string());
+            names.extend(database.is_named.then(|| database.name.to_string()));
             names.extend(database.tags.iter().map(|tag| format!("tag:{tag}")));
             if let Some(package) = &database.package {
                 names.extend(package.name.clone());

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Env, env_file,
-    interpolate::{TemplateErrorKind, Unset, interpolate},
+    interpolate::{TemplateError, TemplateErrorKind, Unset, has_references, interpolate},
     paths::join,
     problem::Problems,
     suggest::nearest,
@@ -23,8 +23,8 @@ const MAX_BYTES: u64 = 1024 * 1024;
 pub(crate) struct Vars {
     process: Env,
     files: BTreeMap<String, String>,
-    /// By the package's folder relative to the root.
-    packages: BTreeMap<PathBuf, BTreeMap<String, String>>,
+    /// By the package's folder relative to the root; what is wrong with the package's `.env` where it cannot be read.
+    packages: BTreeMap<PathBuf, Result<BTreeMap<String, String>, String>>,
 }
 
 impl fmt::Debug for Vars {
@@ -42,14 +42,23 @@ impl Vars {
     }
 
     pub(crate) fn get(&self, viewer: Viewer<'_>, name: &str) -> Option<&str> {
-        let package = viewer.and_then(|package| self.packages.get(package)).and_then(|vars| vars.get(name));
+        let package = self.package(viewer).and_then(|vars| vars.get(name));
         self.process.get(name).or_else(|| package.or_else(|| self.files.get(name)).map(String::as_str))
+    }
+
+    fn package(&self, viewer: Viewer<'_>) -> Option<&BTreeMap<String, String>> {
+        self.packages.get(viewer?)?.as_ref().ok()
+    }
+
+    /// What is wrong with the package's own `.env`.
+    pub(crate) fn trouble(&self, viewer: Viewer<'_>) -> Option<&str> {
+        self.packages.get(viewer?)?.as_ref().err().map(String::as_str)
     }
 
     /// What env files set and the process does not.
     pub(crate) fn beyond_process(&self, viewer: Viewer<'_>) -> BTreeMap<String, String> {
         let mut vars = self.files.clone();
-        vars.extend(viewer.and_then(|package| self.packages.get(package)).cloned().unwrap_or_default());
+        vars.extend(self.package(viewer).cloned().unwrap_or_default());
         vars.retain(|name, _| self.process.get(name).is_none());
         vars
     }
@@ -61,8 +70,7 @@ impl Vars {
     }
 
     fn names(&self, viewer: Viewer<'_>) -> BTreeSet<&str> {
-        let package = viewer.and_then(|package| self.packages.get(package));
-        let files = self.files.keys().chain(package.into_iter().flat_map(BTreeMap::keys));
+        let files = self.files.keys().chain(self.package(viewer).into_iter().flat_map(BTreeMap::keys));
         self.process.iter().map(|(name, _)| name).chain(files.map(String::as_str)).collect()
     }
 
@@ -80,14 +88,13 @@ impl Vars {
         Ok(())
     }
 
-    /// Reads a package's own `.env`, once. One that does not exist is passed over.
-    pub(crate) fn add_package(&mut self, root: &Path, package: &Path) -> Result<(), String> {
-        if self.packages.contains_key(package) {
-            return Ok(());
+    /// Reads a package's own `.env`, once. One that does not exist is passed over, one that cannot be read is
+    /// [`Vars::trouble`].
+    pub(crate) fn add_package(&mut self, root: &Path, package: &Path) {
+        if !self.packages.contains_key(package) {
+            let vars = self.read_implicit(root, &package.join(".env")).map(Option::unwrap_or_default);
+            self.packages.insert(package.to_owned(), vars);
         }
-        let vars = self.read_implicit(root, &package.join(".env"));
-        self.packages.insert(package.to_owned(), vars.as_ref().ok().cloned().flatten().unwrap_or_default());
-        vars.map(|_| ())
     }
 
     /// A file that nobody named: a folder of that name (some keep their Python there) is not it.
@@ -111,18 +118,37 @@ impl Vars {
             .map_err(|error| format!("{shown}:{}: {}", error.line, error.message))
     }
 
-    /// Evaluates a text of the manifest; a reference that has no value becomes a problem at its place.
+    /// Whether the references of a text are well formed, whatever they come to; a problem where they are not.
+    pub(crate) fn is_well_formed(&self, text: &Text, problems: &mut Problems) -> bool {
+        let result = interpolate(&text.value, Unset::Error, &|_| Some("set".to_owned()));
+        if let Err(error) = &result {
+            self.report(text, error, None, problems);
+        }
+        result.is_ok()
+    }
+
+    /// Evaluates a text of the manifest; a reference that has no value becomes a problem at its place. Where the
+    /// package's `.env` is in [trouble](Vars::trouble), nobody knows what a reference comes to.
     pub(crate) fn evaluate(
         &self,
         text: &Text,
         viewer: Viewer<'_>,
         problems: &mut Problems,
     ) -> Option<String> {
+        if self.trouble(viewer).is_some() && has_references(&text.value) {
+            return None;
+        }
         let lookup = |name: &str| self.get(viewer, name).map(str::to_owned);
-        let error = match interpolate(&text.value, Unset::Error, &lookup) {
-            Ok(value) => return Some(value),
-            Err(error) => error,
-        };
+        match interpolate(&text.value, Unset::Error, &lookup) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.report(text, &error, viewer, problems);
+                None
+            }
+        }
+    }
+
+    fn report(&self, text: &Text, error: &TemplateError, viewer: Viewer<'_>, problems: &mut Problems) {
         let hint = match &error.kind {
             TemplateErrorKind::Unset(name) => Some(self.unset_hint(name, viewer)),
             TemplateErrorKind::Required { .. } => None,
@@ -132,12 +158,14 @@ impl Vars {
             TemplateErrorKind::Unterminated => Some("a dollar sign itself is `$$`".to_owned()),
             TemplateErrorKind::Depth => None,
         };
-        problems.at(text.part(error.at), error.kind.to_string()).maybe_hint(hint);
-        None
+        problems.at(text.part(error.at.clone()), error.kind.to_string()).maybe_hint(hint);
     }
 
     fn unset_hint(&self, name: &str, viewer: Viewer<'_>) -> String {
-        let elsewhere = self.packages.iter().find(|(_, vars)| vars.contains_key(name));
+        let sets = |vars: &Result<BTreeMap<String, String>, String>| {
+            vars.as_ref().is_ok_and(|vars| vars.contains_key(name))
+        };
+        let elsewhere = self.packages.iter().find(|(_, vars)| sets(vars));
         if let (None, Some((package, _))) = (viewer, elsewhere) {
             let file = package.join(".env");
             return format!(

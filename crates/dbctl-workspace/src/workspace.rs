@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Database, Environment, Key, Location, ManifestErrors, SelectError, Selection, Span,
+    Database, Environment, Key, Location, ManifestErrors, SelectError, Selection, Span, Way,
     graph::Graph,
     location::Places,
     problem::Problems,
@@ -113,13 +113,39 @@ impl Workspace {
         select::select(self, selection)
     }
 
-    /// Where a database lives; evaluates the `${…}` of that database and its server only.
+    /// Sees that all the manifest says of these databases is known, but for where they live. Variables that are not
+    /// set, a package's `.env` that cannot be read and a folder whose format cannot be told are no errors of a
+    /// workspace before somebody needs that database.
+    ///
+    /// # Panics
+    ///
+    /// If a key is not one of this workspace.
+    pub fn check<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) -> Result<(), ManifestErrors> {
+        let mut problems = Problems::default();
+        for key in keys {
+            problems.append(&mut self.database(key).deferred.clone());
+        }
+        problems.into_errors(&self.0.shown, &self.0.source).map_or(Ok(()), Err)
+    }
+
+    /// Where a database lives, if that can be told, whatever else is not known of it.
+    ///
+    /// # Panics
+    ///
+    /// If the key is not one of this workspace.
+    pub fn way(&self, key: &Key) -> Option<Way> {
+        let mut problems = Problems::default();
+        Some(self.0.places.locate(key, &self.0.vars, self.viewer(key), &mut problems)?.way)
+    }
+
+    /// [Checks](Workspace::check) a database and says where it lives; evaluates the `${…}` of that database and its
+    /// server only.
     ///
     /// # Panics
     ///
     /// If the key is not one of this workspace.
     pub fn locate(&self, key: &Key) -> Result<Location, ManifestErrors> {
-        let mut problems = Problems::default();
+        let mut problems = self.database(key).deferred.clone();
         let location = self.0.places.locate(key, &self.0.vars, self.viewer(key), &mut problems);
         match (problems.into_errors(&self.0.shown, &self.0.source), location) {
             (None, Some(location)) => Ok(location),

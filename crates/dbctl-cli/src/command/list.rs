@@ -71,6 +71,11 @@ pub(super) fn run(args: &List, context: &Context, console: &mut Console<'_>) -> 
 fn listed(database: &Database, context: &Context, key: &Key) -> Listed {
     let texts = |set: &mut dyn Iterator<Item = String>| set.collect::<Vec<_>>();
     let folder = database.shown_folder().display().to_string();
+    let known = database
+        .sources
+        .iter()
+        .map(|source| ListedSource { source: source.name.clone(), format: source.format.kind().as_str() });
+    let untold = database.untold.iter().map(|name| ListedSource { source: name.clone(), format: "?" });
     Listed {
         key: key.to_string(),
         name: database.name.to_string(),
@@ -79,11 +84,7 @@ fn listed(database: &Database, context: &Context, key: &Key) -> Listed {
         server: context.server(key),
         depends_on: texts(&mut database.depends_on.iter().map(ToString::to_string)),
         tags: texts(&mut database.tags.iter().cloned()),
-        migrations: database
-            .sources
-            .iter()
-            .map(|source| ListedSource { source: source.name.clone(), format: source.format.kind().as_str() })
-            .collect(),
+        migrations: known.chain(untold).collect(),
     }
 }
 

@@ -20,7 +20,11 @@ struct Document {
 
 pub(super) fn run(args: &New, context: &Context, console: &mut Console<'_>) -> Result<Done, CliError> {
     let key = context.select_one(Some(&args.target))?;
-    let source = source(context.workspace.database(&key), args.source.as_deref())?;
+    let database = context.workspace.database(&key);
+    if !database.untold.is_empty() {
+        context.workspace.check([&key])?;
+    }
+    let source = source(database, args.source.as_deref())?;
     let format = source.format.kind().format(&source.options);
     let file =
         format.new_file(&source.folder, &args.name.join(" "), Timestamp::now()).map_err(CliError::NewFile)?;

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::support::{Site, key, wrong};
+use crate::support::{Site, key, report, wrong, wrong_if_needed};
 
 const MANIFEST: &str = "\
 workspace: x
@@ -57,7 +57,7 @@ fn files_that_are_wrong() {
     let site = Site::new(MANIFEST)
         .file(".env", "A=1\n\nhush hush\n")
         .file("config/local.env", "B='never closed\n")
-        .file("packages/core/.env", "1=2\n")
+        .folder("packages/core")
         .folder("apps/app/.env");
     assert_snapshot!(site.report(), @"
     2:13 .env:3: there is no `=` after the name
@@ -66,10 +66,6 @@ fn files_that_are_wrong() {
     2:19 config/local.env:1: the quote is never closed
       | env_files: [.env, config/local.env]
       |                   ^^^^^^^^^^^^^^^^
-    4:20 packages/core/.env:1: the line does not start with the name of a variable
-      |   core: { package: packages/core }
-      |                    ^^^^^^^^^^^^^
-      = dbctl reads the `.env` of every package
     ");
     assert_snapshot!(Site::new("workspace: x\ndatabases: { a: {} }\n").file(".env", "oops\n").report(), @"
     .env:1: there is no `=` after the name
@@ -103,4 +99,33 @@ fn files_that_are_wrong() {
     cannot read .env: it is larger than 1 MiB
       = dbctl reads `.env` unless `env_files` names other files
     ");
+}
+
+#[test]
+fn a_package_whose_env_file_is_wrong_bothers_nobody_else() {
+    let site = Site::new(
+        "\
+workspace: x
+databases:
+  a: { package: p, name: '${NAME:-same}', owner: '${OWNER}' }
+  b: { package: p, url: '${DATABASE_URL}' }
+  same: { depends_on: [a] }
+",
+    )
+    .file("p/.env", "hush hush\n");
+    let workspace = site.workspace();
+    assert!(workspace.locate(&key("same")).is_ok());
+    assert_snapshot!(wrong_if_needed(&workspace, &["a", "b", "same"]), @"
+    3:17 p/.env:1: there is no `=` after the name
+      |   a: { package: p, name: '${NAME:-same}', owner: '${OWNER}' }
+      |                 ^
+      = dbctl reads the `.env` of the packages whose databases it needs
+    4:17 p/.env:1: there is no `=` after the name
+      |   b: { package: p, url: '${DATABASE_URL}' }
+      |                 ^
+      = dbctl reads the `.env` of the packages whose databases it needs
+    ");
+    assert_eq!(report(&workspace.locate(&key("b")).unwrap_err()), wrong_if_needed(&workspace, &["b"]));
+    // With the name that it may have once the file can be read.
+    assert_eq!(workspace.database(&key("a")).name.as_str(), "?");
 }

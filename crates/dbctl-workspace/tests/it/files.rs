@@ -3,10 +3,10 @@
 use std::fs;
 
 use dbctl_migration::FormatKind;
-use dbctl_workspace::{Env, FormatChoice, LoadOptions, find_manifest, load};
+use dbctl_workspace::{Env, FormatChoice, LoadOptions, Selection, find_manifest, load};
 use insta::assert_snapshot;
 
-use crate::support::{Site, key, report, wrong};
+use crate::support::{Site, key, report, wrong, wrong_if_needed};
 
 #[test]
 fn paths_that_leave_the_workspace() {
@@ -239,30 +239,63 @@ fn formats_are_detected() {
         let format = workspace.database(&key("a")).sources[0].format;
         assert_eq!(format, expected, "{files:?}");
     }
-    assert_snapshot!(site(&["20260101000000_a.sql", "1700000000000_b.sql"]).report(), @"
-    3:29 the migrations in m may be `node-pg-migrate` or `native`
-      |   a: { migrations: [{ path: m }] }
-      |                             ^
+}
+
+#[test]
+fn a_folder_that_does_not_tell_is_wrong_if_needed() {
+    let site = Site::new(
+        "\
+workspace: x
+databases:
+  both: { migrations: [{ path: both }] }
+  neither: { migrations: [{ path: fine }, { path: neither }] }
+  folders: { migrations: [{ path: folders }] }
+  dbmate: { migrations: [{ path: dbmate }] }
+  said: { migrations: [{ path: neither, format: native }] }
+",
+    )
+    .file("both/20260101000000_a.sql", "")
+    .file("both/1700000000000_b.sql", "")
+    .file("neither/setup.sql", "")
+    .file("folders/20260101000000_a/up.sql", "")
+    .file("dbmate/20260101000000_a.sql", "-- migrate:up\n-- migrate:down\n");
+    let workspace = site.workspace();
+    assert_snapshot!(wrong_if_needed(&workspace, &["both", "neither", "folders", "dbmate", "said"]), @"
+    3:32 the migrations in both may be `node-pg-migrate` or `native`
+      |   both: { migrations: [{ path: both }] }
+      |                                ^^^^
       = say which: `format: node-pg-migrate`
-    ");
-    assert_snapshot!(site(&["setup.sql"]).report(), @"
-    3:29 it cannot be told which tool wrote the migrations in m
-      |   a: { migrations: [{ path: m }] }
-      |                             ^
+    4:51 it cannot be told which tool wrote the migrations in neither
+      |   neither: { migrations: [{ path: fine }, { path: neither }] }
+      |                                                   ^^^^^^^
+      = say so with `format`; dbctl knows native, node-pg-migrate
+    5:35 it cannot be told which tool wrote the migrations in folders
+      |   folders: { migrations: [{ path: folders }] }
+      |                                   ^^^^^^^
+      = say so with `format`; dbctl knows native, node-pg-migrate
+    6:34 it cannot be told which tool wrote the migrations in dbmate
+      |   dbmate: { migrations: [{ path: dbmate }] }
+      |                                  ^^^^^^
       = say so with `format`; dbctl knows native, node-pg-migrate
     ");
-    assert_snapshot!(site(&["20260101000000_a/up.sql"]).report(), @"
-    3:29 it cannot be told which tool wrote the migrations in m
-      |   a: { migrations: [{ path: m }] }
-      |                             ^
-      = say so with `format`; dbctl knows native, node-pg-migrate
-    ");
-    let dbmate = Site::new(manifest).file("m/20260101000000_a.sql", "-- migrate:up\n-- migrate:down\n");
-    assert_snapshot!(dbmate.report(), @"
-    3:29 it cannot be told which tool wrote the migrations in m
-      |   a: { migrations: [{ path: m }] }
-      |                             ^
-      = say so with `format`; dbctl knows native, node-pg-migrate
+    assert_eq!(wrong_if_needed(&workspace, &["said"]), "");
+    let neither = workspace.database(&key("neither"));
+    assert_eq!((neither.sources.len(), &neither.untold[..]), (1, &["neither".to_owned()][..]));
+    assert!(workspace.locate(&key("both")).is_err());
+    assert!(workspace.way(&key("both")).is_some());
+}
+
+/// Root may read whatever there is, but for this.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_cannot_be_read_says_so() {
+    let site = Site::new("workspace: x\ndatabases: { a: { migrations: [{ path: m }] } }\n").folder("m");
+    std::os::unix::fs::symlink("/proc/self/mem", site.path("m/20260101000000_a.sql")).unwrap();
+    assert_snapshot!(wrong_if_needed(&site.workspace(), &["a"]), @"
+    2:40 cannot read the migrations in m: Input/output error (os error 5)
+      | databases: { a: { migrations: [{ path: m }] } }
+      |                                        ^
+      = dbctl looks at the files to tell which tool wrote them
     ");
 }
 
@@ -276,22 +309,109 @@ fn references_in_names_and_paths() {
     let workspace = site.workspace();
     assert_eq!(workspace.database(&key("a")).name.as_str(), "a_1");
     assert_eq!(workspace.database(&key("a")).owner.as_deref(), Some("me"));
-    assert_snapshot!(wrong("workspace: x\ndatabases:\n  a: { name: \"x_${NO}\", owner: '${NO:?set NO}' }\n  b: { name: 'a${b', owner: \"\\u0041${1}\" }\n"), @r#"
+}
+
+const UNSET: &str = "\
+workspace: x
+databases:
+  a: { name: \"x_${NO}\", owner: '${NO:?set NO}', tags: [t], depends_on: [b] }
+  b: { settings: { a.b: '${NO}' }, extensions: ['${NO}'], clean: { keep: ['${NO}'] } }
+  c: { migrations: [{ path: '${NO}/m' }, { path: m, schema: '${NO}' }], seeds: { path: '${NO}' } }
+  d: { package: '${NO}', migrations: [{ path: ../m }], seeds: { path: s } }
+  e: { package: '${GONE}', name: '${LONG}', owner: '${EMPTY}', seeds: { path: s, runners: { ts: '${EMPTY}' } } }
+  f: { name: '${OUT}', migrations: [{ path: '${OUT}' }] }
+  g: {}
+";
+
+#[test]
+fn variables_need_not_be_set_for_what_is_not_needed() {
+    let site =
+        Site::new(UNSET).var("GONE", "gone").var("LONG", &"x".repeat(64)).var("EMPTY", "").var("OUT", "../m");
+    let workspace = site.workspace();
+    assert_eq!(wrong_if_needed(&workspace, &["g"]), "");
+    assert!(workspace.locate(&key("g")).is_ok());
+    assert_snapshot!(wrong_if_needed(&workspace, &["a", "b", "c", "d", "e", "f"]), @r#"
     3:17 the variable `NO` is not set
-      |   a: { name: "x_${NO}", owner: '${NO:?set NO}' }
+      |   a: { name: "x_${NO}", owner: '${NO:?set NO}', tags: [t], depends_on: [b] }
       |                 ^^^^^
       = set it in the environment or in an env file, or give a default: `${NO:-…}`
     3:33 set NO (`NO` is not set)
-      |   a: { name: "x_${NO}", owner: '${NO:?set NO}' }
+      |   a: { name: "x_${NO}", owner: '${NO:?set NO}', tags: [t], depends_on: [b] }
       |                                 ^^^^^^^^^^^^^
-    4:16 `${` without its `}`
-      |   b: { name: 'a${b', owner: "\u0041${1}" }
+    4:26 the variable `NO` is not set
+      |   b: { settings: { a.b: '${NO}' }, extensions: ['${NO}'], clean: { keep: ['${NO}'] } }
+      |                          ^^^^^
+      = set it in the environment or in an env file, or give a default: `${NO:-…}`
+    4:50 the variable `NO` is not set
+      |   b: { settings: { a.b: '${NO}' }, extensions: ['${NO}'], clean: { keep: ['${NO}'] } }
+      |                                                  ^^^^^
+      = set it in the environment or in an env file, or give a default: `${NO:-…}`
+    4:76 the variable `NO` is not set
+      |   b: { settings: { a.b: '${NO}' }, extensions: ['${NO}'], clean: { keep: ['${NO}'] } }
+      |                                                                            ^^^^^
+      = set it in the environment or in an env file, or give a default: `${NO:-…}`
+    5:30 the variable `NO` is not set
+      |   c: { migrations: [{ path: '${NO}/m' }, { path: m, schema: '${NO}' }], seeds: { path: '${NO}' } }
+      |                              ^^^^^
+      = set it in the environment or in an env file, or give a default: `${NO:-…}`
+    5:62 the variable `NO` is not set
+      |   c: { migrations: [{ path: '${NO}/m' }, { path: m, schema: '${NO}' }], seeds: { path: '${NO}' } }
+      |                                                              ^^^^^
+      = set it in the environment or in an env file, or give a default: `${NO:-…}`
+    5:89 the variable `NO` is not set
+      |   c: { migrations: [{ path: '${NO}/m' }, { path: m, schema: '${NO}' }], seeds: { path: '${NO}' } }
+      |                                                                                         ^^^^^
+      = set it in the environment or in an env file, or give a default: `${NO:-…}`
+    6:18 the variable `NO` is not set
+      |   d: { package: '${NO}', migrations: [{ path: ../m }], seeds: { path: s } }
+      |                  ^^^^^
+      = set it in the environment or in an env file, or give a default: `${NO:-…}`
+    7:17 the package folder gone does not exist
+      |   e: { package: '${GONE}', name: '${LONG}', owner: '${EMPTY}', seeds: { path: s, runners: { ts: '${EMPTY}' } } }
+      |                 ^^^^^^^^^
+    7:34 the database of `e` cannot have this name: the name is 64 bytes long; PostgreSQL keeps 63
+      |   e: { package: '${GONE}', name: '${LONG}', owner: '${EMPTY}', seeds: { path: s, runners: { ts: '${EMPTY}' } } }
+      |                                  ^^^^^^^^^
+    7:52 the owner cannot be used: the name is empty
+      |   e: { package: '${GONE}', name: '${LONG}', owner: '${EMPTY}', seeds: { path: s, runners: { ts: '${EMPTY}' } } }
+      |                                                    ^^^^^^^^^^
+    8:45 `${OUT}`: the path leaves the workspace
+      |   f: { name: '${OUT}', migrations: [{ path: '${OUT}' }] }
+      |                                             ^^^^^^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    "#);
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        assert_eq!(report(&workspace.locate(&key(name)).unwrap_err()), wrong_if_needed(&workspace, &[name]));
+    }
+    // What nobody knows shows as such, and is nobody's name.
+    assert_eq!(workspace.database(&key("a")).name.as_str(), "?");
+    assert_eq!(workspace.database(&key("c")).untold, ["${NO}/m"]);
+    let select = |target: &str| {
+        workspace.select(&Selection { targets: vec![target.to_owned()], all: false, cwd: site.path("") })
+    };
+    assert!(select("?").is_err());
+    assert_eq!(select("tag:t").unwrap().len(), 1);
+}
+
+#[test]
+fn what_no_variable_can_mend_is_wrong_at_once() {
+    assert_snapshot!(wrong("workspace: x\ndatabases:\n  b: { name: 'a${b', owner: \"\\u0041${1}\", settings: { a: '${NO:-${NO' } }\n  c: { package: '${P}', migrations: [{ path: '${NO}', format: rails }] }\n"), @r#"
+    3:16 `${` without its `}`
+      |   b: { name: 'a${b', owner: "\u0041${1}", settings: { a: '${NO:-${NO' } }
       |                ^^^
       = a dollar sign itself is `$$`
-    4:29 `1` is not the name of a variable
-      |   b: { name: 'a${b', owner: "\u0041${1}" }
+    3:29 `1` is not the name of a variable
+      |   b: { name: 'a${b', owner: "\u0041${1}", settings: { a: '${NO:-${NO' } }
       |                             ^^^^^^^^^^^^
       = a reference is `${VAR}`, `${VAR:-default}` or `${VAR:?message}`
+    3:65 `${` without its `}`
+      |   b: { name: 'a${b', owner: "\u0041${1}", settings: { a: '${NO:-${NO' } }
+      |                                                                 ^^^^
+      = a dollar sign itself is `$$`
+    4:63 there is no migration format `rails`
+      |   c: { package: '${P}', migrations: [{ path: '${NO}', format: rails }] }
+      |                                                               ^^^^^
+      = formats: native, node-pg-migrate
     "#);
 }
 

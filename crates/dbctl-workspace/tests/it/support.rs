@@ -68,6 +68,12 @@ impl Site {
     }
 }
 
+/// What is wrong for whoever needs these databases of a manifest that is valid.
+pub(crate) fn wrong_if_needed(workspace: &Workspace, keys: &[&str]) -> String {
+    let keys: Vec<Key> = keys.iter().map(|text| key(text)).collect();
+    workspace.check(&keys).as_ref().map_or_else(report, |()| String::new())
+}
+
 /// What is wrong with a manifest, without any other file.
 pub(crate) fn wrong(manifest: &str) -> String {
     Site::new(manifest).report()
