@@ -1,6 +1,7 @@
 //! What is wrong with a manifest, and where.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     ops::Range,
     path::{Path, PathBuf},
@@ -97,9 +98,16 @@ pub(crate) struct Found {
     message: String,
     hint: Option<String>,
     label: Option<String>,
+    /// Of problems of one kind at one place, the first is enough: an alias leads there by several ways.
+    kind: Option<&'static str>,
 }
 
 impl Found {
+    pub(crate) fn once(&mut self, kind: &'static str) -> &mut Self {
+        self.kind = Some(kind);
+        self
+    }
+
     pub(crate) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hint = Some(hint.into());
         self
@@ -134,13 +142,20 @@ impl Problems {
     }
 
     fn push(&mut self, span: Option<Span>, message: String) -> &mut Found {
-        self.found.push(Found { span, message, hint: None, label: None });
+        self.found.push(Found { span, message, hint: None, label: None, kind: None });
         self.found.last_mut().expect("one was just pushed")
     }
 
     /// Whether more problems would not be shown anyway; for checks that cost time.
     pub(crate) fn is_full(&self) -> bool {
         self.found.len() > MAX_PROBLEMS
+    }
+
+    /// Another hint for the problem that was just found, from whoever knows what was meant.
+    pub(crate) fn rather(&mut self, hint: String) {
+        if let Some(found) = self.found.last_mut() {
+            found.hint(hint);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -160,12 +175,18 @@ impl Problems {
         let lines = Lines::of(source);
         let mut found = self.found;
         found.sort_by_key(|found| found.span);
+        let mut seen = BTreeSet::new();
+        found.retain(|found| match found.kind {
+            Some(kind) => seen.insert((found.span, kind)),
+            None => true,
+        });
         let dropped = found.len().saturating_sub(MAX_PROBLEMS);
         found.truncate(MAX_PROBLEMS);
         let mut problems: Vec<Problem> = found.into_iter().map(|found| lines.problem(found)).collect();
         if dropped > 0 {
             let message = format!("{dropped} more problems are not shown");
-            problems.push(lines.problem(Found { span: None, message, hint: None, label: None }));
+            let more = Found { span: None, message, hint: None, label: None, kind: None };
+            problems.push(lines.problem(more));
         }
         Some(ManifestErrors { path: path.to_owned(), source: redact(source), problems })
     }

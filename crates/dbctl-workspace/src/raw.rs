@@ -2,7 +2,7 @@
 
 mod fields;
 
-use self::fields::{Fields, entries, list};
+use self::fields::{Fields, entries, list, written};
 use crate::{
     Span,
     problem::Problems,
@@ -178,18 +178,26 @@ fn database(node: &Node, path: String, problems: &mut Problems) -> Database {
         seeds: fields.take("seeds").and_then(|(node, path)| seeds(node, path, problems)),
         extensions: fields.texts("extensions", problems),
         settings: fields.pairs("settings", Fields::scalar_at, problems),
-        keep: fields.take("clean").and_then(|(node, path)| {
-            Fields::of(node, path, CLEAN, problems).and_then(|mut fields| fields.texts("keep", problems))
-        }),
+        keep: fields.take("clean").and_then(|(node, path)| keep(node, path, problems)),
         env: fields.pairs("env", Fields::text_at, problems),
         is_apart: false,
     }
 }
 
 fn sources(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<Source>> {
-    let items = list(node, path, problems)?;
+    let Some(items) = list(node, path, problems) else {
+        if let Kind::Text(text) = &node.kind {
+            problems.rather(format!("write it as `migrations: [{{ path: {} }}]`", written(&text.value)));
+        }
+        return None;
+    };
     let sources = items.iter().enumerate().filter_map(|(index, item)| {
-        let mut fields = Fields::of(item, format!("{path}[{index}]"), SOURCE, problems)?;
+        let Some(mut fields) = Fields::of(item, format!("{path}[{index}]"), SOURCE, problems) else {
+            if let Kind::Text(text) = &item.kind {
+                problems.rather(format!("write it as `{{ path: {} }}`", written(&text.value)));
+            }
+            return None;
+        };
         let source = (
             fields.required("path", problems),
             fields.text("format", problems),
@@ -203,11 +211,38 @@ fn sources(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<Sourc
 }
 
 fn seeds(node: &Node, path: String, problems: &mut Problems) -> Option<Seeds> {
-    let mut fields = Fields::of(node, path, SEEDS, problems)?;
+    let Some(mut fields) = Fields::of(node, path, SEEDS, problems) else {
+        if let Kind::Text(text) = &node.kind {
+            problems.rather(format!("write it as `seeds: {{ path: {} }}`", written(&text.value)));
+        }
+        return None;
+    };
     let path = fields.required("path", problems);
     let skip_in = fields.texts("skip_in", problems).unwrap_or_default();
     let runners = fields.pairs("runners", Fields::text_at, problems).unwrap_or_default();
     Some(Seeds { path: path?, skip_in, runners })
+}
+
+fn keep(node: &Node, path: String, problems: &mut Problems) -> Option<Vec<Text>> {
+    let Some(mut fields) = Fields::of(node, path, CLEAN, problems) else {
+        if let Some(tables) = texts(node) {
+            problems.rather(format!("write it as `clean: {{ keep: [{tables}] }}`"));
+        }
+        return None;
+    };
+    fields.texts("keep", problems)
+}
+
+/// A text, or a list of nothing but texts, for hints.
+fn texts(node: &Node) -> Option<String> {
+    let text = |node: &Node| match &node.kind {
+        Kind::Text(text) => Some(written(&text.value)),
+        _ => None,
+    };
+    match &node.kind {
+        Kind::List(items) => Some(items.iter().map(text).collect::<Option<Vec<_>>>()?.join(", ")),
+        _ => text(node),
+    }
 }
 
 fn environment(node: &Node, path: String, problems: &mut Problems) -> Environment {

@@ -35,6 +35,7 @@ impl<'t> Fields<'t> {
                 let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
                 problems
                     .at(key.span, format!("unknown key `{}`{place}", key.text))
+                    .once("unknown")
                     .maybe_hint(did_you_mean_or_list(&key.text, "known keys", known));
             }
         }
@@ -76,7 +77,7 @@ impl<'t> Fields<'t> {
     pub(super) fn required(&mut self, name: &'static str, problems: &mut Problems) -> Option<Text> {
         if !self.is_given(name) {
             let span = self.key(name).unwrap_or(self.span);
-            problems.at(span, format!("`{}` is missing", self.path_of(name)));
+            problems.at(span, format!("`{}` is missing", self.path_of(name))).once(name);
         }
         self.text(name, problems)
     }
@@ -115,7 +116,9 @@ impl<'t> Fields<'t> {
         match written.parse() {
             Ok(value) if value >= 1 => Some(At { value, span: node.span }),
             _ => {
-                problems.at(node.span, format!("`{path}` must be a whole number from 1, not {written}"));
+                problems
+                    .at(node.span, format!("`{path}` must be a whole number from 1, not {written}"))
+                    .once("count");
                 None
             }
         }
@@ -130,7 +133,8 @@ impl<'t> Fields<'t> {
     ) -> Option<Vec<(Word, Text)>> {
         let (node, path) = self.take(name)?;
         let entries = entries(node, &path, problems)?;
-        let pairs = entries.into_iter().filter_map(|(key, value)| {
+        let given = entries.into_iter().filter(|(_, value)| value.kind != Kind::Null);
+        let pairs = given.filter_map(|(key, value)| {
             Some((key.clone(), read(value, &format!("{path}.{}", key.text), problems)?))
         });
         Some(pairs.collect())
@@ -194,6 +198,7 @@ pub(super) fn entries<'t>(
             let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
             problems
                 .at(key.span, format!("the key `{}` is given twice{place}", key.text))
+                .once("twice")
                 .hint("only one of them can be meant; remove the other")
                 .label("again here");
         }
@@ -203,7 +208,8 @@ pub(super) fn entries<'t>(
 
 fn wrong_type(node: &Node, path: &str, wanted: &str, problems: &mut Problems) {
     let name = if path.is_empty() { "the manifest".to_owned() } else { format!("`{path}`") };
-    let found = problems.at(node.span, format!("{name} must be {wanted}, not {}", node.kind.describe()));
+    let message = format!("{name} must be {wanted}, not {}", node.kind.describe());
+    let found = problems.at(node.span, message).once("type");
     match &node.kind {
         Kind::Number(written) if wanted == "text" => {
             found.hint(format!("put it in quotes: \"{written}\""));
@@ -215,8 +221,38 @@ fn wrong_type(node: &Node, path: &str, wanted: &str, problems: &mut Problems) {
             found.hint("write `true` or `false`, without quotes");
         }
         Kind::Text(text) if wanted == "a list" => {
-            found.hint(format!("write it as a list: [{}]", text.value));
+            found.hint(format!("write it as a list: [{}]", written(&text.value)));
         }
         _ => {}
+    }
+}
+
+/// A text as it can be written in a list or mapping of one line.
+pub(super) fn written(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || "./_".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "./_-".contains(c))
+        && !["true", "false", "null"].contains(&&*text.to_lowercase());
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::written;
+
+    #[test]
+    fn what_means_something_in_yaml_is_quoted() {
+        for (text, expected) in [
+            ("db/migrations", "db/migrations"),
+            ("./m", "./m"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", "'it''s'"),
+            ("1", "'1'"),
+            ("True", "'True'"),
+            ("${V}", "'${V}'"),
+            ("a, b", "'a, b'"),
+        ] {
+            assert_eq!(written(text), expected);
+        }
     }
 }

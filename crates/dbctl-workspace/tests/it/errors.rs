@@ -257,10 +257,11 @@ environments:
     14:17 `databases.a.migrations` must be a list, not text
       |     migrations: migrations
       |                 ^^^^^^^^^^
-      = write it as a list: [migrations]
+      = write it as `migrations: [{ path: migrations }]`
     15:12 `databases.a.seeds` must be a mapping, not text
       |     seeds: seeds
       |            ^^^^^
+      = write it as `seeds: { path: seeds }`
     16:18 `databases.a.extensions[0]` must be text, not a number
       |     extensions: [1, {}]
       |                  ^
@@ -274,12 +275,14 @@ environments:
     18:12 `databases.a.clean` must be a mapping, not a list
       |     clean: [a]
       |            ^
+      = write it as `clean: { keep: [a] }`
     19:10 `databases.a.env` must be a mapping, not a list
       |     env: [A]
       |          ^
     21:18 `databases.b.migrations[0]` must be a mapping, not text
       |     migrations: [m, {path: [x]}]
       |                  ^
+      = write it as `{ path: m }`
     21:28 `databases.b.migrations[1].path` must be text, not a list
       |     migrations: [m, {path: [x]}]
       |                            ^
@@ -309,6 +312,80 @@ environments:
       |                            ^^^^^
       = write `true` or `false`, without quotes
     "#);
+}
+
+#[test]
+fn shapes_that_people_expect() {
+    assert_snapshot!(wrong("\
+workspace: x
+databases:
+  a: { migrations: 'db/my migrations', seeds: s, clean: [a, b.c] }
+  b: { migrations: [m, '${M}'], seeds: [s], clean: roles }
+  clean: [a]
+"), @"
+    3:20 `databases.a.migrations` must be a list, not text
+      |   a: { migrations: 'db/my migrations', seeds: s, clean: [a, b.c] }
+      |                    ^^^^^^^^^^^^^^^^^^
+      = write it as `migrations: [{ path: 'db/my migrations' }]`
+    3:47 `databases.a.seeds` must be a mapping, not text
+      |   a: { migrations: 'db/my migrations', seeds: s, clean: [a, b.c] }
+      |                                               ^
+      = write it as `seeds: { path: s }`
+    3:57 `databases.a.clean` must be a mapping, not a list
+      |   a: { migrations: 'db/my migrations', seeds: s, clean: [a, b.c] }
+      |                                                         ^
+      = write it as `clean: { keep: [a, b.c] }`
+    4:21 `databases.b.migrations[0]` must be a mapping, not text
+      |   b: { migrations: [m, '${M}'], seeds: [s], clean: roles }
+      |                     ^
+      = write it as `{ path: m }`
+    4:24 `databases.b.migrations[1]` must be a mapping, not text
+      |   b: { migrations: [m, '${M}'], seeds: [s], clean: roles }
+      |                        ^^^^^^
+      = write it as `{ path: '${M}' }`
+    4:40 `databases.b.seeds` must be a mapping, not a list
+      |   b: { migrations: [m, '${M}'], seeds: [s], clean: roles }
+      |                                        ^
+    4:52 `databases.b.clean` must be a mapping, not text
+      |   b: { migrations: [m, '${M}'], seeds: [s], clean: roles }
+      |                                                    ^^^^^
+      = write it as `clean: { keep: [roles] }`
+    5:10 `databases.clean` must be a mapping, not a list
+      |   clean: [a]
+      |          ^
+    ");
+}
+
+#[test]
+fn what_an_alias_repeats_is_said_once() {
+    assert_snapshot!(wrong("\
+workspace: x
+databases:
+  a: &a { nmae: a_db, tags: t, tags: u, seeds: {}, migrations: [m] }
+  b: *a
+  c: *a
+environments: { production: { databases: { a: *a } } }
+"), @"
+    3:11 unknown key `nmae` in `databases.a`
+      |   a: &a { nmae: a_db, tags: t, tags: u, seeds: {}, migrations: [m] }
+      |           ^^^^
+      = did you mean `name`?
+    3:29 `databases.a.tags` must be a list, not text
+      |   a: &a { nmae: a_db, tags: t, tags: u, seeds: {}, migrations: [m] }
+      |                             ^
+      = write it as a list: [t]
+    3:32 the key `tags` is given twice in `databases.a`
+      |   a: &a { nmae: a_db, tags: t, tags: u, seeds: {}, migrations: [m] }
+      |                                ^^^^
+      = only one of them can be meant; remove the other
+    3:48 `databases.a.seeds.path` is missing
+      |   a: &a { nmae: a_db, tags: t, tags: u, seeds: {}, migrations: [m] }
+      |                                                ^
+    3:65 `databases.a.migrations[0]` must be a mapping, not text
+      |   a: &a { nmae: a_db, tags: t, tags: u, seeds: {}, migrations: [m] }
+      |                                                                 ^
+      = write it as `{ path: m }`
+    ");
 }
 
 #[test]

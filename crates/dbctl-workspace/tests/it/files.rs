@@ -152,7 +152,7 @@ databases:
       - { path: ../shared/two }
     seeds: { path: seeds, skip_in: [production], runners: { ts: 'tsx {file}' } }
     clean: { keep: [roles, audit.log] }
-    settings: { app.tenant: none, statement_timeout: 10, app.on: true, app.version: 1.10 }
+    settings: { app.tenant: none, statement_timeout: 10, app.on: true, app.version: 1.10, a.b: null, 'c d': }
 ",
     )
     .folder("p");
