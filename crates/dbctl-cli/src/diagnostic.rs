@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use dbctl_engine::{EngineError, SqlError};
+use dbctl_engine::{EngineError, Mark, SqlError, SqlLocation};
 use dbctl_migration::FormatErrors;
 use dbctl_runner::StepError;
 use dbctl_workspace::ManifestErrors;
@@ -22,6 +22,12 @@ use crate::{
     paths::relative,
 };
 
+/// The most lines of a statement that are shown.
+const MAX_STATEMENT_LINES: usize = 12;
+
+/// The most characters of a line that are shown, from where the statement starts.
+const MAX_LINE_CHARS: usize = 160;
+
 /// A step that failed on the database `key`: several lines, each with its end.
 pub(crate) fn failure(error: &StepError, key: &str, paint: Paint) -> String {
     let mut text = String::new();
@@ -37,7 +43,7 @@ pub(crate) fn failure(error: &StepError, key: &str, paint: Paint) -> String {
         }
         StepError::Engine(EngineError::Split { path, line, column, source_line, error: split }) => {
             headline(&mut text, paint, &format!("{key}: {split}"));
-            let source = SourceLine::new(path, *line, *column, source_line, true, None);
+            let source = SourceLines::new(path, *line, *column, source_line, Mark::Error);
             text.push_str(&snippet(&source, source.label.clone(), 0, paint).unwrap_or_default());
             footer(&mut text, paint, "help", hint::step(error, key).as_deref());
         }
@@ -132,19 +138,16 @@ fn footer(text: &mut String, paint: Paint, name: &str, value: Option<&str>) {
     let _ = writeln!(text, "  {} {value}", paint.cyan(&format!("{name}:")));
 }
 
-/// The source line with a caret; where the statement is dbctl's own, the statement.
+/// The source line with a caret, or the whole statement where PostgreSQL did not say where in it; where the statement is
+/// dbctl's own, the statement.
 fn statement(text: &mut String, sql: &SqlError, paint: Paint) {
     match (&sql.location, &sql.statement) {
-        (Some(place), _) => {
-            let label = (!place.exact).then(|| "in the statement that starts here".to_owned());
-            let source = SourceLine::new(
-                &place.path,
-                place.line,
-                place.column,
-                &place.source_line,
-                place.exact,
-                label,
-            );
+        (Some(place), statement) => {
+            let shown = match (place.mark, statement) {
+                (Mark::Statement, Some(statement)) => statement_lines(place, statement),
+                _ => place.source_line.clone(),
+            };
+            let source = SourceLines::new(&place.path, place.line, place.column, &shown, place.mark);
             let drawn = snippet(&source, source.label.clone(), 0, paint);
             text.push_str(&drawn.unwrap_or_else(|| {
                 format!("  at {}\n", at(&place.path, Some(place.line), Some(place.column)))
@@ -152,6 +155,26 @@ fn statement(text: &mut String, sql: &SqlError, paint: Paint) {
         }
         (None, Some(statement)) => footer(text, paint, "statement", Some(statement)),
         (None, None) => {}
+    }
+}
+
+/// The lines of the file that a statement stands on, as many as are worth showing.
+fn statement_lines(place: &SqlLocation, statement: &str) -> String {
+    let mut lines = vec![place.source_line.as_str()];
+    lines.extend(statement.lines().skip(1));
+    if lines.len() > MAX_STATEMENT_LINES {
+        lines.truncate(MAX_STATEMENT_LINES - 1);
+        lines.push("…");
+    }
+    lines.iter().map(|line| cut(line, place.column)).collect::<Vec<_>>().join("\n")
+}
+
+/// The start of a line, with at least a word from the column on.
+fn cut(line: &str, column: usize) -> String {
+    let most = MAX_LINE_CHARS + column;
+    match line.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
     }
 }
 
@@ -204,29 +227,34 @@ impl Diagnostic for Snippet<'_> {
     }
 }
 
-/// One line of a file, which is all that is known of it.
-struct SourceLine {
+/// A few lines of a file, which are all that is known of it.
+struct SourceLines {
     name: String,
     text: String,
-    /// From 1.
+    /// Of the first one, from 1.
     line: usize,
-    /// From 1, in characters.
+    /// In the first one, from 1, in characters.
     column: usize,
     label: LabeledSpan,
 }
 
-impl SourceLine {
-    /// With the word at the column marked; everything from there on where the place is not exact.
-    fn new(path: &Path, line: usize, column: usize, text: &str, exact: bool, label: Option<String>) -> Self {
+impl SourceLines {
+    /// With the word at the column of the first line marked; everything from there on where no place is known.
+    fn new(path: &Path, line: usize, column: usize, text: &str, mark: Mark) -> Self {
         let mut text = text.to_owned();
-        let start = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(byte, _)| byte);
-        if start == text.len() {
+        let end = text.find('\n').unwrap_or(text.len());
+        let start = text[..end].char_indices().nth(column.saturating_sub(1)).map_or(end, |(byte, _)| byte);
+        if start == end {
             // So that an error at the end of the line has something to point at.
-            text.push(' ');
+            text.insert(end, ' ');
         }
-        let rest = text[start..].trim_end();
-        let length = if exact { word(rest) } else { rest.len() };
-        let label = LabeledSpan::new(label, start, length.max(1));
+        let rest = text[start..].lines().next().unwrap_or_default().trim_end();
+        let (label, length) = match mark {
+            Mark::Error => (None, word(rest)),
+            Mark::Statement => (Some("in the statement that starts here"), rest.len()),
+            Mark::Header => (Some("the header of this file"), rest.len()),
+        };
+        let label = LabeledSpan::new(label.map(str::to_owned), start, length.max(1));
         Self { name: path.display().to_string(), text, line, column, label }
     }
 }
@@ -241,7 +269,7 @@ fn word(text: &str) -> usize {
     if word > 0 { word } else { text.chars().next().map_or(1, char::len_utf8) }
 }
 
-impl SourceCode for SourceLine {
+impl SourceCode for SourceLines {
     fn read_span<'a>(
         &'a self,
         _: &SourceSpan,
@@ -255,7 +283,7 @@ impl SourceCode for SourceLine {
             whole,
             self.line - 1,
             self.column - 1,
-            1,
+            self.text.lines().count(),
         )))
     }
 }
@@ -264,7 +292,6 @@ impl SourceCode for SourceLine {
 mod tests {
     use std::path::PathBuf;
 
-    use dbctl_engine::SqlLocation;
     use dbctl_migration::{DirectiveError, FormatError, split::SplitError};
     use dbctl_workspace::Problem;
 
@@ -292,11 +319,67 @@ mod tests {
         error.code = "23505".to_owned();
         error.message = "duplicate key value violates unique constraint \"users_pkey\"".to_owned();
         error.detail = Some("Key (id)=(1) already exists.".to_owned());
-        if let Some(SqlLocation { exact, column, source_line, .. }) = &mut error.location {
-            (*exact, *column) = (false, 3);
+        if let Some(SqlLocation { mark, column, source_line, .. }) = &mut error.location {
+            (*mark, *column) = (Mark::Statement, 3);
             *source_line = "\u{a0}\tINSERT INTO \"users\" VALUES (1);".to_owned();
         }
+        error.statement = Some("INSERT INTO \"users\" VALUES (1)".to_owned());
         insta::assert_snapshot!(shown(&sql(error)));
+    }
+
+    /// A `DO` block of so many lines after its first.
+    fn block(lines: usize) -> StepError {
+        let mut error = sql_error();
+        error.code = "P0001".to_owned();
+        error.message = "no users".to_owned();
+        error.context = Some("PL/pgSQL function inline_code_block line 3 at RAISE".to_owned());
+        let rest: String = (0..lines - 1).map(|n| format!("\n  perform {n};")).collect();
+        error.statement = Some(format!("do $${rest}\nend $$"));
+        if let Some(SqlLocation { mark, column, source_line, .. }) = &mut error.location {
+            (*mark, *column, *source_line) = (Mark::Statement, 5, "/**/do $$".to_owned());
+        }
+        sql(error)
+    }
+
+    #[test]
+    fn a_statement_over_several_lines_without_a_position() {
+        insta::assert_snapshot!(shown(&block(3)), @r"
+        error: mextrack: no users (P0001)
+            ╭─[apps/mextrack/migrations/1700000001000_tracking.sql:12:5]
+         12 │ /**/do $$
+            ·     ──┬──
+            ·       ╰── in the statement that starts here
+         13 │   perform 0;
+         14 │   perform 1;
+         15 │ end $$
+            ╰────
+          context: PL/pgSQL function inline_code_block line 3 at RAISE
+        ");
+        let long = shown(&block(40));
+        assert!(long.contains(" 22 │   perform 9;\n 23 │ …\n"), "{long}");
+    }
+
+    #[test]
+    fn a_seed_whose_header_is_wrong() {
+        let mut error = sql_error();
+        error.code = "42703".to_owned();
+        error.message = "column \"nme\" of relation \"users\" does not exist".to_owned();
+        error.statement = Some("COPY public.users (id, nme) FROM STDIN".to_owned());
+        error.location = Some(SqlLocation {
+            path: PathBuf::from("seeds/users.csv"),
+            line: 1,
+            column: 1,
+            source_line: "id,nme".to_owned(),
+            mark: Mark::Header,
+        });
+        insta::assert_snapshot!(shown(&sql(error)), @r#"
+        error: mextrack: column "nme" of relation "users" does not exist (42703)
+           ╭─[seeds/users.csv:1:1]
+         1 │ id,nme
+           · ───┬──
+           ·    ╰── the header of this file
+           ╰────
+        "#);
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub(crate) struct Explained {
     pub(crate) column: Option<usize>,
     /// PostgreSQL's detail.
     pub(crate) detail: Option<String>,
+    /// PostgreSQL's context, such as the line of a function.
+    pub(crate) context: Option<String>,
+    /// The statement that failed, cut to a length that can be shown.
+    pub(crate) statement: Option<String>,
     /// PostgreSQL's hint, else our own.
     pub(crate) hint: Option<String>,
 }
@@ -90,6 +94,8 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
                 line: location.map(|l| l.line),
                 column: location.map(|l| l.column),
                 detail: sql.detail.clone(),
+                context: sql.context.clone(),
+                statement: sql.statement.clone(),
                 hint: sql.hint.clone().or(base.hint),
                 code: base.code,
             }

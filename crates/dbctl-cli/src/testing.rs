@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use dbctl_engine::{
-    ConnectError, ConnectFailure, EngineError, LockHolder, Notice, Severity, SqlError, SqlLocation,
+    ConnectError, ConnectFailure, EngineError, LockHolder, Mark, Notice, Severity, SqlError, SqlLocation,
 };
 use dbctl_migration::{State, Version};
 use dbctl_runner::{
@@ -96,7 +96,7 @@ pub(crate) fn sql_error() -> SqlError {
             line: 12,
             column: 14,
             source_line: "  REFERENCES vehicle (id)".to_owned(),
-            exact: true,
+            mark: Mark::Error,
         }),
     }
 }

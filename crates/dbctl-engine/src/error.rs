@@ -215,7 +215,7 @@ pub struct SqlError {
     pub hint: Option<String>,
     /// PostgreSQL's context (`where`), such as the line of a PL/pgSQL function.
     pub context: Option<String>,
-    /// The statement that failed, cut to a length that can be shown.
+    /// The statement that failed, from its first word, cut to a length that can be shown and without passwords.
     pub statement: Option<String>,
     /// Where in a file; `None` for dbctl's own statements.
     pub location: Option<SqlLocation>,
@@ -232,6 +232,17 @@ pub struct SqlLocation {
     pub column: usize,
     /// The text of that line.
     pub source_line: String,
-    /// Whether PostgreSQL gave the position; else it is where the failing statement starts.
-    pub exact: bool,
+    /// What stands there.
+    pub mark: Mark,
+}
+
+/// What a place in a file marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// The error itself: PostgreSQL gave the position.
+    Error,
+    /// The start of the statement that failed.
+    Statement,
+    /// The header of a CSV file, which names the columns.
+    Header,
 }

@@ -21,6 +21,6 @@ pub use engine::{
     Access, Creation, Engine, Identity, LockHolder, Notice, Observer, Reader, Resume, SeedWork, Session,
     Severity, SourceRef, Writer,
 };
-pub use error::{ConnectError, ConnectFailure, EngineError, SqlError, SqlLocation, TlsProblem};
+pub use error::{ConnectError, ConnectFailure, EngineError, Mark, SqlError, SqlLocation, TlsProblem};
 pub use postgres::Postgres;
 pub use target::{Endpoint, PgVars, Target};

@@ -32,15 +32,21 @@ pub(crate) struct Error {
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    statement: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
 /// Why the database `key` failed.
 pub(crate) fn error(error: &StepError, key: &str) -> Error {
-    let explain::Explained { code, message, path, line, column, detail, hint } = explain(error, key);
-    Error { code, message, path: path.map(|path| path.display().to_string()), line, column, detail, hint }
+    let explain::Explained { code, message, path, line, column, detail, context, statement, hint } =
+        explain(error, key);
+    let path = path.map(|path| path.display().to_string());
+    Error { code, message, path, line, column, statement, detail, context, hint }
 }
 
 fn why<'o>(outcome: &'o Outcome, key: &str) -> (Option<Error>, Option<&'o str>) {

@@ -4,8 +4,11 @@ use tokio_postgres::error::{DbError, Severity};
 
 use crate::{EngineError, SqlError};
 
-/// Statements are cut to this many characters in errors.
+/// Texts are cut to this many characters in errors.
 const SHOWN_CHARS: usize = 300;
+
+/// Statements of files are cut to this many characters in errors.
+const STATEMENT_CHARS: usize = 2_000;
 
 /// Why a query did not work out.
 #[derive(Debug)]
@@ -73,8 +76,8 @@ pub(super) fn sql_error(error: &DbError, sql: &str) -> SqlError {
         message: error.message().to_owned(),
         detail: error.detail().map(str::to_owned),
         hint: error.hint().map(str::to_owned).or_else(|| hint(code, sql).map(str::to_owned)),
-        context: error.where_().map(str::to_owned),
-        statement: Some(shorten(sql)),
+        context: error.where_().map(hide_passwords),
+        statement: Some(hide_passwords(&shorten(sql))),
         location: None,
     }
 }
@@ -100,14 +103,77 @@ fn creates_role(sql: &str) -> bool {
 
 /// The text cut to a length that can be shown.
 pub(super) fn shorten(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
+    cut(text, SHOWN_CHARS)
+}
+
+/// A statement of a file as it is shown.
+pub(super) fn shown_statement(statement: &str) -> String {
+    hide_passwords(&cut(statement, STATEMENT_CHARS))
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// Stars for the characters of what follows the word `PASSWORD` in quotes, as in `CREATE ROLE`; nothing moves.
+pub(super) fn hide_passwords(sql: &str) -> String {
+    let lower = sql.to_ascii_lowercase();
+    let mut shown = String::with_capacity(sql.len());
+    let mut done = 0;
+    for (at, word) in lower.match_indices("password") {
+        let literal = sql[at + word.len()..].trim_start().trim_start_matches(['e', 'E']);
+        let Some(secret) = literal.strip_prefix('\'').filter(|_| at >= done) else { continue };
+        let start = sql.len() - secret.len();
+        shown.push_str(&sql[done..start]);
+        let length = literal_end(secret);
+        shown.extend(secret[..length].chars().map(|c| if c == '\n' { c } else { '*' }));
+        done = start + length;
+    }
+    shown + &sql[done..]
 }
 
 /// A value as a SQL string literal, for utility statements, which take no parameters.
 pub(super) fn quote_literal(text: &str) -> String {
     let escape = if text.contains('\\') { " E" } else { "" };
     format!("{escape}'{}'", text.replace('\\', r"\\").replace('\'', "''"))
+}
+
+/// Where a literal ends whose opening quote stands before this text.
+fn literal_end(text: &str) -> usize {
+    let mut from = 0;
+    while let Some(quote) = text[from..].find('\'').map(|at| from + at) {
+        if !text[quote + 1..].starts_with('\'') {
+            return quote;
+        }
+        from = quote + 2;
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_of_roles_are_not_shown() {
+        for (sql, shown) in [
+            ("create role a password 'hush' login", "create role a password '****' login"),
+            (
+                "ALTER USER a PASSWORD\n  E'it''s' ; select 'x'",
+                "ALTER USER a PASSWORD\n  E'*****' ; select 'x'",
+            ),
+            ("alter role a password 'cut of", "alter role a password '******"),
+            (
+                "select password, 'x' from t where password = 'y'",
+                "select password, 'x' from t where password = 'y'",
+            ),
+            ("alter role a password null", "alter role a password null"),
+            ("create role ä password 'ü'", "create role ä password '*'"),
+        ] {
+            assert_eq!(hide_passwords(sql), shown);
+        }
+    }
 }

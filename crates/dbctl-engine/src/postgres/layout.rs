@@ -11,10 +11,10 @@ use dbctl_migration::{
 use tokio_postgres::error::{DbError, ErrorPosition};
 
 use super::{
-    failure::{shorten, sql_error},
+    failure::{hide_passwords, shorten, shown_statement, sql_error},
     words::Words,
 };
-use crate::{EngineError, SqlError, SqlLocation};
+use crate::{EngineError, Mark, SqlError, SqlLocation};
 
 /// A script cut into what commits together.
 #[derive(Debug)]
@@ -167,25 +167,27 @@ impl<'a> Layout<'a> {
             detail: None,
             hint: Some("leave the transaction to dbctl; `ROLLBACK TO SAVEPOINT` is fine".to_owned()),
             context: None,
-            statement: Some(shorten(self.statement(n))),
-            location: Some(self.location(self.pieces[n].range.start, true)),
+            statement: Some(shown_statement(self.statement(n))),
+            location: Some(self.location(self.pieces[n].range.start, Mark::Error)),
         })))
     }
 
     /// The line of a statement in its file.
     pub(super) fn line(&self, piece: usize) -> usize {
-        self.location(self.pieces[piece].range.start, false).line
+        self.location(self.pieces[piece].range.start, Mark::Statement).line
     }
 
     /// Where a byte of the script is in its file.
-    fn location(&self, offset: usize, exact: bool) -> SqlLocation {
-        locate(self.script, offset, exact)
+    fn location(&self, offset: usize, mark: Mark) -> SqlLocation {
+        locate(self.script, offset, mark)
     }
 
     /// A failure of a statement as a whole, at its start.
     pub(super) fn error_at_start(&self, piece: usize, error: &DbError) -> EngineError {
-        let location = Some(self.location(self.pieces[piece].range.start, false));
-        EngineError::Sql(Box::new(SqlError { location, ..sql_error(error, self.statement(piece)) }))
+        let statement = self.statement(piece);
+        let location = Some(self.location(self.pieces[piece].range.start, Mark::Statement));
+        let shown = Some(shown_statement(statement));
+        EngineError::Sql(Box::new(SqlError { statement: shown, location, ..sql_error(error, statement) }))
     }
 
     /// A refused statement, at the place PostgreSQL names, else at its start.
@@ -193,24 +195,25 @@ impl<'a> Layout<'a> {
         let statement = self.statement(piece);
         let Piece { range, copy_data } = &self.pieces[piece];
         let mut sql = sql_error(error, statement);
+        sql.statement = Some(shown_statement(statement));
         sql.location = Some(match (error.position(), copy_data, error.where_().and_then(copy_line)) {
             (Some(ErrorPosition::Original(character)), _, _) => {
                 let character = usize::try_from(*character).unwrap_or_default().saturating_sub(1);
-                self.location(range.start + offset_of_char(statement, character), true)
+                self.location(range.start + offset_of_char(statement, character), Mark::Error)
             }
             (Some(ErrorPosition::Internal { query, .. }), _, _) => {
-                let within = format!("in the query: {}", shorten(query));
+                let within = format!("in the query: {}", hide_passwords(&shorten(query)));
                 sql.context = Some(
                     sql.context.map_or_else(|| within.clone(), |context| format!("{context}\n{within}")),
                 );
-                self.location(range.start, false)
+                self.location(range.start, Mark::Statement)
             }
             (None, Some(data), Some(line)) => {
                 let lines = self.script.sql[data.clone()].split_inclusive('\n');
                 let before: usize = lines.take(line.saturating_sub(1)).map(str::len).sum();
-                self.location(data.start + before, true)
+                self.location(data.start + before, Mark::Error)
             }
-            (None, _, _) => self.location(range.start, false),
+            (None, _, _) => self.location(range.start, Mark::Statement),
         });
         EngineError::Sql(Box::new(sql))
     }
@@ -225,14 +228,14 @@ impl<'a> Layout<'a> {
 }
 
 /// Where a byte of a script is in its file.
-fn locate(script: &Script, offset: usize, exact: bool) -> SqlLocation {
+fn locate(script: &Script, offset: usize, mark: Mark) -> SqlLocation {
     let position = position(&script.sql, offset);
     SqlLocation {
         path: script.path.clone(),
         line: position.line + script.first_line - 1,
         column: position.column,
-        source_line: script.sql.lines().nth(position.line - 1).unwrap_or_default().to_owned(),
-        exact,
+        source_line: hide_passwords(script.sql.lines().nth(position.line - 1).unwrap_or_default()),
+        mark,
     }
 }
 
@@ -246,7 +249,7 @@ fn refuse_nul(script: &Script) -> Result<(), EngineError> {
         hint: Some("save it as UTF-8 text".to_owned()),
         context: None,
         statement: None,
-        location: Some(locate(script, offset, true)),
+        location: Some(locate(script, offset, Mark::Error)),
     })))
 }
 
@@ -256,7 +259,7 @@ fn unsplit(script: &Script, error: SplitError) -> EngineError {
         | SplitError::Unterminated { offset, .. }
         | SplitError::UnterminatedCopy { offset } => *offset,
     };
-    let SqlLocation { path, line, column, source_line, .. } = locate(script, offset, true);
+    let SqlLocation { path, line, column, source_line, .. } = locate(script, offset, Mark::Error);
     EngineError::Split { path, line, column, source_line, error }
 }
 

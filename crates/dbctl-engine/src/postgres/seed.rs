@@ -17,7 +17,7 @@ use super::{
     script::{LOCK_TIMEOUT, wait_for_lock},
     session::{Link, get, set_local},
 };
-use crate::{EngineError, SqlLocation};
+use crate::{EngineError, Mark, SqlLocation};
 
 /// How much of a file is sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -158,7 +158,7 @@ impl Csv<'_> {
             line: at,
             column: 1,
             source_line: self.line(at).unwrap_or_default(),
-            exact: line.is_some(),
+            mark: if line.is_some() { Mark::Error } else { Mark::Header },
         });
         EngineError::Sql(Box::new(failed))
     }

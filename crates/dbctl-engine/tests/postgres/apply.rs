@@ -6,6 +6,28 @@ use dbctl_migration::{Checksum, History, TableName, ledger::SeedRow};
 use crate::bench::{OWN, Peer, Run, ask, client, engine, migration, names, rows, show, target};
 
 #[tokio::test]
+async fn errors_carry_the_statement_without_its_passwords() {
+    let run = Run::new();
+    let mut writer = run.writer("statements").await;
+    let block = "do $$\nbegin\n  perform 1 / 0;\nend $$";
+    for (sql, statement) in [
+        (format!("select 1;\n  {block};"), block.to_owned()),
+        (format!("select 1 / 0 -- {}", "x".repeat(3_000)), "select 1 / 0".to_owned()),
+        (format!("select 1 / 0, '{}'", "x".repeat(3_000)), format!("select 1 / 0, '{}…", "x".repeat(1_985))),
+        (
+            "alter role nobody_here\npassword 'hush'".to_owned(),
+            "alter role nobody_here\npassword '****'".to_owned(),
+        ),
+    ] {
+        let error = writer.apply(&OWN, &migration("1_m", &sql, None), None).await.unwrap_err();
+        let EngineError::Sql(error) = error else { panic!() };
+        assert_eq!(error.statement, Some(statement));
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+    }
+    writer.close().await;
+}
+
+#[tokio::test]
 async fn errors_point_at_the_place_in_the_file() {
     let run = Run::new();
     let mut writer = run.writer("positions").await;

@@ -14,7 +14,7 @@ use std::{
 
 use crate::asked_postgres;
 use dbctl_engine::{
-    Endpoint, Engine, EngineError, LockHolder, Notice, Observer, PgVars, Postgres, Session, SourceRef,
+    Endpoint, Engine, EngineError, LockHolder, Mark, Notice, Observer, PgVars, Postgres, Session, SourceRef,
     SqlError, Target, Writer,
     embedded::{EmbeddedHome, EmbeddedSpec, Running, ensure},
 };
@@ -254,7 +254,7 @@ pub(crate) fn show(error: &EngineError) -> String {
     let SqlError { code, message, location, .. } = &**error;
     match location {
         Some(at) => {
-            let exact = if at.exact { "" } else { "~" };
+            let exact = if at.mark == Mark::Error { "" } else { "~" };
             format!("{code} {}:{}:{}{exact} {message}", at.path.display(), at.line, at.column)
         }
         None => format!("{code} {message}"),

@@ -1,6 +1,6 @@
 use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 
-use dbctl_engine::{EngineError, SeedWork, Writer};
+use dbctl_engine::{EngineError, Mark, SeedWork, Writer};
 use dbctl_migration::{Checksum, Script, TableName, Transaction, ledger::SeedRow};
 use tempfile::TempDir;
 
@@ -87,6 +87,12 @@ async fn csv_errors_name_the_line() {
         panic!()
     };
     assert_eq!(error.location.unwrap().source_line, "x,y");
+    let EngineError::Sql(error) =
+        writer.seed(&csv(&folder, table(), "id,nope\n1,1\n"), &row("x")).await.unwrap_err()
+    else {
+        panic!()
+    };
+    assert_eq!(error.location.unwrap().mark, Mark::Header);
 
     let utf16: Vec<u8> = "id\n1".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let utf16 = [vec![0xff, 0xfe], utf16].concat();
