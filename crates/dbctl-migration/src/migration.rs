@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::{Checksum, Directives};
+use crate::{Checksum, Directives, split::split};
 
 /// What orders and names a migration within its source, as the format spells it (`1700000000000`, `20260101120000`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,12 +35,24 @@ pub struct Migration {
     pub name: String,
     /// What applying it runs.
     pub up: Script,
-    /// What reverting it runs; `None` where there is no down part.
+    /// What reverting it runs; `None` where there is no down part, or one without a statement.
     pub down: Option<Script>,
     /// Of the whole file as the tool would compute it, for telling a changed file.
     pub checksum: Checksum,
     /// What the comments at the top of the file ask for.
     pub directives: Directives,
+}
+
+impl Migration {
+    /// Takes a down part that has no statement for none, unless there is nothing to revert either: what a template left
+    /// empty would record a migration as reverted whose tables are still there.
+    pub(crate) fn reverting(mut self) -> Self {
+        let is_empty = |script: &Script| split(&script.sql).is_ok_and(|statements| statements.is_empty());
+        if self.down.as_ref().is_some_and(is_empty) && !is_empty(&self.up) {
+            self.down = None;
+        }
+        self
+    }
 }
 
 /// A piece of SQL and where it stands.

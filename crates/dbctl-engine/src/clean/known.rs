@@ -3,9 +3,12 @@
 use dbctl_migration::TableName;
 
 /// Names that are kept in any schema. Most tools let their table's schema be chosen.
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 30] = [
+    "SequelizeMeta",
+    "__EFMigrationsHistory",
     "__diesel_schema_migrations",
     "__drizzle_migrations",
+    "_migrations",
     "_prisma_migrations",
     "_sqlx_migrations",
     "alembic_version",
@@ -21,7 +24,9 @@ const TABLES: [&str; 25] = [
     "knex_migrations_lock",
     "kysely_migration",
     "kysely_migration_lock",
+    "migration_history",
     "migrations",
+    "mikro_orm_migrations",
     "pgmigrations",
     "refinery_schema_history",
     "schema_lock",

@@ -83,7 +83,8 @@ async fn references(link: &mut Link<'_>) -> Result<Vec<Reference>, EngineError> 
         .collect()
 }
 
-/// A table uses a sequence that one of its columns owns (`serial`, identity) or that a default calls.
+/// A table uses a sequence that one of its columns owns (`serial`, identity) or that a default calls; the server records
+/// no dependency where the default names it by text (`nextval('s'::text)`), so such defaults are read.
 async fn sequences(link: &mut Link<'_>) -> Result<Vec<Sequence>, EngineError> {
     let mut used_by: BTreeMap<TableName, Vec<TableName>> = BTreeMap::new();
     let sql = "select sn.nspname::text, s.relname::text, tn.nspname::text, t.relname::text from ( \
@@ -94,6 +95,11 @@ async fn sequences(link: &mut Link<'_>) -> Result<Vec<Sequence>, EngineError> {
            select d.refobjid, a.adrelid from pg_catalog.pg_depend d \
            join pg_catalog.pg_attrdef a on a.oid = d.objid \
            where d.classid = 'pg_catalog.pg_attrdef'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass \
+           union \
+           select q.oid, a.adrelid from pg_catalog.pg_attrdef a \
+           join pg_catalog.pg_class q on q.relkind = 'S' \
+             and strpos(pg_catalog.pg_get_expr(a.adbin, a.adrelid), q.relname) > 0 \
+           where pg_catalog.pg_get_expr(a.adbin, a.adrelid) like '%nextval(%::text%' \
          ) used \
          join pg_catalog.pg_class s on s.oid = used.sequence and s.relkind = 'S' \
          join pg_catalog.pg_namespace sn on sn.oid = s.relnamespace \

@@ -40,7 +40,8 @@ pub(super) fn holder(row: &Row) -> Result<LockHolder, EngineError> {
 /// Takes all locks or none, in this order, waiting for `session.wait`. While it waits it holds none of them, so that
 /// it never keeps others from a lock that it cannot use yet.
 pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), EngineError> {
-    let until = Instant::now() + link.session().wait;
+    // A wait too long for the clock is one for ever.
+    let until = Instant::now().checked_add(link.session().wait);
     let mut told = BTreeSet::new();
     let mut last_seen = None;
     for attempt in 0.. {
@@ -51,7 +52,7 @@ pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), Eng
             }
             last_seen = Some(holder);
         }
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             break;
         }

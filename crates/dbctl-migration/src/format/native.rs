@@ -153,7 +153,8 @@ fn read_unit(folder: &Folder, stem: &str, unit: Unit) -> Result<Migration, Forma
         up: script(folder, &up, sql, &directives),
         down,
         directives,
-    })
+    }
+    .reverting())
 }
 
 fn read_file(folder: &Folder, listed: &Listed) -> Result<(String, Directives), FormatError> {

@@ -195,7 +195,7 @@ fn read_unit(folder: &Folder, unit: Unit) -> Result<Migration, FormatError> {
         let directives = Directives::parse(&whole).map_err(wrong())?;
         let down = unit.down.map(|listed| down_file(folder, &listed)).transpose()?.flatten();
         let up = script(path, 1, whole, directives.no_transaction);
-        return Ok(Migration { version, name: unit.name, up, down, checksum, directives });
+        return Ok(Migration { version, name: unit.name, up, down, checksum, directives }.reverting());
     }
     let Sections { up, down } = sections(&whole);
     // What stands above the sections belongs to both of them.
@@ -216,7 +216,7 @@ fn read_unit(folder: &Folder, unit: Unit) -> Result<Migration, FormatError> {
     };
     let (up, directives) = part(&up, up_speaks_until.unwrap_or(up.end))?;
     let down = down.as_ref().map(|down| part(down, down.end)).transpose()?.map(|(script, _)| script);
-    Ok(Migration { version, name: unit.name, up, down, checksum, directives })
+    Ok(Migration { version, name: unit.name, up, down, checksum, directives }.reverting())
 }
 
 /// The down part of a pair; the tool takes an empty file for none.

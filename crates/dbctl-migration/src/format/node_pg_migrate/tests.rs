@@ -269,3 +269,14 @@ fn new_names_that_do_not_work_are_refused() {
     let error = format().new_file(&folder, "x", last).unwrap_err();
     assert_eq!(error.to_string(), "m: there is no free version left");
 }
+
+#[test]
+fn a_down_part_that_was_never_written_reverts_nothing_and_counts_as_none() {
+    let down = |text: &str| read(&[("1_a.sql", text)]).remove(0).down;
+    for empty in ["-- Down Migration\n", "-- Down Migration\n\n-- to be written\n;\n/* later */"] {
+        assert!(down(&format!("-- Up Migration\ncreate table t ();\n{empty}")).is_none(), "{empty}");
+        // Where nothing was done there is nothing to revert.
+        assert!(down(&format!("-- Up Migration\n-- nothing\n{empty}")).is_some(), "{empty}");
+    }
+    assert!(down("-- Up Migration\nselect 1;\n-- Down Migration\nselect 0;\n").is_some());
+}
