@@ -120,7 +120,7 @@ pub struct Session<'s> {
 
 /// Hears what a session says while it works; called from within the session's own futures, never concurrently.
 pub trait Observer: Send + Sync {
-    /// The server sent a notice.
+    /// The server sent a notice, or something in the connection's settings was passed over.
     fn notice(&self, notice: Notice);
     /// The session waits for a lock that `holder` has.
     fn waiting(&self, holder: &LockHolder);
@@ -187,12 +187,12 @@ pub struct Identity {
     pub database: String,
 }
 
-/// A notice from the server.
+/// A notice, mostly from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// How grave.
     pub severity: Severity,
-    /// The server's words.
+    /// The server's words, or ours of the settings.
     pub message: String,
 }
 

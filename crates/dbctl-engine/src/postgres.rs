@@ -12,14 +12,18 @@ mod session;
 mod words;
 mod writer;
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
-    Access, Creation, Endpoint, Engine, EngineError, Identity, PgVars, Reader, Session, Target, Writer,
+    Access, Creation, Endpoint, Engine, EngineError, Identity, Notice, PgVars, Reader, Session, Severity,
+    Target, Writer,
     embedded::{self, EmbeddedSpec, Running},
     libpq::{self, Settings},
 };
@@ -28,10 +32,12 @@ use session::Link;
 use writer::WriteSession;
 
 /// The PostgreSQL engine. It keeps no connections; it remembers which embedded servers it has found running, so that
-/// many databases start one once.
+/// many databases start one once, and what it has said of connection settings, so that it says so once per database.
 #[derive(Debug, Default)]
 pub struct Postgres {
     embedded: Mutex<Vec<(EmbeddedSpec, Arc<OnceCell<Running>>)>>,
+    /// A database's key and what was said of its settings.
+    said: std::sync::Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Postgres {
@@ -68,16 +74,37 @@ impl Postgres {
         Ok(cell.get_or_try_init(|| embedded::ensure(spec)).await?.clone())
     }
 
+    /// The settings for a session: not to be had once the run is stopped, which may be while a server starts. Says what
+    /// was passed over in them.
+    async fn settings_for(
+        &self,
+        endpoint: &Endpoint,
+        target: &Target,
+        session: &Session<'_>,
+    ) -> Result<Settings, EngineError> {
+        let settings = tokio::select! { biased;
+            () = session.cancel.cancelled() => return Err(EngineError::Cancelled),
+            settings = self.settings(endpoint) => settings?,
+        };
+        for note in &settings.notes {
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.insert((target.key.clone(), note.clone())) {
+                session.observer.notice(Notice { severity: Severity::Warning, message: note.clone() });
+            }
+        }
+        Ok(settings)
+    }
+
     /// For everything that needs a session: past a pooler where there is a way.
-    async fn direct(&self, target: &Target) -> Result<Settings, EngineError> {
-        self.settings(target.direct.as_ref().unwrap_or(&target.endpoint)).await
+    async fn direct(&self, target: &Target, session: &Session<'_>) -> Result<Settings, EngineError> {
+        self.settings_for(target.direct.as_ref().unwrap_or(&target.endpoint), target, session).await
     }
 
     /// For creating and dropping.
-    async fn admin(&self, target: &Target) -> Result<Settings, EngineError> {
+    async fn admin(&self, target: &Target, session: &Session<'_>) -> Result<Settings, EngineError> {
         match &target.admin {
-            Some(admin) => self.settings(admin).await,
-            None => self.direct(target).await,
+            Some(admin) => self.settings_for(admin, target, session).await,
+            None => self.direct(target, session).await,
         }
     }
 }
@@ -85,18 +112,18 @@ impl Postgres {
 #[async_trait]
 impl Engine for Postgres {
     async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError> {
-        admin::exists(&self.direct(target).await?, target, session).await
+        admin::exists(&self.direct(target, session).await?, target, session).await
     }
 
     async fn identity(&self, target: &Target, session: &Session<'_>) -> Result<Identity, EngineError> {
-        admin::identity(&self.direct(target).await?, target, session).await
+        admin::identity(&self.direct(target, session).await?, target, session).await
     }
 
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
-        let admin = self.admin(target).await?;
+        let admin = self.admin(target, session).await?;
         // What the admin makes is for whoever works in it: their migrations could not even use its public schema.
         let user = match &target.admin {
-            Some(_) => Some(self.direct(target).await?.user).filter(|user| *user != admin.user),
+            Some(_) => Some(self.direct(target, session).await?.user).filter(|user| *user != admin.user),
             None => None,
         };
         admin::create(&admin, target, user.as_deref(), session).await
@@ -108,7 +135,7 @@ impl Engine for Postgres {
         disconnect: bool,
         session: &Session<'_>,
     ) -> Result<bool, EngineError> {
-        admin::drop(&self.admin(target).await?, target, disconnect, session).await
+        admin::drop(&self.admin(target, session).await?, target, disconnect, session).await
     }
 
     async fn open<'s>(
@@ -116,7 +143,7 @@ impl Engine for Postgres {
         target: &Target,
         session: &Session<'s>,
     ) -> Result<Box<dyn Reader + 's>, EngineError> {
-        let link = Link::open(&self.direct(target).await?, target.name.as_str(), session).await?;
+        let link = Link::open(&self.direct(target, session).await?, target.name.as_str(), session).await?;
         Ok(Box::new(ReadSession::new(link).await?))
     }
 
@@ -126,7 +153,7 @@ impl Engine for Postgres {
         peers: &[i64],
         session: &Session<'s>,
     ) -> Result<Box<dyn Writer + 's>, EngineError> {
-        let link = Link::open(&self.direct(target).await?, target.name.as_str(), session).await?;
+        let link = Link::open(&self.direct(target, session).await?, target.name.as_str(), session).await?;
         Ok(Box::new(WriteSession::new(link, peers, target.settings.clone()).await?))
     }
 

@@ -59,8 +59,11 @@ impl<'s> Link<'s> {
         database: &str,
         session: &Session<'s>,
     ) -> Result<Self, EngineError> {
-        let Connected { client, messages, canceller } =
-            connect(settings, database, &application_name(session)).await?;
+        let name = application_name(session);
+        let Connected { client, messages, canceller } = tokio::select! { biased;
+            () = session.cancel.cancelled() => return Err(EngineError::Cancelled),
+            connected = connect(settings, database, &name) => connected?,
+        };
         let line = Line {
             messages: Some(messages),
             canceller,

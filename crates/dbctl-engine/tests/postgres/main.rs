@@ -15,3 +15,4 @@ mod lock;
 mod read;
 mod seed;
 mod steps;
+mod stop;

@@ -1,5 +1,8 @@
-use dbctl_engine::{Engine, EngineError, SourceRef, Target};
+use std::os::unix::fs::PermissionsExt;
+
+use dbctl_engine::{Endpoint, Engine, EngineError, PgVars, Postgres, SourceRef, Target};
 use dbctl_migration::TableName;
+use secrecy::ExposeSecret;
 
 use crate::bench::{OWN, Peer, Run, ask, client, endpoint_of, engine, migration, names, rows, target};
 
@@ -61,4 +64,32 @@ async fn where_the_identifier_may_not_be_read_something_stands_in() {
     assert_eq!(found[0], found[1]);
     assert_eq!(found[0].system, found[2].system);
     assert_ne!(found[0], found[2]);
+}
+
+#[tokio::test]
+async fn what_is_passed_over_in_the_settings_is_said_once_per_database() {
+    let home = tempfile::tempdir().unwrap();
+    let passfile = home.path().join(".pgpass");
+    std::fs::write(&passfile, "*:*:*:*:x\n").unwrap();
+    std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(0o644)).unwrap();
+    ask("postgres", "create role noted login password 'secret' in role insider").await;
+    ask("postgres", "create database noted").await;
+    let Endpoint::ConnInfo { text, .. } = endpoint_of("noted", "noted") else { panic!() };
+    let without_password = text.expose_secret().replace(":secret@", "@");
+    let vars = PgVars::from_vars([("HOME", home.path().to_str().unwrap())]);
+    let noted = |endpoint| Target { endpoint, ..target("noted") };
+    let wrong = noted(Endpoint::ConnInfo { text: without_password.into(), vars });
+    let run = Run::new();
+    let engine = Postgres::new();
+    for _ in 0..2 {
+        let error = engine.open(&wrong, &run.session()).await.err().unwrap();
+        assert!(error.to_string().contains("wants a password"), "{error}");
+    }
+    let other = Target { key: "other".to_owned(), ..wrong };
+    engine.open(&other, &run.session()).await.err().unwrap();
+    let said = format!(
+        "the password file {} is ignored: others may read it; chmod 0600 makes it count",
+        passfile.display()
+    );
+    assert_eq!(run.heard.notices(), [said.as_str(), &said]);
 }
