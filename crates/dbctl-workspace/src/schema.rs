@@ -108,7 +108,7 @@ struct Database {
     /// Variables that `dbctl env` and `dbctl exec` set besides `DATABASE_URL`, and the key of the database whose URL each
     /// one holds.
     #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}))]
-    env: Option<BTreeMap<String, String>>,
+    env: Option<BTreeMap<String, Option<String>>>,
 }
 
 /// One migration folder.
@@ -137,7 +137,7 @@ struct Seeds {
     /// Environments in which seeds are skipped.
     skip_in: Option<Vec<String>>,
     /// Commands that run seed files which are neither `.sql` nor `.csv`, by extension; `{file}` is the file.
-    runners: Option<BTreeMap<String, String>>,
+    runners: Option<BTreeMap<String, Option<String>>>,
 }
 
 /// How `dbctl clean` treats a database.
@@ -175,7 +175,7 @@ fn major(_: &mut SchemaGenerator) -> Schema {
 fn settings(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": ["object", "null"],
-        "additionalProperties": { "type": ["string", "number", "boolean"] },
+        "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
     })
 }
 

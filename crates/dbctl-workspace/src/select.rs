@@ -37,16 +37,13 @@ pub enum SelectError {
     #[error("--all and targets exclude each other; `!core` alone is everything without core")]
     AllAndTargets,
     /// Nothing has that name.
-    #[error(
-        "nothing is called `{target}`; {}",
-        suggestion.as_ref().map_or_else(|| format!("there are {}", keys.join(", ")), |near| format!("did you mean `{near}`?"))
-    )]
+    #[error("nothing is called `{target}`; {}", instead(suggestion.as_deref(), keys))]
     Unknown {
         /// As typed.
         target: String,
         /// The nearest name.
         suggestion: Option<String>,
-        /// Every key.
+        /// Every key; where a tag was typed, every tag, as a target.
         keys: Vec<String>,
     },
     /// Databases on different servers share that name.
@@ -69,6 +66,14 @@ pub enum SelectError {
         /// As typed.
         targets: Vec<String>,
     },
+}
+
+fn instead(suggestion: Option<&str>, keys: &[String]) -> String {
+    match suggestion {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if keys.is_empty() => "no database has a tag".to_owned(),
+        None => format!("there are {}", keys.join(", ")),
+    }
 }
 
 /// One target, taken apart.
@@ -144,6 +149,18 @@ fn of_folder(workspace: &Workspace, path: &Path) -> BTreeSet<Key> {
         .collect()
 }
 
+/// The databases of the package in a folder; of the package around it only where that is the working folder, so that
+/// a package at the root does not own every word that happens to be a file's name.
+fn at_folder(workspace: &Workspace, path: &Path, cwd: &Path) -> BTreeSet<Key> {
+    let is_package =
+        |database: &Database| database.package.as_ref().is_some_and(|package| real(&package.path) == path);
+    if path == real(cwd) || workspace.databases().any(is_package) {
+        of_folder(workspace, path)
+    } else {
+        BTreeSet::new()
+    }
+}
+
 impl<'t> Filter<'t> {
     fn parse(typed: &'t str) -> Result<Self, SelectError> {
         let (remove, rest) = typed.strip_prefix('!').map_or((false, typed), |rest| (true, rest));
@@ -180,7 +197,7 @@ impl<'t> Filter<'t> {
         };
         if let Some(tag) = self.target.strip_prefix("tag:") {
             let tagged = matching(&|database| database.tags.contains(tag));
-            return if tagged.is_empty() { Err(self.unknown(workspace)) } else { Ok(tagged) };
+            return if tagged.is_empty() { Err(self.unknown_tag(workspace)) } else { Ok(tagged) };
         }
         let by_key = matching(&|database| database.key.as_str() == self.target);
         if !by_key.is_empty() {
@@ -203,12 +220,26 @@ impl<'t> Filter<'t> {
         // Joining an absolute path gives that path.
         for base in [cwd, workspace.root()] {
             let path = base.join(self.target);
-            let found = if path.exists() { of_folder(workspace, &real(&path)) } else { BTreeSet::new() };
+            let found = if path.exists() { at_folder(workspace, &real(&path), cwd) } else { BTreeSet::new() };
             if !found.is_empty() {
                 return Ok(found);
             }
         }
         Err(self.unknown(workspace))
+    }
+
+    fn unknown_tag(&self, workspace: &Workspace) -> SelectError {
+        let tags: BTreeSet<String> = workspace
+            .databases()
+            .flat_map(|database| &database.tags)
+            .map(|tag| format!("tag:{tag}"))
+            .collect();
+        let suggestion = nearest(self.target, tags.iter().map(String::as_str)).map(str::to_owned);
+        SelectError::UnknownTag {
+            target: self.typed.to_owned(),
+            suggestion,
+            tags: tags.into_iter().collect(),
+        }
     }
 
     fn unknown(&self, workspace: &Workspace) -> SelectError {

@@ -55,7 +55,6 @@ fn targets_and_filters() {
         (&["packages/core"], "core"),
         (&["./packages/core/"], "core"),
         (&["apps/mextrack"], "mextrack reports"),
-        (&["apps/mextrack/src"], "mextrack reports"),
         (&["core", "loose"], "core loose"),
         (&["mextrack..."], "core mextrack"),
         (&["...mextrack"], "mextrack reports"),
@@ -86,6 +85,8 @@ fn folders_are_relative_to_where_one_is() {
         ("apps/mextrack/src/deep", &[], "mextrack reports"),
         ("apps/mextrack", &["."], "mextrack reports"),
         ("apps/mextrack/src", &["."], "mextrack reports"),
+        ("apps/mextrack/src", &[".."], "mextrack reports"),
+        ("apps/mextrack/src", &["deep/.."], "mextrack reports"),
         ("apps/mextrack", &["../atriz"], "atriz"),
         ("apps", &["atriz"], "atriz"),
         ("apps/mextrack", &["!."], "atriz core loose"),
@@ -112,6 +113,14 @@ fn a_package_at_the_root_owns_what_no_other_does() {
         .folder("docs");
     for (cwd, expected) in [("", "a"), ("docs", "a"), ("apps", "a"), ("apps/b", "b")] {
         assert_eq!(select(&site, cwd, &[]), expected, "{cwd}");
+        assert_eq!(select(&site, cwd, &["."]), expected, "{cwd}");
+    }
+    // But not every word that happens to be the name of a folder or file.
+    for (cwd, target) in
+        [("", "docs"), ("", "workspace.yaml"), ("", "apps"), ("apps/b", "docs"), ("docs", "../apps")]
+    {
+        let found = select(&site, cwd, &[target]);
+        assert_eq!(found, format!("error: nothing is called `{target}`; there are a, b"), "{cwd}");
     }
 }
 
@@ -124,10 +133,12 @@ fn errors() {
         ("apps", &[]),
         ("", &["."]),
         ("", &["apps"]),
+        ("", &["apps/mextrack/src"]),
         ("", &["mextrak"]),
         ("", &["@atriz/cor"]),
         ("", &["tag:ap"]),
         ("", &["tag:zzz"]),
+        ("", &["!tag:zzz..."]),
         ("", &["app/mextrack"]),
         ("", &["!mextrak"]),
         ("", &["nothing-like-it"]),
@@ -147,10 +158,12 @@ fn errors() {
     []: error: no target is given; name one of atriz, core, loose, mextrack, reports, or use --all
     ["."]: error: nothing is called `.`; there are atriz, core, loose, mextrack, reports
     ["apps"]: error: nothing is called `apps`; there are atriz, core, loose, mextrack, reports
+    ["apps/mextrack/src"]: error: nothing is called `apps/mextrack/src`; did you mean `apps/mextrack`?
     ["mextrak"]: error: nothing is called `mextrak`; did you mean `mextrack`?
     ["@atriz/cor"]: error: nothing is called `@atriz/cor`; did you mean `@atriz/core`?
     ["tag:ap"]: error: nothing is called `tag:ap`; did you mean `tag:app`?
-    ["tag:zzz"]: error: nothing is called `tag:zzz`; there are atriz, core, loose, mextrack, reports
+    ["tag:zzz"]: error: nothing is called `tag:zzz`; there are tag:app, tag:web
+    ["!tag:zzz..."]: error: nothing is called `!tag:zzz...`; there are tag:app, tag:web
     ["app/mextrack"]: error: nothing is called `app/mextrack`; did you mean `apps/mextrack`?
     ["!mextrak"]: error: nothing is called `!mextrak`; did you mean `mextrack`?
     ["nothing-like-it"]: error: nothing is called `nothing-like-it`; there are atriz, core, loose, mextrack, reports
@@ -164,6 +177,12 @@ fn errors() {
     "#);
     let all = Selection { targets: Vec::new(), ..all };
     assert_eq!(show(&site.workspace(), &all), "atriz core loose mextrack reports");
+}
+
+#[test]
+fn a_tag_where_there_is_none() {
+    let site = Site::new("workspace: x\ndatabases: { a: {} }\n");
+    assert_snapshot!(select(&site, "", &["tag:app"]), @"error: nothing is called `tag:app`; no database has a tag");
 }
 
 #[test]
