@@ -235,11 +235,7 @@ impl<'t> Filter<'t> {
             .map(|tag| format!("tag:{tag}"))
             .collect();
         let suggestion = nearest(self.target, tags.iter().map(String::as_str)).map(str::to_owned);
-        SelectError::UnknownTag {
-            target: self.typed.to_owned(),
-            suggestion,
-            tags: tags.into_iter().collect(),
-        }
+        SelectError::Unknown { target: self.typed.to_owned(), suggestion, keys: tags.into_iter().collect() }
     }
 
     fn unknown(&self, workspace: &Workspace) -> SelectError {
