@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use dbctl_migration::{Applied, Migration, Progress, ledger::SeedRow};
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::{
@@ -93,7 +94,33 @@ type Script = dyn Fn(&Call) -> Behaviour + Send + Sync;
 #[derive(Clone)]
 pub struct Fake {
     state: Arc<Mutex<State>>,
+    crowd: Arc<Mutex<BTreeMap<String, Crowd>>>,
     script: Arc<Script>,
+}
+
+/// The sessions on one server.
+#[derive(Default)]
+struct Crowd {
+    now: usize,
+    peak: usize,
+}
+
+/// One session's place on its server, from before it is opened until it is closed or dropped.
+struct Seat {
+    crowd: Arc<Mutex<BTreeMap<String, Crowd>>>,
+    server: String,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(crowd) = lock(&self.crowd).get_mut(&self.server) {
+            crowd.now -= 1;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Default)]
@@ -108,6 +135,22 @@ struct Database {
     sources: BTreeMap<String, Vec<Applied>>,
     seeds: Vec<SeedRow>,
     environment: Option<String>,
+    /// Seconds since 1970, one for each migration that was ever recorded.
+    clock: i64,
+}
+
+impl Database {
+    fn record(&mut self, source: String, migration: &Migration) {
+        self.clock += 1;
+        self.sources.entry(source).or_default().push(Applied {
+            version: migration.version.clone(),
+            name: migration.name.clone(),
+            checksum: Some(migration.checksum.clone()),
+            at: Timestamp::from_second(self.clock).ok(),
+            elapsed: None,
+            progress: Progress::Whole,
+        });
+    }
 }
 
 impl Default for Fake {
@@ -119,12 +162,12 @@ impl Default for Fake {
 impl Fake {
     /// A server without databases, whose calls behave as `script` says.
     pub fn new(script: impl Fn(&Call) -> Behaviour + Send + Sync + 'static) -> Self {
-        Self { state: Arc::default(), script: Arc::new(script) }
+        Self { state: Arc::default(), crowd: Arc::default(), script: Arc::new(script) }
     }
 
     /// The same server seen through another script.
     pub fn with_script(&self, script: impl Fn(&Call) -> Behaviour + Send + Sync + 'static) -> Self {
-        Self { state: Arc::clone(&self.state), script: Arc::new(script) }
+        Self { state: Arc::clone(&self.state), crowd: Arc::clone(&self.crowd), script: Arc::new(script) }
     }
 
     /// Everything that happened so far.
@@ -165,8 +208,27 @@ impl Fake {
         self.state().locked.iter().cloned().collect()
     }
 
+    /// The most sessions that were ever open at once on a server ([`Target::server`]); a call on the server itself
+    /// counts as a session for as long as it lasts.
+    pub fn peak(&self, server: &str) -> usize {
+        lock(&self.crowd).get(server).map_or(0, |crowd| crowd.peak)
+    }
+
+    /// How many sessions are open right now, on all servers.
+    pub fn open_sessions(&self) -> usize {
+        lock(&self.crowd).values().map(|crowd| crowd.now).sum()
+    }
+
+    fn seat(&self, target: &Target) -> Seat {
+        let mut crowds = lock(&self.crowd);
+        let crowd = crowds.entry(target.server.clone()).or_default();
+        crowd.now += 1;
+        crowd.peak = crowd.peak.max(crowd.now);
+        Seat { crowd: Arc::clone(&self.crowd), server: target.server.clone() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Plays one call: waits as the script says, then takes effect or fails.
@@ -239,6 +301,7 @@ struct FakeSession<'s> {
     database: String,
     session: Session<'s>,
     writer: bool,
+    _seat: Seat,
 }
 
 impl Drop for FakeSession<'_> {
@@ -269,15 +332,18 @@ impl FakeSession<'_> {
 #[async_trait]
 impl Engine for Fake {
     async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError> {
+        let _seat = self.seat(target);
         let name = target.name.as_str();
         self.play(name, CallKind::Exists, session, |state| Ok(state.databases.contains_key(name))).await
     }
 
     async fn identity(&self, target: &Target, _session: &Session<'_>) -> Result<Identity, EngineError> {
+        let _seat = self.seat(target);
         Ok(Identity { system: "fake".to_owned(), database: target.name.to_string() })
     }
 
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
+        let _seat = self.seat(target);
         let name = target.name.as_str();
         self.play(name, CallKind::Create, session, |state| {
             let created = !state.databases.contains_key(name);
@@ -293,6 +359,7 @@ impl Engine for Fake {
         _disconnect: bool,
         session: &Session<'_>,
     ) -> Result<bool, EngineError> {
+        let _seat = self.seat(target);
         let name = target.name.as_str();
         self.play(name, CallKind::Drop, session, |state| Ok(state.databases.remove(name).is_some())).await
     }
@@ -302,6 +369,7 @@ impl Engine for Fake {
         target: &Target,
         session: &Session<'s>,
     ) -> Result<Box<dyn Reader + 's>, EngineError> {
+        let seat = self.seat(target);
         let name = target.name.as_str();
         self.play(name, CallKind::Open, session, |state| match state.databases.get(name) {
             Some(_) => Ok(()),
@@ -313,6 +381,7 @@ impl Engine for Fake {
             database: name.to_owned(),
             session: session.clone(),
             writer: false,
+            _seat: seat,
         }))
     }
 
@@ -322,6 +391,7 @@ impl Engine for Fake {
         _peers: &[i64],
         session: &Session<'s>,
     ) -> Result<Box<dyn Writer + 's>, EngineError> {
+        let seat = self.seat(target);
         let name = target.name.as_str();
         let held = self
             .play(name, CallKind::Lock, session, |state| {
@@ -339,6 +409,7 @@ impl Engine for Fake {
                     database: name.to_owned(),
                     session: session.clone(),
                     writer: true,
+                    _seat: seat,
                 })
             })
             .await?;
@@ -403,18 +474,18 @@ impl Writer for FakeSession<'_> {
         migration: &Migration,
         _resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
-        let (source, row) = (source.name.to_owned(), row(migration));
+        let source = source.name.to_owned();
         self.on_database(CallKind::Apply(migration.name.clone()), |database| {
-            database.sources.entry(source).or_default().push(row);
+            database.record(source, migration);
             Ok(Duration::from_millis(1))
         })
         .await
     }
 
     async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
-        let (source, row) = (source.name.to_owned(), row(migration));
+        let source = source.name.to_owned();
         self.on_database(CallKind::Fake(migration.name.clone()), |database| {
-            database.sources.entry(source).or_default().push(row);
+            database.record(source, migration);
             Ok(())
         })
         .await
@@ -449,16 +520,5 @@ impl Writer for FakeSession<'_> {
             Ok(())
         })
         .await
-    }
-}
-
-fn row(migration: &Migration) -> Applied {
-    Applied {
-        version: migration.version.clone(),
-        name: migration.name.clone(),
-        checksum: Some(migration.checksum.clone()),
-        at: None,
-        elapsed: None,
-        progress: Progress::Whole,
     }
 }
