@@ -52,16 +52,8 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
     let (endpoint, server) = match &location.way {
         Way::Url(text) => {
             let settings = settings(workspace, &location, text, &vars)?;
-            let named = settings.database.as_deref().filter(|named| *named != database.name.as_str());
-            if let Some(named) = named.filter(|_| location.own) {
-                return Err(workspace.problem(
-                    &location.declared,
-                    format!("the url of `{}` leads to the database `{named}`, not to `{}`", database.key, database.name),
-                    Some(format!(
-                        "let the url end in `/{}` (is a variable such as DATABASE_URL exported for another database?), or set `name: {named}`",
-                        database.name
-                    )),
-                ));
+            if location.own {
+                names_it(workspace, &location, database, "url", &settings)?;
             }
             (Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }, settings.server())
         }
@@ -76,16 +68,21 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
             (Endpoint::Embedded(spec), server)
         }
     };
-    let aside = |text: &Option<SecretString>| -> Result<Option<Endpoint>, ManifestErrors> {
+    let aside = |text: &Option<SecretString>, field: &str| -> Result<Option<Endpoint>, ManifestErrors> {
         let Some(text) = text else { return Ok(None) };
-        settings(workspace, &location, text, &vars)?;
+        let settings = settings(workspace, &location, text, &vars)?;
+        // Whoever makes databases does it from any of them; what leads past a pooler leads where the url does. A
+        // database with a url of its own has no server's.
+        if field == "direct_url" && location.own {
+            names_it(workspace, &location, database, field, &settings)?;
+        }
         Ok(Some(Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }))
     };
     Ok(Target {
         key: database.key.to_string(),
         name: database.name.clone(),
-        admin: aside(&location.admin)?,
-        direct: aside(&location.direct)?,
+        admin: aside(&location.admin, "admin_url")?,
+        direct: aside(&location.direct, "direct_url")?,
         endpoint,
         owner: database.owner.clone(),
         extensions: database.extensions.clone(),
@@ -93,6 +90,27 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
         server,
         max_connections: location.max_connections.unwrap_or(DEFAULT_MAX_CONNECTIONS),
     })
+}
+
+/// A url that is a database's own names that database or none.
+fn names_it(
+    workspace: &Workspace,
+    location: &Location,
+    database: &Database,
+    field: &str,
+    settings: &libpq::Settings,
+) -> Result<(), ManifestErrors> {
+    let Some(named) = settings.database.as_deref().filter(|named| *named != database.name.as_str()) else {
+        return Ok(());
+    };
+    Err(workspace.problem(
+        &location.declared,
+        format!("the {field} of `{}` leads to the database `{named}`, not to `{}`", database.key, database.name),
+        Some(format!(
+            "let the {field} end in `/{}` (is a variable such as DATABASE_URL exported for another database?), or set `name: {named}`",
+            database.name
+        )),
+    ))
 }
 
 fn settings(

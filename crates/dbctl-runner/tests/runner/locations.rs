@@ -35,3 +35,18 @@ fn a_databases_own_url_has_to_name_it_and_a_servers_url_names_none() {
         assert_eq!(own(url), "the url of `a` leads to the database `other`, not to `a_db`", "{url}");
     }
 }
+
+#[test]
+fn a_databases_own_direct_url_has_to_name_it_and_who_makes_databases_comes_from_any() {
+    let own = |more: &str| found("", &format!(", url: 'postgres://u@h:1/a_db'{more}"));
+    assert_eq!(own(", direct_url: 'postgres://u@d:2/a_db'"), "a_db on h:1");
+    assert_eq!(own(", direct_url: 'postgres://u@d:2'"), "a_db on h:1");
+    assert_eq!(own(", admin_url: 'postgres://u@d:2/postgres'"), "a_db on h:1");
+    assert_eq!(
+        own(", direct_url: 'postgres://u@d:2/other'"),
+        "the direct_url of `a` leads to the database `other`, not to `a_db`"
+    );
+    let server =
+        "servers: { main: { url: 'postgres://u@h:1/x', direct_url: 'postgres://u@d:2/postgres' } }\n";
+    assert_eq!(found(server, ""), "a_db on h:1");
+}
