@@ -144,7 +144,7 @@ impl Engine for Postgres {
         session: &Session<'s>,
     ) -> Result<Box<dyn Reader + 's>, EngineError> {
         let link = Link::open(&self.direct(target, session).await?, target.name.as_str(), session).await?;
-        Ok(Box::new(ReadSession::new(link).await?))
+        Ok(Box::new(ReadSession::new(link)))
     }
 
     async fn open_exclusive<'s>(
@@ -160,6 +160,10 @@ impl Engine for Postgres {
     async fn access(&self, target: &Target) -> Result<Access, EngineError> {
         let settings = self.settings(&target.endpoint).await?;
         let name = target.name.as_str();
-        Ok(Access { url: settings.url(name), vars: settings.vars(name) })
+        let url = match &target.endpoint {
+            Endpoint::ConnInfo { text, .. } => settings.url_from(text.expose_secret(), name),
+            Endpoint::Variables(_) | Endpoint::Embedded(_) => settings.url(name),
+        };
+        Ok(Access { url, vars: settings.vars(name) })
     }
 }

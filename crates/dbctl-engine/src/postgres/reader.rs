@@ -17,41 +17,50 @@ use super::{
 };
 use crate::{EngineError, Identity, Reader, SourceRef, clean::Inventory};
 
-/// A session that cannot write: the server refuses it.
+/// A session that cannot write: whatever it asks it asks in a read-only transaction, so that nothing stays set on a
+/// connection that a pooler hands to somebody else. Nothing is asked of the role but to connect, and a replica will do.
 pub(super) struct ReadSession<'s>(Link<'s>);
 
 impl<'s> ReadSession<'s> {
-    /// Makes the session read-only. Nothing is asked of the role but to connect, and a replica will do.
-    pub(super) async fn new(mut link: Link<'s>) -> Result<Self, EngineError> {
-        match link.batch("SET default_transaction_read_only = on").await {
-            Ok(()) => Ok(Self(link)),
-            Err(failure) => {
-                link.close().await;
-                Err(failure.into())
-            }
-        }
+    pub(super) fn new(link: Link<'s>) -> Self {
+        Self(link)
+    }
+
+    async fn begin(&mut self) -> Result<&mut Link<'s>, EngineError> {
+        self.0.batch("BEGIN TRANSACTION READ ONLY").await?;
+        Ok(&mut self.0)
+    }
+
+    async fn end<T>(&mut self, result: Result<T, EngineError>) -> Result<T, EngineError> {
+        self.0.rollback().await;
+        result
     }
 }
 
 #[async_trait]
 impl Reader for ReadSession<'_> {
     async fn identity(&mut self) -> Result<Identity, EngineError> {
-        identity(&mut self.0).await
+        let result = identity(self.begin().await?).await;
+        self.end(result).await
     }
 
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError> {
-        applied(&mut self.0, source).await
+        let result = applied(self.begin().await?, source).await;
+        self.end(result).await
     }
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
-        seeds(&mut self.0).await
+        let result = seeds(self.begin().await?).await;
+        self.end(result).await
     }
 
     async fn environment(&mut self) -> Result<Option<String>, EngineError> {
-        environment(&mut self.0).await
+        let result = environment(self.begin().await?).await;
+        self.end(result).await
     }
 
     async fn inventory(&mut self) -> Result<Inventory, EngineError> {
+        // Several queries of one moment: it has its own transaction, read-only too.
         inventory(&mut self.0).await
     }
 
@@ -61,21 +70,21 @@ impl Reader for ReadSession<'_> {
 }
 
 pub(super) async fn identity(link: &mut Link<'_>) -> Result<Identity, EngineError> {
-    let system =
-        "select system_identifier::text, current_database()::text from pg_catalog.pg_control_system()";
-    let row = match link.one(system, &[]).await {
-        Ok(row) => row,
-        // Some hosts take the right to it away. Address and start time stand in: they name the server while it runs.
-        Err(failure) if failure.code() == "42501" => {
-            link.one(
-                "select coalesce(host(inet_server_addr()), 'local') || ':' || current_setting('port') || '@' || \
-                 extract(epoch from pg_catalog.pg_postmaster_start_time())::text, current_database()::text",
-                &[],
-            )
-            .await?
+    // Some hosts take the right away. Address and start time stand in: they name the server while it runs. Asked for
+    // first, since a refusal would end the transaction of a session that only reads.
+    let may = link
+        .one("select pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')", &[])
+        .await?;
+    let sql = match get::<bool>(&may, 0)? {
+        true => {
+            "select system_identifier::text, current_database()::text from pg_catalog.pg_control_system()"
         }
-        Err(failure) => return Err(failure.into()),
+        false => {
+            "select coalesce(host(inet_server_addr()), 'local') || ':' || current_setting('port') || '@' || \
+             extract(epoch from pg_catalog.pg_postmaster_start_time())::text, current_database()::text"
+        }
     };
+    let row = link.one(sql, &[]).await?;
     Ok(Identity { system: get(&row, 0)?, database: get(&row, 1)? })
 }
 
