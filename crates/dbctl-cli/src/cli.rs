@@ -230,7 +230,7 @@ pub(crate) struct DropArgs {
 /// What `migrate` takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MigrateArgs {
-    /// Up to and including this version or name (one target)
+    /// Up to and including this version or name; FOLDER/NAME where several folders have it (one target)
     #[arg(long, value_name = "VERSION")]
     pub(crate) to: Option<String>,
     /// Say what would run; the session cannot write
@@ -240,7 +240,7 @@ pub(crate) struct MigrateArgs {
     #[arg(long)]
     pub(crate) fake: bool,
     /// What to do with a pending file that sorts before an applied one [default: warn; deny where the tool that owns
-    /// the folder would fail afterwards]
+    /// the folder would fail afterwards; there applied files that are missing on disk stop it as well, short of allow]
     #[arg(long, value_name = "POLICY", value_enum)]
     pub(crate) out_of_order: Option<OutOfOrder>,
 }
@@ -262,10 +262,10 @@ pub(crate) struct RollbackArgs {
     /// Revert the last N migrations (one target)
     #[arg(long, value_name = "N", group = "how_far")]
     pub(crate) count: Option<NonZeroUsize>,
-    /// Revert what was applied after this version or name; `zero` reverts everything (one target)
+    /// Revert what was applied after this version or name (or FOLDER/NAME); `zero` reverts everything (one target)
     #[arg(long, value_name = "VERSION", group = "how_far")]
     pub(crate) to: Option<String>,
-    /// Revert this migration alone; refused if a later one is applied (one target)
+    /// Revert this migration (or FOLDER/NAME) alone; refused if a later one is applied (one target)
     #[arg(long, value_name = "NAME", group = "how_far")]
     pub(crate) only: Option<String>,
     /// Revert although an applied migration of another database requires it

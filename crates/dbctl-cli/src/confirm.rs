@@ -11,8 +11,9 @@ use crate::{
 
 /// What is about to happen.
 pub(crate) struct Asking {
-    pub(crate) command: &'static str,
-    /// In words, after the command.
+    /// The command, with the flag that makes it destroy, and what that is, in short.
+    pub(crate) destruction: (&'static str, &'static str),
+    /// The same in full, after the command.
     pub(crate) effect: &'static str,
     pub(crate) environment: String,
     /// Key, name and server of each.
@@ -22,7 +23,8 @@ pub(crate) struct Asking {
 /// Asks, and comes back only after a yes. Where nobody can be asked that is an error.
 pub(crate) fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<(), CliError> {
     if !console.mode.can_ask {
-        return Err(CliError::CannotAsk { command: asking.command });
+        let (command, effect) = asking.destruction;
+        return Err(CliError::CannotAsk { command, effect });
     }
     describe(asking, console.err, console.mode)?;
     let render = if console.mode.err.0 { RenderConfig::default_colored() } else { RenderConfig::empty() };
@@ -35,7 +37,7 @@ pub(crate) fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<(), CliE
 }
 
 fn describe(asking: &Asking, err: &mut dyn Write, mode: Mode) -> io::Result<()> {
-    let Asking { command, effect, environment, databases } = asking;
+    let Asking { destruction: (command, _), effect, environment, databases } = asking;
     let environment = mode.err.bold(environment);
     writeln!(err, "`{command}` {effect}, in the environment {environment}:")?;
     let width = databases.iter().map(|(key, ..)| key.len()).max().unwrap_or_default();
@@ -62,7 +64,7 @@ mod tests {
 
     fn asking() -> Asking {
         Asking {
-            command: "drop",
+            destruction: ("drop", "destroys data"),
             effect: "drops these databases with all they hold",
             environment: "development".to_owned(),
             databases: vec![

@@ -50,13 +50,10 @@ pub(crate) fn failure(error: &StepError, key: &str, paint: Paint) -> String {
         StepError::Format(errors) => text.push_str(&formats(errors, Some(key), paint)),
         _ => {
             let Explained { message, path, line, hint, .. } = explain::explain(error, key);
-            // Most messages name their file; those that carry it apart need it in front.
-            let place = match &error {
-                StepError::Engine(EngineError::Seed { .. }) => path.map(|path| at(&path, line, None)),
-                _ => None,
-            };
-            let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
-            headline(&mut text, paint, &format!("{key}: {place}{message}"));
+            headline(&mut text, paint, &format!("{key}: {message}"));
+            if let Some(path) = path {
+                let _ = writeln!(text, "  in {}", at(&path, line, None));
+            }
             footer(&mut text, paint, "help", hint.as_deref());
         }
     }
@@ -429,7 +426,37 @@ mod tests {
         ");
         let seed =
             EngineError::Seed { path: "a/users.csv".into(), line: Some(2), message: "no header".to_owned() };
-        insta::assert_snapshot!(shown(&StepError::Engine(seed)), @"error: mextrack: a/users.csv:2: no header");
+        insta::assert_snapshot!(shown(&StepError::Engine(seed)), @r"
+        error: mextrack: no header
+          in a/users.csv:2
+        ");
+    }
+
+    #[test]
+    fn the_place_is_shown_without_its_line_of_text_too() {
+        let path = || PathBuf::from("apps/a/m/2_b.sql");
+        let unknown =
+            StepError::RequirementUnknown { path: path(), line: 3, problem: "`x` is no database".to_owned() };
+        let unmet = StepError::RequirementUnmet {
+            path: path(),
+            line: 3,
+            database: "core".to_owned(),
+            version: "1_a".to_owned(),
+        };
+        let io = StepError::Io { path: "apps/a/s".into(), source: std::io::ErrorKind::NotADirectory.into() };
+        let no_runner = StepError::NoRunner { path: "apps/a/s/1.ts".into(), extension: "ts".to_owned() };
+        let runner = StepError::Runner {
+            path: "apps/a/s/1.ts".into(),
+            command: "tsx {file}".to_owned(),
+            outcome: "exited with 1".to_owned(),
+        };
+        let unresolved = StepError::Engine(EngineError::Unresolved {
+            path: path(),
+            line: 7,
+            statement: "CREATE INDEX CONCURRENTLY i ON t (a)".to_owned(),
+        });
+        let all = [unknown, unmet, io, no_runner, runner, unresolved];
+        insta::assert_snapshot!(all.iter().map(shown).collect::<String>());
     }
 
     #[test]

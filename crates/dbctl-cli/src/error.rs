@@ -26,10 +26,12 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// A destroying command without anybody to ask.
-    #[error("`{command}` destroys data, and there is no terminal to ask on")]
+    #[error("`{command}` {effect}, and there is no terminal to ask on")]
     CannotAsk {
-        /// The command.
+        /// The command, with the flag that makes it destroy.
         command: &'static str,
+        /// What it does that cannot be taken back.
+        effect: &'static str,
     },
     /// `-C` names no folder.
     #[error("cannot enter {}: {source}", path.display())]

@@ -57,7 +57,7 @@ pub(crate) fn exit_code(result: &Result<Done, CliError>) -> u8 {
 fn run_code(summary: &Summary) -> u8 {
     let failures = summary.databases.iter().filter_map(|database| match &database.outcome {
         Outcome::Failed(error) => Some(&**error),
-        Outcome::Done | Outcome::Unchanged | Outcome::Skipped { .. } | Outcome::Cancelled => None,
+        Outcome::Done | Outcome::Unchanged | Outcome::Skipped(_) | Outcome::Cancelled => None,
     });
     match summary.outcome {
         RunOutcome::Done => DONE,
@@ -146,8 +146,12 @@ mod tests {
 
     #[test]
     fn one_function_decides() {
-        let protected =
-            PlanError::Protected { environment: "production".to_owned(), command: "drop", given: None };
+        let protected = PlanError::Protected {
+            environment: "production".to_owned(),
+            command: "drop",
+            effect: "destroys data",
+            given: None,
+        };
         let spawn = |kind| Err(CliError::Spawn { program: "x".to_owned(), source: io(kind) });
         for (name, result, code) in [
             ("nothing to say", Ok(Done::Well), 0),
@@ -168,7 +172,7 @@ mod tests {
             ("wrong usage", Err(CliError::usage("x", "y")), 2),
             ("no target", Err(SelectError::AllAndTargets.into()), 2),
             ("a protected environment", Err(protected.into()), 2),
-            ("nobody to ask", Err(CliError::CannotAsk { command: "drop" }), 2),
+            ("nobody to ask", Err(CliError::CannotAsk { command: "drop", effect: "destroys data" }), 2),
             ("no manifest", Err(CliError::NoManifest { start: "/".into() }), 3),
             ("an invalid folder", Err(invalid().into()), 3),
             ("a no", Err(CliError::Declined), 130),

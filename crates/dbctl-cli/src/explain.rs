@@ -63,6 +63,7 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
         }),
         StepError::Rollback(_) => word("rollback"),
         StepError::UnknownVersion { .. } => word("unknown_version"),
+        StepError::AmbiguousVersion { .. } => word("ambiguous_version"),
         StepError::Environment { .. } => word("environment"),
         StepError::SameDatabase { .. } => word("same_database"),
         StepError::Dependency { .. } => word("dependency"),
@@ -73,13 +74,28 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
             line: Some(*line),
             ..word("requires")
         },
-        StepError::RequirementUnmet { path, line, .. } => {
-            Explained { path: Some(path.clone()), line: Some(*line), ..word("requires") }
-        }
+        StepError::RequirementUnmet { path, line, database, version } => Explained {
+            message: format!("it requires {version} of `{database}`, which is not applied"),
+            path: Some(path.clone()),
+            line: Some(*line),
+            ..word("requires")
+        },
         StepError::Required { .. } => word("required"),
-        StepError::Io { path, .. } => Explained { path: Some(path.clone()), ..word("io") },
-        StepError::NoRunner { path, .. } => Explained { path: Some(path.clone()), ..word("no_runner") },
-        StepError::Runner { path, .. } => Explained { path: Some(path.clone()), ..word("runner") },
+        StepError::Io { path, source } => Explained {
+            message: format!("it cannot be read: {source}"),
+            path: Some(path.clone()),
+            ..word("io")
+        },
+        StepError::NoRunner { path, extension } => Explained {
+            message: format!("no runner for `.{extension}` seeds"),
+            path: Some(path.clone()),
+            ..word("no_runner")
+        },
+        StepError::Runner { path, command, outcome } => Explained {
+            message: format!("`{command}` {outcome}"),
+            path: Some(path.clone()),
+            ..word("runner")
+        },
     }
 }
 
@@ -107,9 +123,14 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
             column: Some(*column),
             ..word("split")
         },
-        EngineError::Unresolved { path, line, .. } => {
-            Explained { path: Some(path.clone()), line: Some(*line), ..word("unresolved") }
-        }
+        EngineError::Unresolved { path, line, statement } => Explained {
+            message: format!(
+                "an earlier run stopped in this statement, and nobody knows whether it took effect: {statement}"
+            ),
+            path: Some(path.clone()),
+            line: Some(*line),
+            ..word("unresolved")
+        },
         EngineError::Seed { path, line, message } => {
             Explained { message: message.clone(), path: Some(path.clone()), line: *line, ..word("seed") }
         }

@@ -16,6 +16,7 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::Drift { drift, .. } => drift_hint(drift, key),
         StepError::Rollback(error) => rollback(error, key),
         StepError::UnknownVersion { .. } => format!("`dbctl status {key} -v` lists them"),
+        StepError::AmbiguousVersion { .. } => "name it as it stands there".to_owned(),
         StepError::Environment { recorded, .. } => {
             format!("does the URL lead where you think it does? If so, run it with --env {recorded}")
         }
@@ -64,9 +65,10 @@ fn drift_hint(drift: &Drift, key: &str) -> String {
             "mend what they left behind (`dbctl psql {key}`), and take their rows out of the history table"
         ),
         Drift::Partial(_) => unresolved(key),
-        Drift::Missing(_) => {
-            "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned()
-        }
+        Drift::Missing(_) => format!(
+            "bring the files back (`git log --diff-filter=D --name-only` finds them), or go on without them: \
+             `dbctl migrate {key} --out-of-order allow`"
+        ),
     }
 }
 
@@ -83,7 +85,7 @@ fn rollback(error: &RollbackError, key: &str) -> String {
         RollbackError::Unknown { .. } | RollbackError::NotApplied { .. } => {
             format!("`dbctl status {key} -v` lists what is applied")
         }
-        RollbackError::Ambiguous { .. } => "use the whole name".to_owned(),
+        RollbackError::Ambiguous { .. } => "name it as it stands there".to_owned(),
         RollbackError::LaterApplied { .. } => {
             format!("roll back to the one before it: `dbctl rollback {key} --to VERSION`")
         }
@@ -302,11 +304,18 @@ mod tests {
             StepError::Rollback(RollbackError::LaterApplied { name: text("1_a"), later: vec![text("2_b")] }),
             StepError::Rollback(RollbackError::Partial(vec![text("1_a")])),
             StepError::UnknownVersion { version: text("9"), sources: vec![text("migrations")] },
+            StepError::AmbiguousVersion { version: text("9"), names: vec![text("a/9_x"), text("b/9_y")] },
             StepError::Environment { recorded: text("production"), current: text("development") },
             StepError::SameDatabase { other: other(), database: text("atriz_shared") },
             StepError::Dependency { dependency: other(), state: text("does not exist") },
             StepError::Dependency { dependency: other(), state: text("has 3 pending migrations") },
             StepError::Dependent { dependent: other() },
+            StepError::RequirementUnmet {
+                path: "migrations/2_b.sql".into(),
+                line: 1,
+                database: text("mextrack"),
+                version: text("1_a"),
+            },
             StepError::NoRunner { path: "seeds/1.ts".into(), extension: text("ts") },
             StepError::Runner {
                 path: "seeds/1.ts".into(),
@@ -335,6 +344,7 @@ mod tests {
         let protected = |given: Option<&str>| PlanError::Protected {
             environment: "production".to_owned(),
             command: "drop",
+            effect: "destroys data",
             given: given.map(str::to_owned),
         };
         let errors: Vec<CliError> = vec![
@@ -348,7 +358,7 @@ mod tests {
             SelectError::AllAndTargets.into(),
             protected(None).into(),
             protected(Some("staging")).into(),
-            CliError::CannotAsk { command: "drop" },
+            CliError::CannotAsk { command: "drop", effect: "destroys data" },
             CliError::NoManifest { start: "/w".into() },
             CliError::NoPsql,
             CliError::Declined,

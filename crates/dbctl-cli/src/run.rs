@@ -32,8 +32,8 @@ pub(crate) async fn run(
     let request = request(verb, global, &context)?;
     let plan = plan(&context.workspace, &request)?;
     let targets = context.targets(&needed(&context.workspace, &plan))?;
-    if request.destroys() && !global.yes {
-        confirm::ask(&asking(&context, &plan), console)?;
+    if let Some(destruction) = request.destruction().filter(|_| !global.yes) {
+        confirm::ask(&asking(&context, &plan, destruction), console)?;
     }
 
     let mut signals = Signals::listen()?;
@@ -174,7 +174,7 @@ fn one_target_flag(verb: &Verb) -> Option<&'static str> {
     }
 }
 
-fn asking(context: &Context, plan: &Plan) -> Asking {
+fn asking(context: &Context, plan: &Plan, destruction: (&'static str, &'static str)) -> Asking {
     let databases = plan
         .databases
         .iter()
@@ -185,7 +185,7 @@ fn asking(context: &Context, plan: &Plan) -> Asking {
         })
         .collect();
     Asking {
-        command: plan.request.command,
+        destruction,
         effect: effect(&plan.request),
         environment: context.workspace.environment().name.clone(),
         databases,
@@ -293,7 +293,7 @@ mod tests {
     fn the_question_names_what_goes_first_first() {
         let world = World::new();
         let (context, plan) = planned(&world, "drop ...shop").unwrap();
-        let asking = asking(&context, &plan);
+        let asking = asking(&context, &plan, plan.request.destruction().unwrap());
         let databases: Vec<String> =
             asking.databases.iter().map(|(key, name, server)| format!("{key} {name} {server}")).collect();
         assert_eq!(databases, ["stats stats db.example:5432", "shop shop db.example:6432"]);
@@ -309,5 +309,7 @@ mod tests {
         assert_eq!(plan("--env production drop core --allow-protected staging"), Err(refused.to_owned()));
         assert_eq!(plan("--env production drop core --allow-protected production"), Ok(()));
         assert_eq!(plan("--env production migrate core"), Ok(()));
+        let faked = "`migrate --fake` records migrations as applied without running them, and the environment `production` is protected";
+        assert_eq!(plan("--env production migrate core --fake"), Err(faked.to_owned()));
     }
 }

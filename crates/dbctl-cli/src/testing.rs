@@ -8,7 +8,7 @@ use dbctl_engine::{
 use dbctl_migration::{State, Version};
 use dbctl_runner::{
     DatabaseStatus, DatabaseSummary, Direction, Event, MigrationDone, MigrationRef, Outcome, RunOutcome,
-    SeedDone, StatusEntry, StatusReport, StepError, Summary,
+    SeedDone, Skip, StatusEntry, StatusReport, StepError, Summary,
 };
 use dbctl_workspace::{Env, Key};
 
@@ -162,7 +162,7 @@ pub(crate) fn failed(error: StepError) -> DatabaseSummary {
     database("mextrack", "mextrack_db", Outcome::Failed(Arc::new(error)), 80)
 }
 
-/// The run of the design: one done, one failed, one skipped.
+/// The run of the design: one done, one failed, two skipped for either reason.
 pub(crate) fn summary() -> Summary {
     let done = |version, name, direction| MigrationDone {
         migration: migration(version, name, direction),
@@ -175,7 +175,8 @@ pub(crate) fn summary() -> Summary {
         vec![
             core,
             failed(sql(sql_error())),
-            database("pshop", "pshop_db", Outcome::Skipped { needs: key("core") }, 0),
+            database("pshop", "pshop_db", Outcome::Skipped(Skip::Needs(key("core"))), 0),
+            database("lone", "lone", Outcome::Skipped(Skip::Halted(key("mextrack"))), 0),
         ],
     )
 }
@@ -269,7 +270,12 @@ pub(crate) fn events() -> Vec<Event> {
         },
         Event::DatabaseFinished {
             database: key("pshop"),
-            outcome: Outcome::Skipped { needs: key("core") },
+            outcome: Outcome::Skipped(Skip::Needs(key("core"))),
+            elapsed: ms(0),
+        },
+        Event::DatabaseFinished {
+            database: key("lone"),
+            outcome: Outcome::Skipped(Skip::Halted(key("mextrack"))),
             elapsed: ms(0),
         },
         Event::DatabaseFinished { database: key("atriz"), outcome: Outcome::Cancelled, elapsed: ms(0) },

@@ -3,19 +3,21 @@
 pub(crate) mod clean;
 mod create;
 mod drop;
-mod migrate;
-pub(crate) mod redo;
-pub(crate) mod rollback;
-mod seed;
+pub(crate) mod migrate;
+mod redo;
+mod rollback;
+pub(crate) mod seed;
 
-use dbctl_engine::{Reader, Target, Writer};
+use dbctl_engine::{Creation, Reader, Target, Writer};
 use dbctl_workspace::Database;
+use tokio::sync::SemaphorePermit;
 
 use crate::{
     Action, Event, StepError,
     event::Ear,
     execute::Shared,
     files::{SourceFiles, peer_locks},
+    gate::Seated,
 };
 
 /// What a step works with.
@@ -48,13 +50,31 @@ impl StepContext<'_> {
         self.emit(Event::Warning { database: self.database.key.clone(), message: message.into() });
     }
 
+    /// A place on the database's server. Whoever has one asks for no other.
+    async fn enter(&self) -> Result<SemaphorePermit<'_>, StepError> {
+        Ok(self.shared.gate.enter(self.target, &self.shared.cancel).await?)
+    }
+
     pub(crate) async fn exists(&self) -> Result<bool, StepError> {
+        let _place = self.enter().await?;
         Ok(self.shared.engine.exists(self.target, &self.shared.session(&self.ear)).await?)
     }
 
+    async fn create(&self) -> Result<Creation, StepError> {
+        let _place = self.enter().await?;
+        Ok(self.shared.engine.create(self.target, &self.shared.session(&self.ear)).await?)
+    }
+
+    async fn drop(&self, disconnect: bool) -> Result<bool, StepError> {
+        let _place = self.enter().await?;
+        Ok(self.shared.engine.drop(self.target, disconnect, &self.shared.session(&self.ear)).await?)
+    }
+
     /// Opens a session that cannot write; whoever opens it closes it, whatever comes of the work.
-    pub(crate) async fn open_reader<'s>(&'s self) -> Result<Box<dyn Reader + 's>, StepError> {
-        let mut reader = self.shared.engine.open(self.target, &self.shared.session(&self.ear)).await?;
+    pub(crate) async fn open_reader<'s>(&'s self) -> Result<Seated<'s, dyn Reader + 's>, StepError> {
+        let place = self.enter().await?;
+        let reader = self.shared.engine.open(self.target, &self.shared.session(&self.ear)).await?;
+        let mut reader = Seated::new(reader, place);
         match self.claim(&mut *reader).await {
             Ok(()) => Ok(reader),
             Err(error) => {
@@ -69,10 +89,12 @@ impl StepContext<'_> {
     pub(crate) async fn open_writer<'s>(
         &'s self,
         sources: &[SourceFiles],
-    ) -> Result<Box<dyn Writer + 's>, StepError> {
+    ) -> Result<Seated<'s, dyn Writer + 's>, StepError> {
+        let place = self.enter().await?;
         let session = self.shared.session(&self.ear);
         let peers = peer_locks(sources, self.database.name.as_str());
-        let mut writer = self.shared.engine.open_exclusive(self.target, &peers, &session).await?;
+        let writer = self.shared.engine.open_exclusive(self.target, &peers, &session).await?;
+        let mut writer = Seated::new(writer, place);
         match self.claim(&mut *writer).await {
             Ok(()) => Ok(writer),
             Err(error) => {

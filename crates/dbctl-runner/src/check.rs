@@ -1,9 +1,9 @@
-//! What is looked at before anything is touched: a run that is going to be refused is refused whole.
+//! What is looked at before anything is touched. What destroys, and what leaves dependencies out, is refused whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbctl_engine::Reader;
-use dbctl_migration::State;
+use dbctl_migration::{Back, State};
 use dbctl_workspace::{Key, Workspace};
 use futures::{StreamExt, stream};
 
@@ -11,10 +11,10 @@ use crate::{
     Action, Flow, Plan, Request, StepError,
     action::{self, StepContext},
     execute::Shared,
-    files::read_sources,
-    request::Migrate,
+    files::{Files, Rows, SourceFiles, applied},
     requires,
     twins::twins,
+    undo_order::undo_order,
 };
 
 /// The databases that a plan may have to reach: its own, and others where a check or a seed needs them. The variables
@@ -29,15 +29,18 @@ pub fn needed(workspace: &Workspace, plan: &Plan) -> BTreeSet<Key> {
     let redoes = any(|action| matches!(action, Action::Redo));
     let seeds = any(|action| matches!(action, Action::Seed { .. }));
     let mut keys: BTreeSet<Key> = plan.databases.iter().cloned().collect();
+    if reverts && !ignore_dependents {
+        keys.extend(requires::requiring(workspace, &plan.databases));
+    }
     for key in &plan.databases {
-        if looks_at_dependencies || redoes {
+        if looks_at_dependencies {
             keys.extend(workspace.dependencies(key).iter().cloned());
+        }
+        if redoes {
+            keys.extend(requires::required(workspace, key));
         }
         if drops && !ignore_dependents {
             keys.extend(workspace.dependents(key).iter().cloned());
-        }
-        if reverts && !ignore_dependents {
-            keys.extend(requires::requiring(workspace, key));
         }
         let database = workspace.database(key);
         if seeds && database.seeds.as_ref().is_some_and(|seeds| !seeds.runners.is_empty()) {
@@ -47,50 +50,95 @@ pub fn needed(workspace: &Workspace, plan: &Plan) -> BTreeSet<Key> {
     keys
 }
 
-/// Checks every database of the plan that needs it, at most `limits.jobs` at once; returns the ones that fail, in
-/// the plan's order.
-pub(crate) async fn check(shared: &Shared<'_>) -> Vec<(Key, StepError)> {
-    let plan = shared.run.plan;
-    if let Some(first) = plan.databases.first() {
-        let StepContext { ear, .. } = shared.context(first);
-        let twins = twins(&plan.databases, shared.run.targets, shared.engine, &shared.session(&ear)).await;
-        if !twins.is_empty() {
-            return twins;
-        }
-    }
-    let checks: Vec<_> = plan.databases.iter().map(|key| check_database(shared, key)).collect();
-    let results: Vec<_> = stream::iter(checks).buffered(plan.request.limits.jobs.get()).collect().await;
-    let failed =
-        plan.databases.iter().zip(results).filter_map(|(key, result)| Some((key.clone(), result.err()?)));
-    failed.collect()
+/// What the checks came to.
+pub(crate) struct Checked {
+    /// The databases that fail, in the plan's order.
+    pub(crate) failed: Vec<(Key, StepError)>,
+    /// Whether nothing at all may start for that; else what depends on them may not.
+    pub(crate) refused: bool,
 }
 
-async fn check_database(shared: &Shared<'_>, key: &Key) -> Result<(), StepError> {
+/// Checks every database of the plan that needs it, at most `limits.jobs` at once.
+pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
+    let (plan, request) = (shared.run.plan, &shared.run.plan.request);
+    if let Some(first) = plan.databases.first() {
+        let StepContext { ear, .. } = shared.context(first);
+        let session = shared.session(&ear);
+        let twins = twins(&plan.databases, shared.run.targets, shared.engine, &session, &shared.gate).await;
+        if !twins.is_empty() {
+            return Checked { failed: twins, refused: true };
+        }
+    }
+    let files = Files::new(shared.run.workspace);
+    let checks: Vec<_> = plan.databases.iter().map(|key| check_database(shared, &files, key)).collect();
+    let results: Vec<_> = stream::iter(checks).buffered(request.limits.jobs.get()).collect().await;
+    let (mut failed, mut applied) = (Vec::new(), BTreeMap::new());
+    for (key, result) in plan.databases.iter().zip(results) {
+        match result {
+            Ok(None) => {}
+            Ok(Some(rows)) => drop(applied.insert(key.clone(), rows)),
+            Err(error) => failed.push((key.clone(), error)),
+        }
+    }
+    if failed.is_empty()
+        && !request.ignore_dependents
+        && let Some(back) = rollback(request)
+    {
+        failed = requires::check_unneeded(shared, &files, back, &applied).await;
+    }
+    let mistyped = failed.iter().any(|(_, error)| error.is_mistyped());
+    Checked { failed, refused: request.destroys() || request.no_deps || mistyped }
+}
+
+fn rollback(request: &Request) -> Option<&Back> {
+    request.actions.iter().find_map(|action| match action {
+        Action::Rollback(back) => Some(back),
+        Action::Create
+        | Action::Drop { .. }
+        | Action::Migrate(_)
+        | Action::Redo
+        | Action::Seed { .. }
+        | Action::Clean => None,
+    })
+}
+
+/// What is applied, where that has been looked at for a rollback.
+async fn check_database(
+    shared: &Shared<'_>,
+    files: &Files<'_>,
+    key: &Key,
+) -> Result<Option<Vec<Rows>>, StepError> {
     let request = &shared.run.plan.request;
     let context = shared.context(key);
-    // Folders are read before anything is touched, so that a broken file in the last database stops the first.
-    if request.actions.iter().any(needs_files) {
-        let sources = read_sources(context.database)?;
-        if request.actions.iter().any(|action| matches!(action, Action::Migrate(_) | Action::Redo)) {
-            let migrations = sources.iter().flat_map(|source| &source.migrations);
-            requires::check_files(shared.run.workspace, context.database, migrations)?;
+    // Folders are read before anything is touched: a broken file must not be found when half is done.
+    let sources = if request.actions.iter().any(needs_files) { Some(files.of(key)?) } else { None };
+    let sources: &[SourceFiles] = sources.as_deref().map_or(&[], Vec::as_slice);
+    if request.actions.iter().any(|action| matches!(action, Action::Migrate(_) | Action::Redo)) {
+        requires::check_files(shared, files, key, sources)?;
+    }
+    for step in shared.run.plan.steps.iter().filter(|step| step.database == *key) {
+        match &step.action {
+            Action::Migrate(migrate) => {
+                if let Some(to) = &migrate.to {
+                    action::migrate::last(sources, to)?;
+                }
+            }
+            Action::Seed { .. } => action::seed::check(&context)?,
+            Action::Create | Action::Drop { .. } | Action::Rollback(_) | Action::Redo | Action::Clean => {}
         }
     }
     let forward = request.actions.iter().find(|action| action.flow() == Flow::Forward);
     if let Some(action) = forward
         && (request.no_deps || request.flow() == Flow::Backward)
     {
-        check_dependencies(shared, key, action).await?;
+        check_dependencies(shared, files, key, action).await?;
     }
     if request.actions.iter().any(|action| matches!(action, Action::Drop { .. }))
         && !request.ignore_dependents
     {
         check_dependents(shared, key).await?;
     }
-    if request.destroys() {
-        check_destruction(&context, request).await?;
-    }
-    Ok(())
+    if request.destroys() { check_destruction(&context, request, sources).await } else { Ok(None) }
 }
 
 fn needs_files(action: &Action) -> bool {
@@ -101,7 +149,12 @@ fn needs_files(action: &Action) -> bool {
 }
 
 /// A dependency that is left out has to be there, and for anything after `create` up to date.
-async fn check_dependencies(shared: &Shared<'_>, key: &Key, action: &Action) -> Result<(), StepError> {
+async fn check_dependencies(
+    shared: &Shared<'_>,
+    files: &Files<'_>,
+    key: &Key,
+    action: &Action,
+) -> Result<(), StepError> {
     for dependency in shared.run.workspace.dependencies(key) {
         if shared.run.plan.databases.contains(dependency) {
             continue;
@@ -114,10 +167,11 @@ async fn check_dependencies(shared: &Shared<'_>, key: &Key, action: &Action) -> 
         if matches!(action, Action::Create) && !shared.run.plan.request.actions.iter().any(needs_files) {
             continue;
         }
+        let sources = files.of(dependency)?;
         let mut reader = context.open_reader().await?;
-        let pending = pending(&context, &mut *reader).await;
+        let rows = applied(&mut *reader, &sources).await;
         reader.close().await;
-        let pending = pending?;
+        let pending = pending(&sources, &rows?);
         if pending > 0 {
             let plural = if pending == 1 { "" } else { "s" };
             return Err(wrong(format!("has {pending} pending migration{plural}")));
@@ -126,17 +180,10 @@ async fn check_dependencies(shared: &Shared<'_>, key: &Key, action: &Action) -> 
     Ok(())
 }
 
-async fn pending(context: &StepContext<'_>, reader: &mut dyn Reader) -> Result<usize, StepError> {
-    let mut pending = 0;
-    for source in &read_sources(context.database)? {
-        let applied = reader.applied(&source.history()).await?;
-        let reconciled = source.reconcile(&applied);
-        pending += [State::Pending, State::OutOfOrder, State::Partial]
-            .into_iter()
-            .map(|state| reconciled.count(state))
-            .sum::<usize>();
-    }
-    Ok(pending)
+fn pending(sources: &[SourceFiles], rows: &[Rows]) -> usize {
+    let states = [State::Pending, State::OutOfOrder, State::Partial];
+    let reconciled = sources.iter().zip(rows).map(|(source, rows)| source.reconcile(rows));
+    reconciled.map(|source| states.iter().map(|state| source.count(*state)).sum::<usize>()).sum()
 }
 
 async fn check_dependents(shared: &Shared<'_>, key: &Key) -> Result<(), StepError> {
@@ -149,13 +196,17 @@ async fn check_dependents(shared: &Shared<'_>, key: &Key) -> Result<(), StepErro
 }
 
 /// The environment the database belongs to, and everything about what is to be destroyed that can be known ahead.
-async fn check_destruction(context: &StepContext<'_>, request: &Request) -> Result<(), StepError> {
+async fn check_destruction(
+    context: &StepContext<'_>,
+    request: &Request,
+    sources: &[SourceFiles],
+) -> Result<Option<Vec<Rows>>, StepError> {
     if !context.exists().await? {
         // Dropping what is not there is no error; the other actions say it themselves when they come to it.
-        return Ok(());
+        return Ok(None);
     }
     let mut reader = context.open_reader().await?;
-    let result = check_in_database(context, &mut *reader, request).await;
+    let result = check_in_database(context, &mut *reader, request, sources).await;
     reader.close().await;
     result
 }
@@ -164,20 +215,30 @@ async fn check_in_database(
     context: &StepContext<'_>,
     reader: &mut dyn Reader,
     request: &Request,
-) -> Result<(), StepError> {
+    sources: &[SourceFiles],
+) -> Result<Option<Vec<Rows>>, StepError> {
     let current = &context.shared.run.workspace.environment().name;
     if let Some(recorded) = reader.environment().await?
         && recorded != *current
     {
         return Err(StepError::Environment { recorded, current: current.clone() });
     }
+    let mut found = None;
     for action in &request.actions {
         match action {
-            Action::Rollback(back) => action::rollback::check(context, reader, back).await?,
-            Action::Redo => action::redo::check(context, reader).await?,
-            Action::Clean => action::clean::check(context, reader).await?,
-            Action::Create | Action::Drop { .. } | Action::Seed { .. } | Action::Migrate(Migrate { .. }) => {}
+            Action::Rollback(back) => {
+                let rows = applied(reader, sources).await?;
+                undo_order(sources, &rows, back)?;
+                found = Some(rows);
+            }
+            // What other databases require of it is there again afterwards.
+            Action::Redo => {
+                let rows = applied(reader, sources).await?;
+                undo_order(sources, &rows, &Back::Count(1))?;
+            }
+            Action::Clean => action::clean::check(context, reader, sources).await?,
+            Action::Create | Action::Drop { .. } | Action::Seed { .. } | Action::Migrate(_) => {}
         }
     }
-    Ok(())
+    Ok(found)
 }

@@ -11,12 +11,14 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PlanError {
     /// Destroying in a protected environment needs its name.
-    #[error("`{command}` destroys data, and the environment `{environment}` is protected")]
+    #[error("`{command}` {effect}, and the environment `{environment}` is protected")]
     Protected {
         /// The environment the command runs in.
         environment: String,
-        /// The verb.
+        /// The verb, with the flag that makes it destroy.
         command: &'static str,
+        /// What it does, as [`crate::Request::destruction`] says it.
+        effect: &'static str,
         /// What `--allow-protected` said, if it was given.
         given: Option<String>,
     },
@@ -49,6 +51,14 @@ pub enum StepError {
         version: String,
         /// The sources searched.
         sources: Vec<String>,
+    },
+    /// `--to` names migrations of several sources.
+    #[error("`{version}` could be any of {}", names.join(", "))]
+    AmbiguousVersion {
+        /// As typed.
+        version: String,
+        /// What it could be, such as can be typed.
+        names: Vec<String>,
     },
     /// The database was recorded under another environment.
     #[error("this database belongs to the environment `{recorded}`, and this command runs under `{current}`")]
@@ -144,6 +154,11 @@ impl StepError {
     /// Whether the run was stopped, which is not a failure.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Engine(EngineError::Cancelled))
+    }
+
+    /// Whether what was typed cannot be meant, whatever the databases hold.
+    pub(crate) fn is_mistyped(&self) -> bool {
+        matches!(self, Self::UnknownVersion { .. } | Self::AmbiguousVersion { .. })
     }
 
     /// Whether the database is not there.

@@ -151,9 +151,9 @@ pub enum Event {
     DatabaseFinished {
         /// The database.
         database: Key,
-        /// The sum of its steps.
+        /// The worst of its steps'.
         outcome: Outcome,
-        /// From its first step's start to its last step's end.
+        /// The sum of its steps', waiting between them not counted.
         elapsed: Duration,
     },
     /// The run ended.

@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Event, Outcome, Plan, Step, StepError, StepId, Summary,
     action::{self, StepContext},
-    check,
+    check::{self, Checked},
     event::{Ear, Events, Sink},
-    summary::Fold,
+    gate::Gate,
+    summary::{Fold, Skip},
 };
 
 /// A plan with all it takes to carry it out.
@@ -42,12 +43,13 @@ pub(crate) struct Shared<'a> {
     pub(crate) engine: &'a dyn Engine,
     pub(crate) events: &'a dyn Sink,
     pub(crate) cancel: CancellationToken,
+    pub(crate) gate: Gate,
     /// Which key reached which database first; two keys on one database are an error.
     claims: Mutex<BTreeMap<Identity, Key>>,
 }
 
-/// Carries out a plan: each database starts the moment its own needs are done, at most `limits.jobs` at once and
-/// never more on a server than its cap. What cannot run is skipped with the reason. When `stop` resolves, running
+/// Carries out a plan: each database starts the moment its own needs are done, at most `limits.jobs` at once, and
+/// never more sessions are open on a server than its cap. What cannot run is skipped with the reason. When `stop` resolves, running
 /// statements are cancelled and rolled back, and nothing more starts. Every step ends exactly once.
 pub async fn execute(
     run: Run<'_>,
@@ -64,21 +66,27 @@ pub async fn execute(
         run: run.stamp.run.clone(),
         databases: run.plan.databases.iter().map(|key| (key.clone(), name(key))).collect(),
     });
-    let shared =
-        Shared { run, engine, events: &events, cancel: CancellationToken::new(), claims: Mutex::default() };
+    let shared = Shared {
+        run,
+        engine,
+        events: &events,
+        cancel: CancellationToken::new(),
+        gate: Gate::new(run.targets.values()),
+        claims: Mutex::default(),
+    };
     let mut stop = pin!(stop.fuse());
 
-    let failed = {
+    let checked = {
         let mut checks = pin!(check::check(&shared));
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop, if !shared.cancel.is_cancelled() => shared.cancel.cancel(),
-                failed = &mut checks => break failed,
+                checked = &mut checks => break checked,
             }
         }
     };
-    let mut ledger = Ledger::new(&shared, failed);
+    let mut ledger = Ledger::new(&shared, checked);
     let mut running = FuturesUnordered::new();
     loop {
         ledger.settle();
@@ -155,25 +163,28 @@ struct Ledger<'a> {
     ended: BTreeMap<StepId, Outcome>,
     /// The first database that failed, where that stops everything else.
     halted_by: Option<Key>,
+    /// Whether that was before anything started.
+    refused: bool,
 }
 
 impl<'a> Ledger<'a> {
-    /// With the databases that failed their checks: then nothing at all is started.
-    fn new(shared: &'a Shared<'a>, failed: Vec<(Key, StepError)>) -> Self {
+    /// With the databases that failed their checks.
+    fn new(shared: &'a Shared<'a>, Checked { failed, refused }: Checked) -> Self {
         let steps = &shared.run.plan.steps;
+        let halted_by = failed.first().filter(|_| refused).map(|(key, _)| key.clone());
         let mut ledger = Self {
             shared,
             waiting: steps.iter().map(|step| step.id).collect(),
             running: BTreeSet::new(),
             ended: BTreeMap::new(),
-            halted_by: None,
+            refused: halted_by.is_some(),
+            halted_by,
         };
         for (key, error) in failed {
             let first =
                 steps.iter().find(|step| step.database == key).expect("checks are of the plan's databases");
             let outcome =
                 if error.is_cancelled() { Outcome::Cancelled } else { Outcome::Failed(Arc::new(error)) };
-            ledger.halted_by.get_or_insert(key);
             ledger.waiting.remove(&first.id);
             ledger.end(first.id, outcome, None);
         }
@@ -183,18 +194,10 @@ impl<'a> Ledger<'a> {
     /// Ends every waiting step that can no longer run.
     fn settle(&mut self) {
         for id in self.waiting.clone() {
-            let step = self.shared.run.plan.step(id);
-            let blocked = step.needs.iter().find_map(|need| match self.ended.get(need)? {
-                Outcome::Done | Outcome::Unchanged => None,
-                Outcome::Skipped { needs } => Some(needs.clone()),
-                Outcome::Failed(_) | Outcome::Cancelled => {
-                    Some(self.shared.run.plan.step(*need).database.clone())
-                }
-            });
             let outcome = if self.shared.cancel.is_cancelled() {
                 Outcome::Cancelled
-            } else if let Some(needs) = blocked.or_else(|| self.halted_by.clone()) {
-                Outcome::Skipped { needs }
+            } else if let Some(skip) = self.skip(self.shared.run.plan.step(id)) {
+                Outcome::Skipped(skip)
             } else {
                 continue;
             };
@@ -203,13 +206,40 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Why a step can no longer run. What it needs itself says more than that the run was halted, unless nothing was
+    /// to start in the first place.
+    fn skip(&self, step: &Step) -> Option<Skip> {
+        let halted = self.halted_by.clone().map(Skip::Halted);
+        if self.refused {
+            return halted;
+        }
+        let needs = step.needs.iter().find_map(|need| {
+            let by = &self.shared.run.plan.step(*need).database;
+            match self.ended.get(need)? {
+                Outcome::Done | Outcome::Unchanged | Outcome::Skipped(Skip::Halted(_)) => None,
+                Outcome::Failed(_) | Outcome::Cancelled => Some(by),
+                Outcome::Skipped(Skip::Needs(root)) => {
+                    Some(if *by == step.database || self.is_before(root, step) { root } else { by })
+                }
+            }
+        });
+        needs.cloned().map(Skip::Needs).or(halted)
+    }
+
+    /// Whether a database is one that the step's own depends on, or that depends on it.
+    fn is_before(&self, key: &Key, step: &Step) -> bool {
+        let workspace = self.shared.run.workspace;
+        workspace.dependencies(&step.database).contains(key)
+            || workspace.dependents(&step.database).contains(key)
+    }
+
     /// Waiting steps whose needs are done, as many as the bounds allow, in the plan's order.
     fn startable(&self) -> Vec<StepId> {
         let plan = self.shared.run.plan;
-        let server = |id: StepId| &self.shared.run.targets[&plan.step(id).database];
+        let target = |id: StepId| &self.shared.run.targets[&plan.step(id).database];
         let mut load: BTreeMap<&str, usize> = BTreeMap::new();
         for id in &self.running {
-            *load.entry(&server(*id).server).or_default() += 1;
+            *load.entry(&target(*id).server).or_default() += 1;
         }
         let mut free = plan.request.limits.jobs.get() - self.running.len();
         let mut startable = Vec::new();
@@ -218,8 +248,8 @@ impl<'a> Ledger<'a> {
                 break;
             }
             let ready = plan.step(*id).needs.iter().all(|need| self.ended.contains_key(need));
-            let on_server = load.entry(&server(*id).server).or_default();
-            if ready && *on_server < server(*id).max_connections.get() {
+            let on_server = load.entry(&target(*id).server).or_default();
+            if ready && *on_server < self.shared.gate.cap(target(*id)) {
                 *on_server += 1;
                 free -= 1;
                 startable.push(*id);

@@ -1,10 +1,15 @@
 //! A database's migration folders, read.
 
-use dbctl_engine::SourceRef;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use dbctl_engine::{EngineError, Reader, SourceRef};
 use dbctl_migration::{
     Applied, Format, FormatErrors, FormatKind, Migration, Reconciled, TableName, reconcile,
 };
-use dbctl_workspace::Database;
+use dbctl_workspace::{Database, Key, Workspace};
 
 /// One source as it is on disk.
 pub struct SourceFiles {
@@ -48,9 +53,89 @@ pub(crate) fn history_tables(sources: &[SourceFiles]) -> Vec<TableName> {
     sources.iter().filter_map(|source| Some(source.format.history()?.table().clone())).collect()
 }
 
-/// Whether a version, name or file name is one of a source's migrations.
-pub(crate) fn names(reconciled: &Reconciled<'_>, text: &str) -> bool {
-    reconciled.entries.iter().any(|entry| entry.matches(text))
+/// What a database says of one source.
+pub(crate) type Rows = Vec<Applied>;
+
+/// What is applied, source by source.
+pub(crate) async fn applied<R: Reader + ?Sized>(
+    reader: &mut R,
+    sources: &[SourceFiles],
+) -> Result<Vec<Rows>, EngineError> {
+    let mut applied = Vec::with_capacity(sources.len());
+    for source in sources {
+        applied.push(reader.applied(&source.history()).await?);
+    }
+    Ok(applied)
+}
+
+/// Each source's files against its rows.
+pub(crate) fn reconcile_all<'m>(sources: &'m [SourceFiles], rows: &[Rows]) -> Vec<Reconciled<'m>> {
+    sources.iter().zip(rows).map(|(source, rows)| source.reconcile(rows)).collect()
+}
+
+/// The sources that have what a person means by a version, a name or a file name, each with what it is called there.
+/// `source/version` asks one source alone.
+pub(crate) fn found<'t>(
+    sources: &[SourceFiles],
+    reconciled: &[Reconciled<'_>],
+    text: &'t str,
+) -> Vec<(usize, &'t str)> {
+    let within = |source: &SourceFiles| {
+        text.strip_prefix(source.name.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'))
+    };
+    let mut found = Vec::new();
+    for (at, (source, reconciled)) in sources.iter().zip(reconciled).enumerate() {
+        let has = |text: &str| reconciled.entries.iter().any(|entry| entry.matches(text));
+        found.extend(
+            [Some(text), within(source)].into_iter().flatten().find(|text| has(text)).map(|text| (at, text)),
+        );
+    }
+    found
+}
+
+/// The whole names of what was found, such as can be typed to mean one of them.
+pub(crate) fn candidates<'t>(
+    sources: &[SourceFiles],
+    reconciled: &[Reconciled<'_>],
+    found: &[(usize, &'t str)],
+) -> Vec<String> {
+    let named = |&(at, text): &(usize, &'t str)| {
+        let entries = reconciled[at].entries.iter().filter(move |entry| entry.matches(text));
+        entries.map(move |entry| called(sources, at, entry.name()))
+    };
+    found.iter().flat_map(named).collect()
+}
+
+/// A migration's name for people, with its source where there are several.
+pub(crate) fn called(sources: &[SourceFiles], source: usize, name: &str) -> String {
+    match sources {
+        [_] => name.to_owned(),
+        _ => format!("{}/{name}", sources[source].name.trim_end_matches('/')),
+    }
+}
+
+/// Folders as they are during one look at all databases, each read once. It holds what it has read: whoever has looked
+/// drops it.
+pub(crate) struct Files<'a> {
+    workspace: &'a Workspace,
+    read: Mutex<BTreeMap<Key, Arc<Vec<SourceFiles>>>>,
+}
+
+impl<'a> Files<'a> {
+    pub(crate) fn new(workspace: &'a Workspace) -> Self {
+        Self { workspace, read: Mutex::default() }
+    }
+
+    /// A database's sources, as [`read_sources`] gives them.
+    pub(crate) fn of(&self, key: &Key) -> Result<Arc<Vec<SourceFiles>>, FormatErrors> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sources) = read.get(key) {
+            return Ok(Arc::clone(sources));
+        }
+        let sources = Arc::new(read_sources(self.workspace.database(key))?);
+        read.insert(key.clone(), Arc::clone(&sources));
+        Ok(sources)
+    }
 }
 
 impl SourceFiles {

@@ -45,12 +45,13 @@ pub struct Plan {
 pub fn plan(workspace: &Workspace, request: &Request) -> Result<Plan, PlanError> {
     let environment = workspace.environment();
     if environment.protected
-        && request.destroys()
+        && let Some((command, effect)) = request.destruction()
         && request.allow_protected.as_deref() != Some(environment.name.as_str())
     {
         return Err(PlanError::Protected {
             environment: environment.name.clone(),
-            command: request.command,
+            command,
+            effect,
             given: request.allow_protected.clone(),
         });
     }

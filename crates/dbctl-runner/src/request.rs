@@ -132,6 +132,21 @@ impl Request {
         self.actions.iter().any(Action::destroys)
     }
 
+    /// The command and what it does that cannot be taken back, for whoever refuses it or asks about it; `None` where
+    /// it destroys nothing.
+    pub fn destruction(&self) -> Option<(&'static str, &'static str)> {
+        let mut destroying = self.actions.iter().filter(|action| action.destroys());
+        Some(match destroying.next()? {
+            Action::Migrate(_) => ("migrate --fake", "records migrations as applied without running them"),
+            Action::Create
+            | Action::Drop { .. }
+            | Action::Rollback(_)
+            | Action::Redo
+            | Action::Seed { .. }
+            | Action::Clean => (self.command, "destroys data"),
+        })
+    }
+
     /// Whether it begins by walking dependents first, so that dependencies do not come along.
     pub fn flow(&self) -> Flow {
         self.actions.first().map_or(Flow::Forward, Action::flow)

@@ -1,138 +1,263 @@
 //! `-- dbctl:requires`: migrations of one database that build on a migration of another.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use dbctl_migration::{Entry, Migration, Progress, Requirement};
-use dbctl_workspace::{Database, Key, Workspace};
+use dbctl_migration::{Back, Entry, FormatErrors, Migration, Progress, Requirement};
+use dbctl_workspace::{Key, Workspace};
 
 use crate::{
     StepError,
-    action::{StepContext, rollback::Work},
-    files::read_sources,
+    action::StepContext,
+    execute::Shared,
+    files::{Files, Rows, SourceFiles, applied, read_sources, reconcile_all},
+    undo_order::undo_order,
 };
+
+/// Every requirement of these files, with the file it stands in.
+fn requirements(sources: &[SourceFiles]) -> impl Iterator<Item = (&Migration, &Requirement)> {
+    let migrations = sources.iter().flat_map(|source| &source.migrations);
+    migrations.flat_map(|migration| migration.directives.requires.iter().map(move |one| (migration, one)))
+}
 
 /// Whether a person means this migration by a version or a name.
 fn is(migration: &Migration, version: &str) -> bool {
     migration.version.as_str() == version || migration.name == version
 }
 
-/// Sees that every requirement of these files names a migration on disk, of a database this one depends on.
-pub(crate) fn check_files<'m>(
-    workspace: &Workspace,
-    database: &Database,
-    migrations: impl Iterator<Item = &'m Migration>,
+/// The database that is required; one that this one depends on.
+fn upstream<'w>(
+    workspace: &'w Workspace,
+    database: &Key,
+    migration: &Migration,
+    requirement: &Requirement,
+) -> Result<&'w Key, StepError> {
+    let name = &requirement.database;
+    let mut upstream = workspace.dependencies(database).iter();
+    upstream.find(|key| key.as_str() == name).ok_or_else(|| {
+        unknown(migration, requirement, format!("`{name}` is no database that `{database}` depends on"))
+    })
+}
+
+fn unknown(migration: &Migration, requirement: &Requirement, problem: String) -> StepError {
+    StepError::RequirementUnknown { path: migration.up.path.clone(), line: requirement.line, problem }
+}
+
+/// Sees that every requirement of a database's files names a migration on disk, of a database it depends on.
+pub(crate) fn check_files(
+    shared: &Shared<'_>,
+    files: &Files<'_>,
+    key: &Key,
+    sources: &[SourceFiles],
 ) -> Result<(), StepError> {
-    for migration in migrations {
-        for requirement in &migration.directives.requires {
-            let wrong = |problem: String| StepError::RequirementUnknown {
-                path: migration.up.path.clone(),
-                line: requirement.line,
-                problem,
+    let run = &shared.run;
+    let mut read: BTreeMap<&Key, Option<Arc<Vec<SourceFiles>>>> = BTreeMap::new();
+    for (migration, requirement) in requirements(sources) {
+        let upstream = upstream(run.workspace, key, migration, requirement)?;
+        if !read.contains_key(upstream) {
+            let sources = match files.of(upstream) {
+                Ok(sources) => Some(sources),
+                // It fails for that itself, and this one will not start.
+                Err(FormatErrors(_)) if run.plan.databases.contains(upstream) => None,
+                Err(errors) => return Err(errors.into()),
             };
-            let name = &requirement.database;
-            let upstream = workspace.dependencies(&database.key);
-            let Some(key) = upstream.iter().find(|key| key.as_str() == name) else {
-                return Err(wrong(format!("`{name}` is no database that `{}` depends on", database.key)));
-            };
-            let sources = read_sources(workspace.database(key))?;
-            let mut found = sources.iter().flat_map(|source| &source.migrations);
-            if !found.any(|migration| is(migration, &requirement.version)) {
-                return Err(wrong(format!("`{name}` has no migration `{}`", requirement.version)));
-            }
+            read.insert(upstream, sources);
+        }
+        let Some(Some(sources)) = read.get(upstream) else { continue };
+        let mut found = sources.iter().flat_map(|source| &source.migrations);
+        if !found.any(|migration| is(migration, &requirement.version)) {
+            let problem = format!("`{upstream}` has no migration `{}`", requirement.version);
+            return Err(unknown(migration, requirement, problem));
         }
     }
     Ok(())
 }
 
-/// Sees, right before a migration runs, that what it requires is applied.
-pub(crate) async fn check_applied(context: &StepContext<'_>, migration: &Migration) -> Result<(), StepError> {
-    for requirement in &migration.directives.requires {
-        let upstream = context.shared.run.workspace.dependencies(&context.database.key);
-        let Some(key) = upstream.iter().find(|key| key.as_str() == requirement.database) else { continue };
-        if !is_applied(&context.shared.context(key), &requirement.version).await? {
-            return Err(StepError::RequirementUnmet {
-                path: migration.up.path.clone(),
-                line: requirement.line,
-                database: requirement.database.clone(),
-                version: requirement.version.clone(),
-            });
-        }
+/// Which requirements of a database's files are met, as it was found before its writer was opened.
+#[derive(Default)]
+pub(crate) struct Upstream(BTreeMap<Key, Result<BTreeSet<String>, StepError>>);
+
+/// Looks at every database that these files require something of, one after the other. What goes wrong with one is
+/// told once a file that requires it is about to run.
+pub(crate) async fn look_upstream(
+    context: &StepContext<'_>,
+    sources: &[SourceFiles],
+) -> Result<Upstream, StepError> {
+    let mut wanted: BTreeMap<&Key, BTreeSet<&str>> = BTreeMap::new();
+    for (migration, requirement) in requirements(sources) {
+        let key = upstream(context.shared.run.workspace, &context.database.key, migration, requirement)?;
+        wanted.entry(key).or_default().insert(&requirement.version);
     }
-    Ok(())
+    let mut found = BTreeMap::new();
+    for (key, versions) in wanted {
+        found.insert(key.clone(), met(&context.shared.context(key), versions).await);
+    }
+    Ok(Upstream(found))
 }
 
-async fn is_applied(context: &StepContext<'_>, version: &str) -> Result<bool, StepError> {
+/// Those of the versions that are applied; none where there is no database.
+async fn met(context: &StepContext<'_>, versions: BTreeSet<&str>) -> Result<BTreeSet<String>, StepError> {
     let sources = read_sources(context.database)?;
-    let mut reader = context.open_reader().await?;
-    let mut result = Ok(false);
-    for source in &sources {
-        match reader.applied(&source.history()).await {
-            Ok(applied) => {
-                let reconciled = source.reconcile(&applied);
-                let mut entries = reconciled.entries.iter();
-                if entries.any(|entry| is_whole(entry) && entry.matches(version)) {
-                    result = Ok(true);
-                }
-            }
-            Err(error) => result = Err(error.into()),
-        }
-    }
+    let Some(rows) = rows(context, &sources).await? else { return Ok(BTreeSet::new()) };
+    let reconciled = reconcile_all(&sources, &rows);
+    let met = |version: &&str| {
+        let mut entries = reconciled.iter().flat_map(|source| &source.entries);
+        entries.any(|entry| is_whole(entry) && entry.matches(version))
+    };
+    Ok(versions.into_iter().filter(met).map(str::to_owned).collect())
+}
+
+/// What is applied to a database, by a session of its own; `None` where there is no database.
+async fn rows(context: &StepContext<'_>, sources: &[SourceFiles]) -> Result<Option<Vec<Rows>>, StepError> {
+    let mut reader = match context.open_reader().await {
+        Ok(reader) => reader,
+        Err(error) if error.is_no_database() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let rows = applied(&mut *reader, sources).await;
     reader.close().await;
-    result
+    Ok(Some(rows?))
 }
 
 fn is_whole(entry: &Entry<'_>) -> bool {
     entry.applied.as_ref().is_some_and(|applied| applied.progress == Progress::Whole)
 }
 
-/// The databases with files that require something of this one. Folders that cannot be read are left to whoever
-/// migrates them.
-pub(crate) fn requiring(workspace: &Workspace, key: &Key) -> BTreeSet<Key> {
-    let dependents = workspace.dependents(key).iter();
-    dependents.filter(|dependent| !requirements(workspace, dependent, key).is_empty()).cloned().collect()
-}
-
-fn requirements(workspace: &Workspace, dependent: &Key, on: &Key) -> Vec<(Migration, Requirement)> {
-    let sources = read_sources(workspace.database(dependent)).unwrap_or_default();
-    let mut found = Vec::new();
-    for migration in sources.into_iter().flat_map(|source| source.migrations) {
-        let requires = migration.directives.requires.iter().filter(|other| other.database == on.as_str());
-        found.extend(requires.map(|requirement| (migration.clone(), requirement.clone())));
-    }
-    found
-}
-
-/// Sees that no applied migration of another database requires one of those that are to be reverted. `planned` looks
-/// at databases of the plan, too: before the run they may still be going to revert theirs.
-pub(crate) async fn check_unneeded(
-    context: &StepContext<'_>,
-    work: &Work<'_>,
-    planned: bool,
-) -> Result<(), StepError> {
-    let run = &context.shared.run;
-    if run.plan.request.ignore_dependents {
-        return Ok(());
-    }
-    for dependent in requiring(run.workspace, &context.database.key) {
-        if !planned && run.plan.databases.contains(&dependent) {
-            continue;
-        }
-        let other = context.shared.context(&dependent);
-        if !other.exists().await? {
-            continue;
-        }
-        for (migration, requirement) in requirements(run.workspace, &dependent, &context.database.key) {
-            let reverted = work.iter().find(|(_, reverted)| is(reverted, &requirement.version));
-            if let Some((_, reverted)) = reverted
-                && is_applied(&other, &migration.name).await?
-            {
-                return Err(StepError::Required {
-                    migration: reverted.name.clone(),
-                    dependent: dependent.clone(),
-                    by: migration.name.clone(),
+impl Upstream {
+    /// Sees, right before a migration runs, that what it requires is applied.
+    pub(crate) fn check(
+        &mut self,
+        context: &StepContext<'_>,
+        migration: &Migration,
+    ) -> Result<(), StepError> {
+        for requirement in &migration.directives.requires {
+            let key = upstream(context.shared.run.workspace, &context.database.key, migration, requirement)?;
+            let met = self.0.remove(key).expect("every file has been looked at")?;
+            let is_met = met.contains(&requirement.version);
+            self.0.insert(key.clone(), Ok(met));
+            if !is_met {
+                return Err(StepError::RequirementUnmet {
+                    path: migration.up.path.clone(),
+                    line: requirement.line,
+                    database: requirement.database.clone(),
+                    version: requirement.version.clone(),
                 });
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// The databases that the files of this one require something of.
+pub(crate) fn required(workspace: &Workspace, key: &Key) -> BTreeSet<Key> {
+    let names = required_names(workspace, key);
+    workspace.dependencies(key).iter().filter(|key| names.contains(key.as_str())).cloned().collect()
+}
+
+/// The databases whose files require something of one of these.
+pub(crate) fn requiring(workspace: &Workspace, keys: &[Key]) -> BTreeSet<Key> {
+    let dependents: BTreeSet<&Key> = keys.iter().flat_map(|key| workspace.dependents(key)).collect();
+    let requires = |dependent: &&Key| {
+        let names = required_names(workspace, dependent);
+        keys.iter().any(|key| names.contains(key.as_str()))
+    };
+    dependents.into_iter().filter(requires).cloned().collect()
+}
+
+/// Folders that cannot be read name nothing here: the checks, which read them too, refuse.
+fn required_names(workspace: &Workspace, key: &Key) -> BTreeSet<String> {
+    let sources = read_sources(workspace.database(key)).unwrap_or_default();
+    requirements(&sources).map(|(_, requirement)| requirement.database.clone()).collect()
+}
+
+/// Sees that no applied migration of another database requires one of those that are to be reverted, unless it is
+/// going to be reverted as well. `applied` is what each database of the plan was found to hold; the databases at
+/// fault are returned.
+pub(crate) async fn check_unneeded(
+    shared: &Shared<'_>,
+    files: &Files<'_>,
+    back: &Back,
+    applied: &BTreeMap<Key, Vec<Rows>>,
+) -> Vec<(Key, StepError)> {
+    let mut guard = Guard { shared, files, back, applied, others: BTreeMap::new() };
+    let mut failed = Vec::new();
+    for key in &shared.run.plan.databases {
+        if let Err(error) = guard.check(key).await {
+            failed.push((key.clone(), error));
+        }
+    }
+    failed
+}
+
+/// The look at other databases before a rollback.
+struct Guard<'a> {
+    shared: &'a Shared<'a>,
+    files: &'a Files<'a>,
+    back: &'a Back,
+    applied: &'a BTreeMap<Key, Vec<Rows>>,
+    /// What databases outside the plan hold, each looked at once; `None` where there is none.
+    others: BTreeMap<Key, Option<Vec<Rows>>>,
+}
+
+impl Guard<'_> {
+    async fn check(&mut self, key: &Key) -> Result<(), StepError> {
+        let Some(rows) = self.applied.get(key) else { return Ok(()) };
+        let sources = self.files.of(key)?;
+        let work = undo_order(&sources, rows, self.back)?;
+        for dependent in self.shared.run.workspace.dependents(key) {
+            let theirs = self.files.of(dependent)?;
+            // Each of their files that requires one of ours, with ours.
+            let requiring: Vec<(&Migration, &Migration)> = requirements(&theirs)
+                .filter(|(_, requirement)| requirement.database == key.as_str())
+                .filter_map(|(their, requirement)| {
+                    let ours = work.iter().find(|(_, ours)| is(ours, &requirement.version))?;
+                    Some((their, ours.1))
+                })
+                .collect();
+            if requiring.is_empty() {
+                continue;
+            }
+            let Some(still) = self.still_applied(dependent, &theirs).await? else { continue };
+            if let Some((by, ours)) = requiring.into_iter().find(|(their, _)| still.contains(&their.name)) {
+                return Err(StepError::Required {
+                    migration: ours.name.clone(),
+                    dependent: dependent.clone(),
+                    by: by.name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What will be applied to a database, wholly or in part, once its own rollback is done, by name; `None` where
+    /// there is no such database.
+    async fn still_applied(
+        &mut self,
+        key: &Key,
+        sources: &[SourceFiles],
+    ) -> Result<Option<BTreeSet<String>>, StepError> {
+        let planned = self.shared.run.plan.databases.contains(key);
+        if !planned && !self.others.contains_key(key) {
+            let rows = rows(&self.shared.context(key), sources).await?;
+            self.others.insert(key.clone(), rows);
+        }
+        let rows =
+            if planned { self.applied.get(key) } else { self.others.get(key).and_then(Option::as_ref) };
+        let Some(rows) = rows else { return Ok(None) };
+        let going = if planned { undo_order(sources, rows, self.back)? } else { Vec::new() };
+        let reconciled = reconcile_all(sources, rows);
+        let stays = |source: &SourceFiles, entry: &Entry<'_>| {
+            let goes = |(from, migration): &(&SourceFiles, &Migration)| {
+                from.name == source.name && migration.name == entry.name()
+            };
+            entry.is_recorded() && !going.iter().any(goes)
+        };
+        let names = sources.iter().zip(&reconciled).flat_map(|(source, reconciled)| {
+            let stays = reconciled.entries.iter().filter(move |entry| stays(source, entry));
+            stays.map(|entry| entry.name().to_owned())
+        });
+        Ok(Some(names.collect()))
+    }
 }

@@ -8,7 +8,12 @@ use dbctl_workspace::{Key, Workspace};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use crate::{StepError, files::read_sources, twins::twins};
+use crate::{
+    StepError,
+    files::read_sources,
+    gate::{Gate, Seated},
+    twins::twins,
+};
 
 /// Where the selected databases stand, dependencies first.
 #[derive(Debug)]
@@ -69,7 +74,8 @@ impl DatabaseStatus {
     }
 }
 
-/// Reads where databases stand, at most `jobs` at once, through sessions that cannot write.
+/// Reads where databases stand, at most `jobs` at once and never more sessions on a server than its cap, through
+/// sessions that cannot write.
 pub async fn status(
     workspace: &Workspace,
     keys: &[Key],
@@ -78,10 +84,10 @@ pub async fn status(
     session: &Session<'_>,
     jobs: NonZeroUsize,
 ) -> StatusReport {
-    let reads: Vec<_> =
-        keys.iter().map(|key| database_status(workspace, key, &targets[key], engine, session)).collect();
+    let look = Look { workspace, targets, engine, session, gate: Gate::new(targets.values()) };
+    let reads: Vec<_> = keys.iter().map(|key| look.database(key)).collect();
     let mut databases: Vec<DatabaseStatus> = stream::iter(reads).buffered(jobs.get()).collect().await;
-    for (key, error) in twins(keys, targets, engine, session).await {
+    for (key, error) in twins(keys, targets, engine, session, &look.gate).await {
         if let Some(status) = databases.iter_mut().find(|status| status.key == key) {
             status.error.get_or_insert_with(|| Arc::new(error));
         }
@@ -89,49 +95,49 @@ pub async fn status(
     StatusReport { databases }
 }
 
-async fn database_status(
-    workspace: &Workspace,
-    key: &Key,
-    target: &Target,
-    engine: &dyn Engine,
-    session: &Session<'_>,
-) -> DatabaseStatus {
-    let mut status = DatabaseStatus {
-        key: key.clone(),
-        name: target.name.to_string(),
-        server: target.server.clone(),
-        exists: None,
-        migrations: Vec::new(),
-        error: None,
-    };
-    let found = read(workspace, key, target, engine, session, &mut status).await;
-    status.error = found.err().map(Arc::new);
-    status
+/// What the looks at all databases share.
+struct Look<'a> {
+    workspace: &'a Workspace,
+    targets: &'a BTreeMap<Key, Target>,
+    engine: &'a dyn Engine,
+    session: &'a Session<'a>,
+    gate: Gate,
 }
 
-async fn read(
-    workspace: &Workspace,
-    key: &Key,
-    target: &Target,
-    engine: &dyn Engine,
-    session: &Session<'_>,
-    status: &mut DatabaseStatus,
-) -> Result<(), StepError> {
-    let sources = read_sources(workspace.database(key))?;
-    let mut reader = match engine.open(target, session).await {
-        Ok(reader) => Some(reader),
-        Err(error) => match StepError::from(error) {
-            error if error.is_no_database() => None,
-            error => return Err(error),
-        },
-    };
-    status.exists = Some(reader.is_some());
-    let result = entries(&sources, reader.as_deref_mut()).await;
-    if let Some(reader) = reader {
-        reader.close().await;
+impl Look<'_> {
+    async fn database(&self, key: &Key) -> DatabaseStatus {
+        let target = &self.targets[key];
+        let mut status = DatabaseStatus {
+            key: key.clone(),
+            name: target.name.to_string(),
+            server: target.server.clone(),
+            exists: None,
+            migrations: Vec::new(),
+            error: None,
+        };
+        let found = self.read(key, target, &mut status).await;
+        status.error = found.err().map(Arc::new);
+        status
     }
-    status.migrations = result?;
-    Ok(())
+
+    async fn read(&self, key: &Key, target: &Target, status: &mut DatabaseStatus) -> Result<(), StepError> {
+        let sources = read_sources(self.workspace.database(key))?;
+        let place = self.gate.enter(target, &self.session.cancel).await?;
+        let mut reader = match self.engine.open(target, self.session).await {
+            Ok(reader) => Some(Seated::new(reader, place)),
+            Err(error) => match StepError::from(error) {
+                error if error.is_no_database() => None,
+                error => return Err(error),
+            },
+        };
+        status.exists = Some(reader.is_some());
+        let result = entries(&sources, reader.as_deref_mut()).await;
+        if let Some(reader) = reader {
+            reader.close().await;
+        }
+        status.migrations = result?;
+        Ok(())
+    }
 }
 
 async fn entries(

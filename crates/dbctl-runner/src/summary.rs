@@ -19,13 +19,19 @@ pub enum Outcome {
     Unchanged,
     /// It failed.
     Failed(Arc<StepError>),
-    /// It never started, because of that database.
-    Skipped {
-        /// The database whose failure stands in the way.
-        needs: Key,
-    },
+    /// It never started.
+    Skipped(Skip),
     /// The run was stopped before or while it ran.
     Cancelled,
+}
+
+/// Why something never started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skip {
+    /// It needs what this database has not come to.
+    Needs(Key),
+    /// This database's failure ended the whole run.
+    Halted(Key),
 }
 
 impl Outcome {
@@ -35,7 +41,7 @@ impl Outcome {
             Self::Done => "done",
             Self::Unchanged => "unchanged",
             Self::Failed(_) => "failed",
-            Self::Skipped { .. } => "skipped",
+            Self::Skipped(_) => "skipped",
             Self::Cancelled => "cancelled",
         }
     }
@@ -51,8 +57,8 @@ impl Outcome {
             (first @ Self::Failed(_), _) => first,
             (_, next @ Self::Failed(_)) => next,
             (Self::Cancelled, _) | (_, Self::Cancelled) => Self::Cancelled,
-            (first @ Self::Skipped { .. }, _) => first,
-            (_, next @ Self::Skipped { .. }) => next,
+            (first @ Self::Skipped(_), _) => first,
+            (_, next @ Self::Skipped(_)) => next,
             (Self::Unchanged, Self::Unchanged) => Self::Unchanged,
             (Self::Done | Self::Unchanged, Self::Done | Self::Unchanged) => Self::Done,
         }

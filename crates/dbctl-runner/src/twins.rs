@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dbctl_engine::{Engine, Identity, Session, Target};
 use dbctl_workspace::Key;
 
-use crate::StepError;
+use crate::{StepError, gate::Gate};
 
 /// Every key that leads to a database to which an earlier one leads, compared on the servers, whether or not the
 /// database exists. A server that does not answer says so where it is needed.
@@ -14,9 +14,11 @@ pub(crate) async fn twins(
     targets: &BTreeMap<Key, Target>,
     engine: &dyn Engine,
     session: &Session<'_>,
+    gate: &Gate,
 ) -> Vec<(Key, StepError)> {
     let mut found = Vec::new();
     for key in namesakes(keys, targets) {
+        let Ok(_place) = gate.enter(&targets[key], &session.cancel).await else { return Vec::new() };
         if let Ok(identity) = engine.identity(&targets[key], session).await {
             found.push((key, identity));
         }

@@ -7,6 +7,8 @@ mod fixture;
 
 #[path = "runner/checks.rs"]
 mod checks;
+#[path = "runner/connections.rs"]
+mod connections;
 #[path = "runner/execution.rs"]
 mod execution;
 #[path = "runner/locations.rs"]
@@ -15,3 +17,9 @@ mod locations;
 mod planning;
 #[path = "runner/random.rs"]
 mod random;
+#[path = "runner/requires.rs"]
+mod requires;
+#[path = "runner/seeds.rs"]
+mod seeds;
+#[path = "runner/sources.rs"]
+mod sources;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dbctl_engine::Severity;
-use dbctl_runner::{DatabaseSummary, Direction, Event, Outcome, RunOutcome, Summary};
+use dbctl_runner::{DatabaseSummary, Direction, Event, Outcome, RunOutcome, Skip, Summary};
 use indicatif::ProgressDrawTarget;
 
 use super::{Report, progress::Progress};
@@ -93,7 +93,7 @@ impl<O: Write + Send, E: Write + Send> Report for Human<O, E> {
                 Some(Outcome::Done) => line.clone(),
                 Some(Outcome::Unchanged) => paint.dim(line),
                 Some(Outcome::Failed(_)) => paint.red(line),
-                Some(Outcome::Skipped { .. } | Outcome::Cancelled) => paint.yellow(line),
+                Some(Outcome::Skipped(_) | Outcome::Cancelled) => paint.yellow(line),
             };
             writeln!(self.out, "{line}")?;
         }
@@ -164,8 +164,8 @@ fn told(event: &Event, verbose: bool) -> Option<String> {
             Some(format!("cleaned {}, restarted {}", count(*tables, "table"), count(*sequences, "sequence")))
         }
         Event::StepStarted { action, .. } if verbose => Some((*action).to_owned()),
-        Event::DatabaseFinished { outcome: Outcome::Skipped { needs }, .. } => {
-            Some(format!("skipped, because of {needs}"))
+        Event::DatabaseFinished { outcome: Outcome::Skipped(skip), .. } => {
+            Some(format!("skipped: {}", because(skip)))
         }
         Event::DatabaseFinished { outcome: Outcome::Cancelled, .. } => Some("cancelled".to_owned()),
         Event::DatabaseFinished { outcome, elapsed, .. } if verbose => {
@@ -191,6 +191,14 @@ pub(super) fn doing(direction: Direction) -> &'static str {
         Direction::Down => "reverting",
         Direction::Fake => "recording",
         Direction::Dry => "looking at",
+    }
+}
+
+/// Why a database was skipped.
+pub(super) fn because(skip: &Skip) -> String {
+    match skip {
+        Skip::Needs(key) => format!("needs {key}"),
+        Skip::Halted(key) => format!("the run stopped after {key} failed"),
     }
 }
 
@@ -253,7 +261,7 @@ fn what(database: &DatabaseSummary) -> String {
     }
     match &database.outcome {
         Outcome::Failed(error) => parts.push(shorten(&explain(error, database.key.as_str()).message)),
-        Outcome::Skipped { needs } => parts.push(format!("because of {needs}")),
+        Outcome::Skipped(skip) => parts.push(because(skip)),
         Outcome::Done | Outcome::Unchanged | Outcome::Cancelled => {}
     }
     parts.join(", ")
@@ -346,12 +354,13 @@ mod tests {
     #[test]
     fn a_run_ends_with_a_table() {
         insta::assert_snapshot!(table(mode(), &summary()), @r#"
-        DATABASE  NAME          OUTCOME  WHAT                               TIME
-        core      atriz_shared  done     1 migration                        120 ms
-        mextrack  mextrack_db   failed   relation "vehicle" does not exist  80 ms
-        pshop     pshop_db      skipped  because of core
+        DATABASE  NAME          OUTCOME  WHAT                                   TIME
+        core      atriz_shared  done     1 migration                            120 ms
+        mextrack  mextrack_db   failed   relation "vehicle" does not exist      80 ms
+        pshop     pshop_db      skipped  needs core
+        lone      lone          skipped  the run stopped after mextrack failed
 
-        migrate failed: 1 done, 1 failed, 1 skipped in 412 ms
+        migrate failed: 1 done, 1 failed, 2 skipped in 412 ms
         "#);
     }
 

@@ -6,7 +6,7 @@ use dbctl_runner::{Event, Outcome};
 use dbctl_workspace::Key;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::human::{doing, time};
+use super::human::{because, doing, time};
 use crate::console::Paint;
 
 /// How often a running database's line moves.
@@ -86,8 +86,8 @@ impl Progress {
             Outcome::Done => (self.paint.green("✓"), format!("done in {}", time(elapsed))),
             Outcome::Unchanged => (self.paint.green("✓"), self.paint.dim("unchanged")),
             Outcome::Failed(_) => (self.paint.red("✗"), self.paint.red("failed")),
-            Outcome::Skipped { needs } => {
-                (self.paint.yellow("-"), self.paint.yellow(&format!("skipped, because of {needs}")))
+            Outcome::Skipped(skip) => {
+                (self.paint.yellow("-"), self.paint.yellow(&format!("skipped: {}", because(skip))))
             }
             Outcome::Cancelled => (self.paint.yellow("-"), self.paint.yellow("cancelled")),
         };

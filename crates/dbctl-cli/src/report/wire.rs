@@ -8,7 +8,7 @@ mod status;
 
 use std::time::Duration;
 
-use dbctl_runner::{Direction, Outcome, StepError};
+use dbctl_runner::{Direction, Outcome, Skip, StepError};
 use serde::Serialize;
 
 use crate::explain::{self, explain};
@@ -49,11 +49,20 @@ pub(crate) fn error(error: &StepError, key: &str) -> Error {
     Error { code, message, path, line, column, statement, detail, context, hint }
 }
 
-fn why<'o>(outcome: &'o Outcome, key: &str) -> (Option<Error>, Option<&'o str>) {
+/// Why a step or a database came to nothing.
+struct Why<'o> {
+    error: Option<Error>,
+    needs: Option<&'o str>,
+    halted_by: Option<&'o str>,
+}
+
+fn why<'o>(outcome: &'o Outcome, key: &str) -> Why<'o> {
+    let nothing = Why { error: None, needs: None, halted_by: None };
     match outcome {
-        Outcome::Failed(failure) => (Some(error(failure, key)), None),
-        Outcome::Skipped { needs } => (None, Some(needs.as_str())),
-        Outcome::Done | Outcome::Unchanged | Outcome::Cancelled => (None, None),
+        Outcome::Failed(failure) => Why { error: Some(error(failure, key)), ..nothing },
+        Outcome::Skipped(Skip::Needs(other)) => Why { needs: Some(other.as_str()), ..nothing },
+        Outcome::Skipped(Skip::Halted(other)) => Why { halted_by: Some(other.as_str()), ..nothing },
+        Outcome::Done | Outcome::Unchanged | Outcome::Cancelled => nothing,
     }
 }
 

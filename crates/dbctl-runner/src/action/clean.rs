@@ -38,8 +38,12 @@ async fn empty(
 }
 
 /// Whether it could run, told by a session that cannot write.
-pub(crate) async fn check(context: &StepContext<'_>, reader: &mut dyn Reader) -> Result<(), StepError> {
-    plan(context, reader, &read_sources(context.database)?).await.map(drop)
+pub(crate) async fn check(
+    context: &StepContext<'_>,
+    reader: &mut dyn Reader,
+    sources: &[SourceFiles],
+) -> Result<(), StepError> {
+    plan(context, reader, sources).await.map(drop)
 }
 
 async fn plan<R: Reader + ?Sized>(

@@ -4,8 +4,7 @@ use super::StepContext;
 use crate::{Event, StepError};
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
-    let session = context.shared.session(&context.ear);
-    let creation = context.shared.engine.create(context.target, &session).await?;
+    let creation = context.create().await?;
     if creation.created {
         // A new database says from its first moment which environment it belongs to.
         let mut writer = context.open_writer(&[]).await?;

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use dbctl_engine::{Reader, Resume, Writer};
-use dbctl_migration::{Applied, Entry, OutOfOrder, Progress, Reconciled, State, TargetError};
+use dbctl_engine::{Resume, Writer};
+use dbctl_migration::{Drift, Entry, OutOfOrder, Progress, Reconciled, State, TargetError};
 
 use super::StepContext;
 use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
-    files::{SourceFiles, names, read_sources},
+    files::{Rows, SourceFiles, applied, candidates, found, read_sources, reconcile_all},
     request::Migrate,
-    requires,
+    requires::{self, Upstream},
 };
 
 pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<bool, StepError> {
@@ -19,8 +19,12 @@ pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<
     if migrate.dry_run {
         return dry_run(context, migrate, &sources).await;
     }
+    let upstream = match migrate.fake {
+        true => Upstream::default(),
+        false => requires::look_upstream(context, &sources).await?,
+    };
     let mut writer = context.open_writer(&sources).await?;
-    let result = migrate_all(context, &mut *writer, migrate, &sources).await;
+    let result = migrate_all(context, &mut *writer, migrate, &sources, upstream).await;
     writer.close().await;
     result
 }
@@ -30,12 +34,13 @@ async fn migrate_all(
     writer: &mut dyn Writer,
     migrate: &Migrate,
     sources: &[SourceFiles],
+    upstream: Upstream,
 ) -> Result<bool, StepError> {
     context.prepare(writer, sources).await?;
-    let applied = applied(writer, sources).await?;
-    let reconciled = reconcile_all(sources, &applied);
+    let rows = applied(writer, sources).await?;
+    let reconciled = reconcile_all(sources, &rows);
     let work = pending(context, migrate, sources, &reconciled)?;
-    apply(context, writer, migrate, &work).await?;
+    apply(context, writer, migrate, &work, upstream).await?;
     Ok(!work.is_empty())
 }
 
@@ -45,16 +50,16 @@ async fn dry_run(
     migrate: &Migrate,
     sources: &[SourceFiles],
 ) -> Result<bool, StepError> {
-    let applied = if context.exists().await? {
+    let rows = if context.exists().await? {
         let mut reader = context.open_reader().await?;
-        let applied = applied(&mut *reader, sources).await;
+        let rows = applied(&mut *reader, sources).await;
         reader.close().await;
-        applied?
+        rows?
     } else {
         context.warn("the database does not exist yet");
-        vec![Vec::new(); sources.len()]
+        vec![Rows::new(); sources.len()]
     };
-    let reconciled = reconcile_all(sources, &applied);
+    let reconciled = reconcile_all(sources, &rows);
     let work = pending(context, migrate, sources, &reconciled)?;
     for (source, entry) in &work {
         if let Some(migration) = entry.local {
@@ -68,20 +73,18 @@ async fn dry_run(
     Ok(!work.is_empty())
 }
 
-/// What is applied, source by source.
-pub(super) async fn applied<R: Reader + ?Sized>(
-    reader: &mut R,
-    sources: &[SourceFiles],
-) -> Result<Vec<Vec<Applied>>, StepError> {
-    let mut applied = Vec::with_capacity(sources.len());
-    for source in sources {
-        applied.push(reader.applied(&source.history()).await?);
+/// The source that has the last migration to apply, and what it is called there; it has to be on disk.
+pub(crate) fn last<'t>(sources: &[SourceFiles], to: &'t str) -> Result<(usize, &'t str), StepError> {
+    let on_disk = reconcile_all(sources, &vec![Rows::new(); sources.len()]);
+    let places = found(sources, &on_disk, to);
+    match places[..] {
+        [] => Err(unknown(to, sources)),
+        [one] => Ok(one),
+        _ => Err(StepError::AmbiguousVersion {
+            version: to.to_owned(),
+            names: candidates(sources, &on_disk, &places),
+        }),
     }
-    Ok(applied)
-}
-
-pub(super) fn reconcile_all<'m>(sources: &'m [SourceFiles], applied: &[Vec<Applied>]) -> Vec<Reconciled<'m>> {
-    sources.iter().zip(applied).map(|(source, applied)| source.reconcile(applied)).collect()
 }
 
 /// What is to be run, in order; says what people should know, and refuses what must not go on.
@@ -91,46 +94,66 @@ fn pending<'r, 'm>(
     sources: &'r [SourceFiles],
     reconciled: &'r [Reconciled<'m>],
 ) -> Result<Vec<(&'r SourceFiles, &'r Entry<'m>)>, StepError> {
-    if let Some(version) = &migrate.to
-        && !reconciled.iter().any(|source| names(source, version))
-    {
-        return Err(unknown(version, sources));
-    }
+    let last = migrate.to.as_deref().map(|to| last(sources, to)).transpose()?;
     let mut work = Vec::new();
-    for (source, reconciled) in sources.iter().zip(reconciled) {
+    for (at, (source, reconciled)) in sources.iter().zip(reconciled).enumerate() {
         let order = migrate.out_of_order.unwrap_or(if source.refuses_out_of_order() {
             OutOfOrder::Deny
         } else {
             OutOfOrder::Warn
         });
-        let last = migrate.to.as_deref().filter(|version| names(reconciled, version));
         let drifted = |drift| StepError::Drift { source_name: source.name.clone(), drift };
-        let runnable = match last {
+        nothing_missing(source, reconciled, order).map_err(drifted)?;
+        let here = last.filter(|(source, _)| *source == at).map(|(_, name)| name);
+        let runnable = match here {
             None => reconciled.runnable(order).map_err(drifted)?,
-            Some(version) => reconciled.runnable_to(order, version).map_err(|error| match error {
+            Some(name) => reconciled.runnable_to(order, name).map_err(|error| match error {
                 TargetError::Drift(drift) => drifted(drift),
                 TargetError::Unknown { target } => unknown(&target, sources),
             })?,
         };
-        for entry in &reconciled.entries {
-            match (entry.state, &entry.applied) {
-                (State::Missing, Some(applied)) => {
-                    let name = if applied.name.is_empty() { applied.version.as_str() } else { &applied.name };
-                    context.warn(format!("{name} is applied, but its file is no longer in {}", source.name));
-                }
-                (State::OutOfOrder, _) if order == OutOfOrder::Warn => {
-                    let name = entry.local.map_or("", |migration| migration.name.as_str());
-                    context.warn(format!("{name} sorts before migrations that are applied already"));
-                }
-                _ => {}
-            }
-        }
+        warn(context, source, reconciled, order);
         work.extend(runnable.into_iter().map(|entry| (source, entry)));
-        if last.is_some() {
+        if here.is_some() {
             break;
         }
     }
     Ok(work)
+}
+
+/// Where the tool compares its rows with the files one by one, it fails at one that is gone, and so would whoever
+/// uses it next.
+fn nothing_missing(
+    source: &SourceFiles,
+    reconciled: &Reconciled<'_>,
+    order: OutOfOrder,
+) -> Result<(), Drift> {
+    if !source.refuses_out_of_order() || order != OutOfOrder::Deny {
+        return Ok(());
+    }
+    let missing = reconciled.entries.iter().filter(|entry| entry.state == State::Missing);
+    let missing: Vec<String> = missing.map(|entry| entry.name().to_owned()).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Drift::Missing(missing)) }
+}
+
+fn warn(context: &StepContext<'_>, source: &SourceFiles, reconciled: &Reconciled<'_>, order: OutOfOrder) {
+    for entry in &reconciled.entries {
+        let name = entry.name();
+        match entry.state {
+            State::Missing => {
+                context.warn(format!("{name} is applied, but its file is no longer in {}", source.name));
+            }
+            State::OutOfOrder if order == OutOfOrder::Warn => {
+                context.warn(format!("{name} sorts before migrations that are applied already"));
+            }
+            State::OutOfOrder
+            | State::Applied
+            | State::Pending
+            | State::Changed
+            | State::Failed
+            | State::Partial => {}
+        }
+    }
 }
 
 fn unknown(version: &str, sources: &[SourceFiles]) -> StepError {
@@ -143,6 +166,7 @@ async fn apply(
     writer: &mut dyn Writer,
     migrate: &Migrate,
     work: &[(&SourceFiles, &Entry<'_>)],
+    mut upstream: Upstream,
 ) -> Result<(), StepError> {
     let direction = if migrate.fake { Direction::Fake } else { Direction::Up };
     for (at, (source, entry)) in work.iter().enumerate() {
@@ -155,7 +179,7 @@ async fn apply(
             total: work.len(),
         });
         if !migrate.fake {
-            requires::check_applied(context, migration).await?;
+            upstream.check(context, migration)?;
         }
         let elapsed = if migrate.fake {
             writer.fake(&source.history(), migration).await?;

@@ -1,20 +1,22 @@
 //! `redo`: the last migration back and forth, for whoever is still writing it.
 
-use dbctl_engine::{Reader, Writer};
+use dbctl_engine::Writer;
 use dbctl_migration::Back;
 
 use super::{StepContext, rollback};
 use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
-    files::{SourceFiles, read_sources},
-    requires,
+    files::{SourceFiles, applied, read_sources},
+    requires::{self, Upstream},
+    undo_order::undo_order,
 };
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     let sources = read_sources(context.database)?;
+    let upstream = requires::look_upstream(context, &sources).await?;
     let mut writer = context.open_writer(&sources).await?;
-    let result = redo_last(context, &mut *writer, &sources).await;
+    let result = redo_last(context, &mut *writer, &sources, upstream).await;
     writer.close().await;
     result
 }
@@ -23,10 +25,12 @@ async fn redo_last(
     context: &StepContext<'_>,
     writer: &mut dyn Writer,
     sources: &[SourceFiles],
+    mut upstream: Upstream,
 ) -> Result<bool, StepError> {
-    let work = rollback::order(writer, sources, &Back::Count(1)).await?;
+    let rows = applied(writer, sources).await?;
+    let work = undo_order(sources, &rows, &Back::Count(1))?;
     let Some((source, migration)) = work.first() else { return Ok(false) };
-    requires::check_applied(context, migration).await?;
+    upstream.check(context, migration)?;
     context.prepare(writer, sources).await?;
     rollback::revert(context, writer, &work).await?;
     let named = MigrationRef::new(&source.name, migration, Direction::Up);
@@ -40,10 +44,4 @@ async fn redo_last(
     let elapsed = writer.apply(&source.history(), migration, None).await?;
     context.emit(Event::MigrationFinished { database, migration: named, elapsed });
     Ok(true)
-}
-
-/// Whether it could run, told by a session that cannot write.
-pub(crate) async fn check(context: &StepContext<'_>, reader: &mut dyn Reader) -> Result<(), StepError> {
-    // What other databases require of it is there again afterwards.
-    rollback::order(reader, &read_sources(context.database)?, &Back::Count(1)).await.map(drop)
 }

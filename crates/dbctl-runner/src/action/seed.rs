@@ -2,11 +2,14 @@
 
 mod program;
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use dbctl_engine::{SeedWork, Writer};
 use dbctl_migration::{Checksum, FormatErrors, Script, TableName, Transaction, ledger::SeedRow, text};
-use dbctl_workspace::Seeds;
+use dbctl_workspace::{Environment, Seeds};
 
 use super::StepContext;
 use crate::{Event, StepError};
@@ -29,15 +32,25 @@ enum Kind {
     Runner(String),
 }
 
+/// A folder's seeds.
+struct Folder {
+    /// In the order in which they run.
+    files: Vec<SeedFile>,
+    /// What is no seed and nothing that belongs beside seeds.
+    strangers: Vec<PathBuf>,
+}
+
 pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result<bool, StepError> {
     let Some(seeds) = &context.database.seeds else { return Ok(false) };
     let environment = context.shared.run.workspace.environment();
-    if environment.protected || seeds.skip_in.contains(&environment.name) {
-        let why = if environment.protected { "is protected" } else { "is in `skip_in`" };
+    if let Some(why) = skipped(seeds, environment) {
         context.warn(format!("seeds are skipped: the environment `{}` {why}", environment.name));
         return Ok(false);
     }
-    let files = list(context, seeds)?;
+    let Folder { files, strangers } = list(seeds)?;
+    for stranger in strangers {
+        context.warn(format!("{} is not a seed that dbctl knows; it is left alone", stranger.display()));
+    }
     if files.is_empty() {
         return Ok(false);
     }
@@ -45,6 +58,30 @@ pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result
     let result = run_files(context, &mut *writer, &files, missing_only).await;
     writer.close().await;
     result
+}
+
+/// Sees, before anything is touched, that the folder can be read and that something runs each of its seeds.
+pub(crate) fn check(context: &StepContext<'_>) -> Result<(), StepError> {
+    let Some(seeds) = &context.database.seeds else { return Ok(()) };
+    if skipped(seeds, context.shared.run.workspace.environment()).is_some() {
+        return Ok(());
+    }
+    for file in list(seeds)?.files {
+        if matches!(file.kind, Kind::Sql) {
+            read_sql(&file)?;
+        }
+    }
+    Ok(())
+}
+
+fn skipped(seeds: &Seeds, environment: &Environment) -> Option<&'static str> {
+    if environment.protected {
+        Some("is protected")
+    } else if seeds.skip_in.contains(&environment.name) {
+        Some("is in `skip_in`")
+    } else {
+        None
+    }
 }
 
 async fn run_files(
@@ -73,14 +110,14 @@ async fn run_files(
 }
 
 /// The folder's seeds; a folder that is not there has none.
-fn list(context: &StepContext<'_>, seeds: &Seeds) -> Result<Vec<SeedFile>, StepError> {
+fn list(seeds: &Seeds) -> Result<Folder, StepError> {
     let io = |source| StepError::Io { path: seeds.shown.clone(), source };
     let entries = match std::fs::read_dir(&seeds.path) {
         Ok(entries) => entries.collect::<Result<Vec<_>, _>>().map_err(io)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(io(error)),
     };
-    let mut files = Vec::new();
+    let mut folder = Folder { files: Vec::new(), strangers: Vec::new() };
     for entry in entries {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -88,28 +125,33 @@ fn list(context: &StepContext<'_>, seeds: &Seeds) -> Result<Vec<SeedFile>, StepE
             continue;
         }
         let shown = seeds.shown.join(&name);
-        let extension = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
-        let kind = match extension.as_str() {
-            _ if seeds.runners.contains_key(&extension) => Kind::Runner(seeds.runners[&extension].clone()),
-            "sql" => Kind::Sql,
-            "csv" => Kind::Csv,
-            program if PROGRAMS.contains(&program) => {
-                return Err(StepError::NoRunner { path: shown, extension });
-            }
-            _ => {
-                if !matches!(extension.as_str(), "md" | "txt") {
-                    context.warn(format!(
-                        "{} is not a seed that dbctl knows; it is left alone",
-                        shown.display()
-                    ));
+        let extension =
+            path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let mut runners = seeds.runners.iter();
+        let kind = match runners.find(|(runs, _)| runs.eq_ignore_ascii_case(&extension)) {
+            Some((_, command)) => Kind::Runner(command.clone()),
+            None => match extension.as_str() {
+                "sql" => Kind::Sql,
+                "csv" => Kind::Csv,
+                "md" | "txt" => continue,
+                program if PROGRAMS.contains(&program) => {
+                    return Err(StepError::NoRunner { path: shown, extension });
                 }
-                continue;
-            }
+                _ => {
+                    folder.strangers.push(shown);
+                    continue;
+                }
+            },
         };
-        files.push(SeedFile { name, path, shown, kind });
+        folder.files.push(SeedFile { name, path, shown, kind });
     }
-    files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
-    Ok(files)
+    folder.files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+    folder.strangers.sort();
+    Ok(folder)
+}
+
+fn read_sql(file: &SeedFile) -> Result<String, StepError> {
+    Ok(text::read(&file.path, &file.shown).map_err(|error| FormatErrors(vec![error]))?)
 }
 
 async fn run_file(
@@ -119,7 +161,7 @@ async fn run_file(
 ) -> Result<(), StepError> {
     let work = match &file.kind {
         Kind::Sql => {
-            let sql = text::read(&file.path, &file.shown).map_err(|e| FormatErrors(vec![e]))?;
+            let sql = read_sql(file)?;
             let row = SeedRow { file: file.name.clone(), checksum: Checksum::of_text(&sql) };
             let script =
                 Script { path: file.shown.clone(), first_line: 1, sql, transaction: Transaction::One };
@@ -145,7 +187,7 @@ async fn run_file(
 /// The table a CSV file is named after: `010_public.users.csv` and `users.csv` both name `users`. A leading number with
 /// an underscore only orders the files.
 fn csv_table(name: &str) -> TableName {
-    let stem = name.strip_suffix(".csv").unwrap_or(name);
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
     let digits = stem.len() - stem.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let table = match stem[digits..].strip_prefix(['_', '-']) {
         Some(rest) if digits > 0 && !rest.is_empty() => rest,
@@ -166,6 +208,7 @@ mod tests {
         for (name, schema, table) in [
             ("users.csv", "", "users"),
             ("001_users.csv", "", "users"),
+            ("2_Users.CSV", "", "Users"),
             ("10-audit.log.csv", "audit", "log"),
             ("2024.csv", "", "2024"),
             ("order items.csv", "", "order items"),

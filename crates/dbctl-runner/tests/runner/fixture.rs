@@ -10,9 +10,15 @@ use std::{
     time::Duration,
 };
 
-use dbctl_engine::{Target, embedded::EmbeddedHome, fake::Fake};
+use dbctl_engine::{
+    Target,
+    embedded::EmbeddedHome,
+    fake::{CallKind, Fake, Record},
+};
 use dbctl_migration::RunStamp;
-use dbctl_runner::{Action, Event, Limits, Migrate, Plan, Request, Run, Summary, execute, plan, targets};
+use dbctl_runner::{
+    Action, Event, Limits, Migrate, Outcome, Plan, Request, Run, Skip, Summary, execute, plan, targets,
+};
 use dbctl_workspace::{Env, Key, LoadOptions, Workspace, load};
 use tempfile::TempDir;
 
@@ -56,6 +62,18 @@ impl Fixture {
         }
         manifest.push_str(extra);
         fs::write(folder.path().join("workspace.yaml"), manifest).unwrap();
+        Self::open(folder, "development")
+    }
+
+    /// A manifest of its own, with the files it speaks of.
+    pub(crate) fn written(manifest: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("workspace.yaml"), manifest).unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
         Self::open(folder, "development")
     }
 
@@ -118,7 +136,13 @@ impl Fixture {
         let mut events = Vec::new();
         let mut on_event = |event| events.push(event);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let summary = runtime.block_on(sendable(execute(run, fake, stop, &mut on_event)));
+        let ended = sendable(execute(run, fake, stop, &mut on_event));
+        let summary = runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(60), ended)
+                .await
+                .expect("no step waits for another's place")
+        });
+        assert_eq!(fake.open_sessions(), 0, "every session is closed");
         (summary, events)
     }
 
@@ -142,10 +166,28 @@ pub(crate) fn migrate() -> Vec<Action> {
     vec![Action::Migrate(Migrate::default())]
 }
 
+/// Why a database failed.
+pub(crate) fn error(summary: &Summary, key: &str) -> String {
+    let database = summary.databases.iter().find(|db| db.key.as_str() == key).unwrap();
+    match &database.outcome {
+        Outcome::Failed(error) => error.to_string(),
+        outcome => panic!("{key} is {}", outcome.as_str()),
+    }
+}
+
+/// Whether anything was asked of the fake but to look.
+pub(crate) fn touched(fake: &Fake) -> bool {
+    fake.log().iter().any(|record| {
+        matches!(record, Record::Started(call)
+            if !matches!(call.kind, CallKind::Exists | CallKind::Open | CallKind::Applied(_) | CallKind::Close))
+    })
+}
+
 /// Each database with how it ended, in the summary's order.
 pub(crate) fn outcomes(summary: &Summary) -> String {
     let one = |db: &dbctl_runner::DatabaseSummary| match &db.outcome {
-        dbctl_runner::Outcome::Skipped { needs } => format!("{}: skipped for {needs}", db.key),
+        Outcome::Skipped(Skip::Needs(key)) => format!("{}: skipped, needs {key}", db.key),
+        Outcome::Skipped(Skip::Halted(key)) => format!("{}: skipped, halted by {key}", db.key),
         outcome => format!("{}: {}", db.key, outcome.as_str()),
     };
     summary.databases.iter().map(one).collect::<Vec<_>>().join(", ")

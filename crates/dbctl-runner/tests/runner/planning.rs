@@ -1,7 +1,7 @@
 //! Plans: which steps, in which order, with which edges.
 
 use dbctl_migration::Back;
-use dbctl_runner::{Action, Plan, PlanError, Request, plan};
+use dbctl_runner::{Action, Migrate, Plan, PlanError, Request, plan};
 
 use crate::fixture::{Fixture, migrate};
 
@@ -68,11 +68,22 @@ fn a_protected_environment_wants_to_be_named() {
     let mut request = fixture.request(vec![Action::Clean], &["core"]);
     for given in [None, Some("staging".to_owned())] {
         request.allow_protected.clone_from(&given);
-        let refused = PlanError::Protected { environment: "production".to_owned(), command: "test", given };
+        let refused = PlanError::Protected {
+            environment: "production".to_owned(),
+            command: "test",
+            effect: "destroys data",
+            given,
+        };
         assert_eq!(plan(&fixture.workspace, &request).unwrap_err(), refused);
     }
     request.allow_protected = Some("production".to_owned());
     assert!(plan(&fixture.workspace, &request).is_ok());
     let forward = fixture.request(migrate(), &["core"]);
     assert!(plan(&fixture.workspace, &forward).is_ok(), "what destroys nothing needs no permission");
+    let faked =
+        fixture.request(vec![Action::Migrate(Migrate { fake: true, ..Migrate::default() })], &["core"]);
+    assert_eq!(
+        plan(&fixture.workspace, &faked).unwrap_err().to_string(),
+        "`migrate --fake` records migrations as applied without running them, and the environment `production` is protected"
+    );
 }

@@ -4,7 +4,7 @@ use dbctl_engine::Severity;
 use dbctl_runner::{Event, MigrationRef};
 use serde::Serialize;
 
-use super::{Error, direction, ms, why};
+use super::{Error, Why, direction, ms, why};
 
 /// A line of `--format ndjson`.
 #[derive(Debug, Serialize)]
@@ -87,6 +87,8 @@ pub(crate) enum Line<'e> {
         error: Option<Error>,
         #[serde(skip_serializing_if = "Option::is_none")]
         needs: Option<&'e str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        halted_by: Option<&'e str>,
     },
     DatabaseFinished {
         database: &'e str,
@@ -96,6 +98,8 @@ pub(crate) enum Line<'e> {
         error: Option<Error>,
         #[serde(skip_serializing_if = "Option::is_none")]
         needs: Option<&'e str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        halted_by: Option<&'e str>,
     },
     RunFinished {
         outcome: &'e str,
@@ -180,7 +184,7 @@ pub(crate) fn event(event: &Event) -> Line<'_> {
         },
         Event::Output { database, line } => Line::Output { database: database.as_str(), line },
         Event::StepFinished { database, action, outcome, elapsed } => {
-            let (error, needs) = why(outcome, database.as_str());
+            let Why { error, needs, halted_by } = why(outcome, database.as_str());
             Line::StepFinished {
                 database: database.as_str(),
                 action,
@@ -188,16 +192,18 @@ pub(crate) fn event(event: &Event) -> Line<'_> {
                 elapsed_ms: ms(*elapsed),
                 error,
                 needs,
+                halted_by,
             }
         }
         Event::DatabaseFinished { database, outcome, elapsed } => {
-            let (error, needs) = why(outcome, database.as_str());
+            let Why { error, needs, halted_by } = why(outcome, database.as_str());
             Line::DatabaseFinished {
                 database: database.as_str(),
                 outcome: outcome.as_str(),
                 elapsed_ms: ms(*elapsed),
                 error,
                 needs,
+                halted_by,
             }
         }
         Event::RunFinished { outcome, elapsed } => {

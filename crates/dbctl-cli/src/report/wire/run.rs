@@ -3,7 +3,7 @@
 use dbctl_runner::{DatabaseSummary, Summary};
 use serde::Serialize;
 
-use super::{Error, direction, ms, why};
+use super::{Error, Why, direction, ms, why};
 
 /// The document of a run.
 #[derive(Debug, Serialize)]
@@ -26,7 +26,6 @@ struct Database<'s> {
     created: bool,
     #[serde(skip_serializing_if = "is_false")]
     dropped: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     migrations: Vec<Migration<'s>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     seeds: Vec<Seed<'s>>,
@@ -38,6 +37,8 @@ struct Database<'s> {
     error: Option<Error>,
     #[serde(skip_serializing_if = "Option::is_none")]
     needs: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    halted_by: Option<&'s str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,7 +70,7 @@ pub(crate) fn run(summary: &Summary) -> Run<'_> {
 }
 
 fn database(summary: &DatabaseSummary) -> Database<'_> {
-    let (error, needs) = why(&summary.outcome, summary.key.as_str());
+    let Why { error, needs, halted_by } = why(&summary.outcome, summary.key.as_str());
     Database {
         key: summary.key.as_str(),
         name: &summary.name,
@@ -97,6 +98,7 @@ fn database(summary: &DatabaseSummary) -> Database<'_> {
         warnings: &summary.warnings,
         error,
         needs,
+        halted_by,
     }
 }
 

@@ -1,0 +1,175 @@
+//! What `rollback` undoes over all sources of a database: what was applied last comes first.
+
+use dbctl_migration::{Back, Entry, Migration, Reconciled, RollbackError, rollback_order};
+use jiff::Timestamp;
+
+use crate::files::{Rows, SourceFiles, called, candidates, found, reconcile_all};
+
+/// Migrations with their sources, in the order in which they are undone.
+pub(crate) type Work<'m> = Vec<(&'m SourceFiles, &'m Migration)>;
+
+/// What to undo, in order, or why it cannot be. Within a source that is the reverse of the order on disk; between
+/// sources it is told by when their rows were written, and where that is not known by the sources' own order.
+pub(crate) fn undo_order<'m>(
+    sources: &'m [SourceFiles],
+    rows: &[Rows],
+    back: &Back,
+) -> Result<Work<'m>, RollbackError> {
+    let reconciled = reconcile_all(sources, rows);
+    let walk = walk(&reconciled);
+    let chosen = match back {
+        Back::Count(count) => &walk[..walk.len().min(*count)],
+        Back::All => &walk[..],
+        Back::To(text) => {
+            let (source, text) = source_of(sources, &reconciled, text)?;
+            // Says so where it is not applied.
+            rollback_order(&reconciled[source], &Back::To(text.to_owned()))?;
+            let entries = &reconciled[source].entries;
+            let stays = entries.iter().rposition(|entry| entry.matches(text));
+            &walk[..place(&walk, source, stays)]
+        }
+        Back::Only(text) => {
+            let (source, text) = source_of(sources, &reconciled, text)?;
+            match rollback_order(&reconciled[source], &Back::Only(text.to_owned())) {
+                Ok(_) | Err(RollbackError::LaterApplied { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let entries = &reconciled[source].entries;
+            let only = entries.iter().position(|entry| entry.matches(text));
+            let at = place(&walk, source, only);
+            let name = |(source, entry): &(usize, usize)| {
+                let entry = &reconciled[*source].entries[*entry];
+                called(sources, *source, entry.name())
+            };
+            if at > 0 {
+                let later = walk[..at].iter().map(name).collect();
+                return Err(RollbackError::LaterApplied { name: name(&walk[at]), later });
+            }
+            &walk[..1]
+        }
+    };
+    // What is chosen of a source is the last of it, and the source knows whether that can be undone.
+    let mut undone = Vec::with_capacity(sources.len());
+    for (at, reconciled) in reconciled.iter().enumerate() {
+        let count = chosen.iter().filter(|(source, _)| *source == at).count();
+        undone.push(rollback_order(reconciled, &Back::Count(count))?.into_iter());
+    }
+    Ok(chosen.iter().filter_map(|(at, _)| Some((&sources[*at], undone[*at].next()?))).collect())
+}
+
+/// The one source that has it, and what it is called there.
+fn source_of<'t>(
+    sources: &[SourceFiles],
+    reconciled: &[Reconciled<'_>],
+    text: &'t str,
+) -> Result<(usize, &'t str), RollbackError> {
+    let places = found(sources, reconciled, text);
+    match places[..] {
+        [] => Err(RollbackError::Unknown { target: text.to_owned() }),
+        [one] => Ok(one),
+        _ => Err(RollbackError::Ambiguous {
+            target: text.to_owned(),
+            names: candidates(sources, reconciled, &places),
+        }),
+    }
+}
+
+fn place(walk: &[(usize, usize)], source: usize, entry: Option<usize>) -> usize {
+    walk.iter()
+        .position(|step| (step.0, Some(step.1)) == (source, entry))
+        .expect("its source has said that it is applied")
+}
+
+/// Everything that is recorded, last first, as places of sources and of entries in them.
+fn walk(reconciled: &[Reconciled<'_>]) -> Vec<(usize, usize)> {
+    let recorded: Vec<Vec<usize>> = reconciled
+        .iter()
+        .map(|source| {
+            let entries = source.entries.iter().enumerate();
+            entries.filter(|(_, entry)| entry.is_recorded()).map(|(at, _)| at).collect()
+        })
+        .collect();
+    let at = |entry: &Entry<'_>| entry.applied.as_ref().and_then(|applied| applied.at);
+    let times: Vec<Vec<Option<Timestamp>>> = recorded
+        .iter()
+        .zip(reconciled)
+        .map(|(places, source)| places.iter().map(|place| at(&source.entries[*place])).collect())
+        .collect();
+    let mut left: Vec<usize> = recorded.iter().map(Vec::len).collect();
+    last_first(&times)
+        .into_iter()
+        .map(|source| {
+            left[source] -= 1;
+            (source, recorded[source][left[source]])
+        })
+        .collect()
+}
+
+/// From which source to take, time and again, to go backwards through all of them. `times` are those of each source in
+/// its own order.
+fn last_first(times: &[Vec<Option<Timestamp>>]) -> Vec<usize> {
+    // What stands behind a later one of its own source has to be undone before it, and so counts as late as that one.
+    let mut left: Vec<Vec<Option<Timestamp>>> = times
+        .iter()
+        .map(|source| {
+            let mut latest = None;
+            let effective = source.iter().map(|at| {
+                latest = latest.max(*at);
+                at.and(latest)
+            });
+            effective.collect()
+        })
+        .collect();
+    let mut order = Vec::with_capacity(left.iter().map(Vec::len).sum());
+    loop {
+        let mut last: Option<(usize, Option<Timestamp>)> = None;
+        for (source, times) in left.iter().enumerate().rev() {
+            let Some(at) = times.last().copied() else { continue };
+            let later = match (last, at) {
+                (None, _) => true,
+                (Some((_, Some(last))), Some(at)) => at > last,
+                (Some(_), _) => false,
+            };
+            if later {
+                last = Some((source, at));
+            }
+        }
+        let Some((source, _)) = last else { return order };
+        left[source].pop();
+        order.push(source);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sources as `1 2|3`, `?` where the time is not known.
+    fn check(sources: &str) -> String {
+        let time = |text: &str| text.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
+        let times: Vec<Vec<_>> =
+            sources.split('|').map(|source| source.split_whitespace().map(time).collect()).collect();
+        last_first(&times).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_was_applied_last_comes_first_and_sources_keep_their_own_order() {
+        for (sources, order) in [
+            ("1 2 3", "0 0 0"),
+            ("1 2|3 4", "1 1 0 0"),
+            ("3 4|1 2", "0 0 1 1"),
+            ("1 4|2 3", "0 1 1 0"),
+            // At the same time, or nobody knows when: the sources' order.
+            ("1 1|1", "1 0 0"),
+            ("1 9|? ?", "1 1 0 0"),
+            ("? ?|1 2", "1 1 0 0"),
+            ("5|?|9", "2 1 0"),
+            // 2 was applied late but sorts before 1, which has to go first, and before the 1 of the other source.
+            ("2 0|1", "0 0 1"),
+            ("", ""),
+            ("|1", "1"),
+        ] {
+            assert_eq!(check(sources), order, "{sources}");
+        }
+    }
+}
