@@ -55,16 +55,29 @@ pub(crate) fn check(manifest: &Manifest, problems: &mut Problems) {
 
 /// Everything that can be referred to.
 struct Names<'m> {
-    keys: Vec<&'m str>,
-    servers: Vec<&'m str>,
+    keys: Known<'m>,
+    servers: Known<'m>,
     environments: Vec<&'m str>,
+}
+
+/// Names in the order of the manifest, and for looking up.
+struct Known<'m> {
+    listed: Vec<&'m str>,
+    names: BTreeSet<&'m str>,
+}
+
+impl<'m> Known<'m> {
+    fn of(names: impl Iterator<Item = &'m str>) -> Self {
+        let listed: Vec<&str> = names.collect();
+        Self { names: listed.iter().copied().collect(), listed }
+    }
 }
 
 impl<'m> Names<'m> {
     fn of(manifest: &'m Manifest) -> Self {
         Self {
-            keys: manifest.databases.iter().map(|(word, _)| &*word.text).collect(),
-            servers: manifest.servers.iter().map(|(word, _)| &*word.text).collect(),
+            keys: Known::of(manifest.databases.iter().map(|(word, _)| &*word.text)),
+            servers: Known::of(manifest.servers.iter().map(|(word, _)| &*word.text)),
             environments: environment::names(manifest),
         }
     }
@@ -143,18 +156,17 @@ fn database(own: &str, declared: &Database, names: &Names<'_>, problems: &mut Pr
     }
     for environment in declared.seeds.iter().flat_map(|seeds| &seeds.skip_in) {
         if !USUAL_ENVIRONMENTS.contains(&&*environment.value) {
-            let known_here: Vec<&str> =
-                names.environments.iter().copied().chain(USUAL_ENVIRONMENTS).collect();
+            let known_here = Known::of(names.environments.iter().copied().chain(USUAL_ENVIRONMENTS));
             known(environment, "environment", &known_here, problems);
         }
     }
 }
 
-fn known(text: &Text, what: &str, names: &[&str], problems: &mut Problems) {
-    if !problems.is_full() && !names.contains(&&*text.value) {
+fn known(text: &Text, what: &str, known: &Known<'_>, problems: &mut Problems) {
+    if !problems.is_full() && !known.names.contains(&*text.value) {
         problems
             .at(text.span, format!("there is no {what} `{}`", text.value))
-            .maybe_hint(did_you_mean_or_list(&text.value, &format!("{what}s"), names));
+            .maybe_hint(did_you_mean_or_list(&text.value, &format!("{what}s"), &known.listed));
     }
 }
 
@@ -162,7 +174,7 @@ fn overrides(declared: &Environment, manifest: &Manifest, names: &Names<'_>, pro
     for (word, over) in &declared.servers {
         let base = manifest.servers.iter().find(|(base, _)| base.text == word.text);
         if base.is_none() {
-            let hint = did_you_mean(&word.text, names.servers.iter().copied()).unwrap_or_else(|| {
+            let hint = did_you_mean(&word.text, names.servers.listed.iter().copied()).unwrap_or_else(|| {
                 "an environment overrides servers that are declared under `servers`; a server may be declared there without a url".to_owned()
             });
             problems.at(word.span, format!("there is no server `{}` to override", word.text)).hint(hint);
@@ -170,10 +182,10 @@ fn overrides(declared: &Environment, manifest: &Manifest, names: &Names<'_>, pro
         server(over, base.map(|(_, base)| base), problems);
     }
     for (word, over) in &declared.databases {
-        if !names.keys.contains(&&*word.text) {
+        if !names.keys.names.contains(&*word.text) {
             problems
                 .at(word.span, format!("there is no database `{}` to override", word.text))
-                .maybe_hint(did_you_mean_or_list(&word.text, "databases", &names.keys));
+                .maybe_hint(did_you_mean_or_list(&word.text, "databases", &names.keys.listed));
         }
         database(&word.text, over, names, problems);
     }
@@ -213,6 +225,10 @@ fn report_cycles(manifest: &Manifest, problems: &mut Problems) {
     let mut reported = BTreeSet::new();
     let environments =
         manifest.environments.iter().map(|(word, declared)| (Some(&*word.text), Some(declared)));
+    // Others have the edges of the declaration.
+    let environments = environments.filter(|(_, declared)| {
+        declared.is_some_and(|declared| declared.databases.iter().any(|(_, over)| over.depends_on.is_some()))
+    });
     for (name, environment) in std::iter::once((None, None)).chain(environments) {
         let edges = edges(manifest, environment);
         let plain = edges.iter().map(|(key, on)| (key.clone(), on.keys().cloned().collect())).collect();

@@ -1,12 +1,12 @@
 //! What people type for a database.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use thiserror::Error;
 
 /// The name of a database in the manifest: `[A-Za-z0-9][A-Za-z0-9._-]*`, without `...`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(String);
+pub struct Key(Arc<str>);
 
 /// Why a text cannot be a [`Key`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,7 +39,7 @@ impl Key {
         if text.contains("...") {
             return Err(KeyError::Dots(text.to_owned()));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The key as it is spelled.

@@ -84,8 +84,9 @@ pub(crate) fn parse(source: &str, problems: &mut Problems) -> Option<Node> {
     // does not where a key is an integer; the strict policy then finds what would be lost.
     match parse_with(source, DuplicateKeyPolicy::LastWins) {
         Ok(tree) => {
-            if let Err(Error::DuplicateMappingKey { key, location }) =
-                parse_with(source, DuplicateKeyPolicy::Error)
+            if may_have_integer_keys(source)
+                && let Err(Error::DuplicateMappingKey { key, location }) =
+                    parse_with(source, DuplicateKeyPolicy::Error)
                 && !duplicates(&tree)
             {
                 let key = key.unwrap_or_default();
@@ -117,6 +118,16 @@ fn parse_with(source: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Node, 
     };
     let tree: Spanned<Value> = serde_yaml::from_str_with_options(source, options)?;
     Ok(node(tree, source))
+}
+
+/// Whether what stands before any colon may be an integer, so that most manifests are parsed once.
+fn may_have_integer_keys(source: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    source.match_indices(':').any(|(colon, _)| {
+        let before = source[..colon].trim_end_matches([' ', '\t']);
+        let word = &before[before.trim_end_matches(is_word).len()..];
+        !word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+    })
 }
 
 /// Whether any mapping in the tree has a key twice.
@@ -317,5 +328,22 @@ impl<'de> Visitor<'de> for ValueVisitor {
             entries.push(entry);
         }
         Ok(Value::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integer_keys_are_never_overlooked() {
+        for source in
+            ["1: a", "{a: b,1 : c}", "a:\n  -1: b", "? 1\n: a", "\"1\": a", "&a 1: b", "*a : b", "0x1: a"]
+        {
+            assert!(may_have_integer_keys(source), "{source}");
+        }
+        for source in ["a: 1\nb_2: {c.d: [e], f-g: postgres://h}", ""] {
+            assert!(!may_have_integer_keys(source), "{source}");
+        }
     }
 }
