@@ -122,7 +122,7 @@ fn parse_with(source: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Node, 
 
 /// Whether what stands before any colon may be an integer, so that most manifests are parsed once.
 fn may_have_integer_keys(source: &str) -> bool {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_word = |c: char| !c.is_whitespace() && !"{}[],:".contains(c);
     source.match_indices(':').any(|(colon, _)| {
         let before = source[..colon].trim_end_matches([' ', '\t']);
         let word = &before[before.trim_end_matches(is_word).len()..];
