@@ -1,6 +1,7 @@
 //! Seeds that are programs: run in the package's folder with the database in their environment.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::Path,
     pin::pin,
@@ -9,6 +10,7 @@ use std::{
 };
 
 use dbctl_engine::EngineError;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
@@ -23,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long what a program printed is waited for once it has ended: a daemon it left behind may hold its output open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The longest line that is handed on whole; what is longer comes in pieces.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
 pub(super) async fn run(context: &StepContext<'_>, file: &SeedFile, command: &str) -> Result<(), StepError> {
     let shared = &context.shared.run;
@@ -44,7 +49,9 @@ pub(super) async fn run(context: &StepContext<'_>, file: &SeedFile, command: &st
         .spawn()
         .map_err(|error| failed(format!("could not be started: {error}")))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let mut output = pin!(async { tokio::join!(lines(context, stdout), lines(context, stderr)) });
+    let secrets = Secrets::of(&env);
+    let mut output =
+        pin!(async { tokio::join!(lines(context, stdout, &secrets), lines(context, stderr, &secrets)) });
     let mut silent = false;
     let status = {
         let mut ended = pin!(wait(context, &mut child));
@@ -82,14 +89,60 @@ async fn wait(context: &StepContext<'_>, child: &mut Child) -> io::Result<Option
     Ok(None)
 }
 
-/// Hands on what the child prints, line by line.
-async fn lines(context: &StepContext<'_>, stream: Option<impl AsyncRead + Unpin>) {
+/// Hands on what the child prints, line by line, without the passwords it was given.
+async fn lines(context: &StepContext<'_>, stream: Option<impl AsyncRead + Unpin>, secrets: &Secrets) {
     let Some(stream) = stream else { return };
-    let mut lines = BufReader::new(stream).split(b'\n');
-    while let Ok(Some(line)) = lines.next_segment().await {
-        let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
-        context.emit(Event::Output { database: context.database.key.clone(), line });
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    while let Ok(chunk) = stream.fill_buf().await {
+        let end = chunk.iter().position(|byte| *byte == b'\n');
+        let taken = end.unwrap_or(chunk.len()).min(MAX_LINE_BYTES - line.len());
+        let is_last = chunk.is_empty();
+        line.extend_from_slice(&chunk[..taken]);
+        let is_whole = end == Some(taken);
+        stream.consume(taken + usize::from(is_whole));
+        if is_whole || line.len() == MAX_LINE_BYTES || (is_last && !line.is_empty()) {
+            let text = secrets.hide(String::from_utf8_lossy(&line).trim_end_matches('\r'));
+            context.emit(Event::Output { database: context.database.key.clone(), line: text });
+            line.clear();
+        }
+        if is_last {
+            return;
+        }
     }
+}
+
+/// The passwords that a program was given, to be kept out of what it prints.
+struct Secrets(Vec<String>);
+
+impl Secrets {
+    fn of(env: &BTreeMap<String, SecretString>) -> Self {
+        let value = |name: &str| env.get(name).map(|value| value.expose_secret());
+        // A password that is also a name would blank out every mention of that name, and hides nothing.
+        let names = [value("PGUSER"), value("PGDATABASE"), value("PGHOST")];
+        let in_urls = env.values().filter_map(|value| password_in(value.expose_secret()));
+        let mut secrets: Vec<String> = value("PGPASSWORD")
+            .into_iter()
+            .chain(in_urls)
+            .filter(|secret| !secret.is_empty() && !names.contains(&Some(*secret)))
+            .map(str::to_owned)
+            .collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        Self(secrets)
+    }
+
+    fn hide(&self, line: &str) -> String {
+        self.0.iter().fold(line.to_owned(), |line, secret| line.replace(secret.as_str(), "***"))
+    }
+}
+
+/// The password of a URL, as it is spelled there.
+fn password_in(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let (user, _) = authority.rsplit_once('@')?;
+    Some(user.split_once(':')?.1)
 }
 
 /// A shell in a process group of its own: Ctrl-C reaches it through us, and all that it started can be ended with it.
@@ -143,6 +196,23 @@ fn shell_quote(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_are_hidden_whatever_way_they_were_given() {
+        let env = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect()
+        };
+        let secrets = Secrets::of(&env(&[
+            ("DATABASE_URL", "postgresql://me:p%40ss@h:5432/db"),
+            ("OTHER_URL", "postgresql://me:0ther@h/db?x=a@b"),
+            ("PGPASSWORD", "p@ss"),
+            ("PGUSER", "me"),
+        ]));
+        let line = "postgresql://me:p%40ss@h:5432/db p@ss 0ther me";
+        assert_eq!(secrets.hide(line), "postgresql://me:***@h:5432/db *** *** me");
+        let same = Secrets::of(&env(&[("PGPASSWORD", "postgres"), ("PGUSER", "postgres")]));
+        assert_eq!(same.hide("database postgres is up"), "database postgres is up");
+    }
 
     #[test]
     fn paths_reach_the_shell_whole() {
