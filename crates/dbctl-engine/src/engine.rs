@@ -52,9 +52,9 @@ pub trait Engine: Send + Sync {
 /// How another program reaches a database. Holds the password: only `env`, `exec`, `psql` and seed runners get it.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// A URL that psql and any driver accept.
+    /// A URL that psql and any driver accept; where the user wrote one, it is that one, with all it says to them.
     pub url: SecretString,
-    /// `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `PGSSLMODE` and whatever else libpq needs.
+    /// `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, and whatever else libpq does not take for granted.
     pub vars: BTreeMap<String, SecretString>,
 }
 

@@ -5,6 +5,7 @@
 //! password that none of them gives is looked for in the password file (PostgreSQL 18 manual, 34.1.2 and 34.15–34.17).
 
 mod keyword;
+mod own;
 mod parameter;
 mod passfile;
 mod resolve;
@@ -48,8 +49,10 @@ pub struct Settings {
     pub database: Option<String>,
     /// How TLS is used.
     pub ssl_mode: SslMode,
-    /// Authorities to trust; `None` = the system's, as libpq's `sslrootcert=system`.
+    /// Authorities to trust; `None` = the system's.
     pub ssl_root_cert: Option<PathBuf>,
+    /// Whether the system's authorities were asked for: `sslrootcert=system`, which few but libpq understand.
+    pub ssl_system_roots: bool,
     /// The client's own certificate, PEM.
     pub ssl_cert: Option<PathBuf>,
     /// The key of `ssl_cert`, PEM.
@@ -72,8 +75,6 @@ pub struct Settings {
     pub connect_timeout: Option<Duration>,
     /// `options`: what is set on the session, such as `-c search_path=x`.
     pub options: Option<String>,
-    /// `schema=x`, which Prisma and other tools put in their URLs.
-    pub schema: Option<String>,
     /// What was passed over and may surprise, such as a password file that others can read.
     pub notes: Vec<String>,
 }

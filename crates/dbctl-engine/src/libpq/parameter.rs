@@ -57,13 +57,14 @@ pub(super) const KNOWN: [(&str, &str); 47] = [
 ];
 
 /// What ORMs, poolers and migration tools keep in the same URL for themselves.
-const FOREIGN: [&str; 46] = [
+const FOREIGN: [&str; 48] = [
     "advisory_locks",
     "binary_parameters",
     "checkout_timeout",
     "conn_max_age",
     "connection_limit",
     "connectionTimeoutMillis",
+    "currentSchema",
     "default_query_exec_mode",
     "description_cache_capacity",
     "encoding",
@@ -94,6 +95,7 @@ const FOREIGN: [&str; 46] = [
     "prepareThreshold",
     "query_timeout",
     "reaping_frequency",
+    "schema",
     "single_use_connections",
     "socket_timeout",
     "sslaccept",
@@ -106,8 +108,6 @@ const FOREIGN: [&str; 46] = [
     "workaround",
 ];
 
-/// A key of [`Given`] that is none of libpq's: the schema other tools put in their URLs.
-pub(super) const SCHEMA: &str = "schema";
 /// A key of [`Given`] that is none of libpq's: a search path, which pgx and lib/pq take as a parameter.
 pub(super) const SEARCH_PATH: &str = "search_path";
 /// A key of [`Given`] that is none of libpq's: Prisma's client certificate, a PKCS #12 file.
@@ -171,7 +171,6 @@ fn translate(name: &str, value: &str) -> Option<(&'static str, String)> {
         ("ssl-root-cert" | "ssl-ca", path) => Some(("sslrootcert", path.to_owned())),
         ("ssl-cert", path) => Some(("sslcert", path.to_owned())),
         ("ssl-key", path) => Some(("sslkey", path.to_owned())),
-        ("schema" | "currentSchema", schema) => Some((SCHEMA, schema.to_owned())),
         ("search_path" | "schema_search_path", path) => Some((SEARCH_PATH, path.to_owned())),
         _ => None,
     }

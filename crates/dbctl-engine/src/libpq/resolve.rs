@@ -9,7 +9,7 @@ use std::{
 use super::{
     ChannelBinding, ConnInfoError, DEFAULT_PORT, DEFAULT_TIMEOUT, Host, Keepalives, Passfile, SOCKET_FOLDERS,
     Settings, SslMode, SslNegotiation, TargetSession, TlsVersion,
-    parameter::{Given, IDENTITY, SCHEMA, SEARCH_PATH, variable},
+    parameter::{Given, IDENTITY, SEARCH_PATH, variable},
     user_file, user_folder,
 };
 use crate::{PgVars, passwd};
@@ -85,6 +85,7 @@ pub(super) fn resolve(given: &Given, vars: &PgVars) -> Result<Settings, ConnInfo
         database: from.get("dbname").map(str::to_owned),
         ssl_mode: tls.mode,
         ssl_root_cert: tls.root_cert,
+        ssl_system_roots: tls.system_roots,
         ssl_cert: tls.cert,
         ssl_key: tls.key,
         ssl_negotiation: tls.negotiation,
@@ -113,9 +114,22 @@ pub(super) fn resolve(given: &Given, vars: &PgVars) -> Result<Settings, ConnInfo
             Some(_) => from.count("connect_timeout")?.map(seconds),
         },
         options: options(&from),
-        schema: from.get(SCHEMA).map(str::to_owned),
         notes,
     })
+}
+
+/// Whether what was given leads to the same place as the settings for whoever has nothing else to go by.
+pub(super) fn leads_to(given: &Given, settings: &Settings, database: &str) -> bool {
+    let from = Source { given, vars: &PgVars::default() };
+    from.get("service").is_none()
+        && from.get("user") == Some(&settings.user)
+        && from.get("dbname") == Some(database)
+        && leads_to_hosts_of(given, settings)
+}
+
+/// [`leads_to`], as far as hosts and ports go.
+pub(super) fn leads_to_hosts_of(given: &Given, settings: &Settings) -> bool {
+    hosts(&Source { given, vars: &PgVars::default() }).is_ok_and(|hosts| hosts == settings.hosts)
 }
 
 /// `target_session_attrs` as it is written.
@@ -254,6 +268,7 @@ fn options(from: &Source<'_>) -> Option<String> {
 struct Tls {
     mode: SslMode,
     root_cert: Option<PathBuf>,
+    system_roots: bool,
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
     negotiation: SslNegotiation,
@@ -297,7 +312,7 @@ fn tls(from: &Source<'_>, hosts: &[Host], notes: &mut Vec<String>) -> Result<Tls
         );
     }
     let (cert, key) = client_certificate(from, usual)?;
-    Ok(Tls { mode, root_cert, cert, key, negotiation, versions: versions(from)? })
+    Ok(Tls { mode, root_cert, system_roots: system, cert, key, negotiation, versions: versions(from)? })
 }
 
 fn client_certificate(

@@ -55,6 +55,8 @@ fn urls() {
         ("postgres://h/db?ssl=false", "me@h:5432/db?sslmode=disable"),
         ("postgres://h/db?sslmode=no-verify", "me@h:5432/db?sslmode=require"),
         ("postgres://h/db?sslrootcert=system", "me@h:5432/db?sslmode=verify-full&sslrootcert=system"),
+        // Without being asked for: drivers take it for a file's name.
+        ("postgres://h/db?sslmode=verify-full", "me@h:5432/db?sslmode=verify-full"),
         (
             "postgres://h/db?sslmode=verify-ca&sslrootcert=/ca",
             "me@h:5432/db?sslmode=verify-ca&sslrootcert=/ca",
@@ -319,11 +321,50 @@ fn the_default_host_is_a_socket_that_exists() {
     assert_eq!(settings("user=u port=1", &vars(&[])).unwrap().server(), "localhost:1");
 }
 
+/// A string, the variables beside it, and what other programs get for the database `shop`: `=` is the same.
 #[test]
-fn the_schema_of_other_tools_is_noted() {
-    let found = settings("postgres://h/db?schema=shop", &vars(&[("USER", "me")])).unwrap();
-    assert_eq!(found.schema.as_deref(), Some("shop"));
-    assert_eq!(found.options, None);
+fn a_url_is_handed_on_as_it_was_written() {
+    const ORM: &str = "sslmode=no-verify&schema=s&pgbouncer=true&connection_limit=1&uselibpqcompat=true";
+    let home = home();
+    let all: &[_] = &[("PGHOST", "h"), ("PGPORT", "7"), ("PGUSER", "u@x"), ("PGPASSWORD", "p/w")];
+    let at_home: &[_] = &[("HOME", home.path().to_str().unwrap())];
+    let table: &[Row<'_>] = &[
+        ("postgres://u:p@h:1/shop?ORM", &[], "="),
+        ("postgresql://u:@h/shop?sslmode=verify-full", &[], "="),
+        ("postgres://u:p%40@a,b:2/sh%6Fp", &[], "="),
+        ("postgres://%75:p@[::1]:5/shop?&application_name=x&", &[], "="),
+        ("postgres://u:p@h/other?dbname=shop", &[], "="),
+        ("postgres://u@/shop?host=/run/pg&port=7&password=p", &[], "="),
+        ("postgres://h/shop?user=u&password=p", &[], "="),
+        ("postgres://u:p@h:1/shop", all, "="),
+        // Another database of the server, or none.
+        ("postgres://u:p@h:1/defaultdb?ORM", &[], "postgres://u:p@h:1/shop?ORM"),
+        ("postgres://u:p@h?schema=s", &[], "postgres://u:p@h/shop?schema=s"),
+        ("postgres://u:p@h/", &[], "postgres://u:p@h/shop"),
+        // What variables and the password file give.
+        ("postgres:///?schema=s", all, "postgres://u%40x:p%2Fw@h:7/shop?schema=s"),
+        ("postgres://x/shop", all, "postgres://u%40x:p%2Fw@x:7/shop"),
+        ("postgres://y@x,z:8/shop?max=2", all, "postgres://y:p%2Fw@x,z:8/shop?max=2"),
+        ("postgres://x/shop?user=u", all, "postgres://x:7/shop?user=u&password=p%2Fw"),
+        ("postgres:///shop?host=x", all, "postgres://u%40x:p%2Fw@/shop?host=x&port=7"),
+        ("postgres://seven@h:7/shop?max=2", at_home, "postgres://seven:s@h:7/shop?max=2"),
+        (
+            "postgres://u:p@/shop?max=2",
+            &[("PGHOST", "/run/pg")],
+            "postgres://u:p@/shop?max=2&host=%2Frun%2Fpg&port=5432",
+        ),
+        // No URL, or one that leans on what other programs do not read: what it comes to.
+        ("host=h user=u dbname=shop sslmode=no-verify", &[], "postgresql://u@h:5432/shop?sslmode=require"),
+        ("postgres://u:p@/?service=prod&max=2", at_home, "postgresql://u:p@db.example:6000/shop"),
+        ("postgres://u:p@h/x?dbname=y", &[], "postgresql://u:p@h:5432/shop"),
+    ];
+    for (text, extra, expected) in table {
+        let text = text.replace("ORM", ORM);
+        let expected = if *expected == "=" { text.clone() } else { expected.replace("ORM", ORM) };
+        let pairs = [("USER", "me")].into_iter().chain(extra.iter().copied());
+        let found = settings(&text, &PgVars::from_vars(pairs)).unwrap();
+        assert_eq!(found.url_from(&text, "shop").expose_secret(), expected, "{text}");
+    }
 }
 
 #[test]
@@ -421,6 +462,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                     passfile: Passfile::default(),
                     database: Some(database),
                     ssl_mode,
+                    ssl_system_roots: root.is_none() && ssl_mode == SslMode::VerifyFull && flags.1,
                     ssl_root_cert: root.map(Into::into),
                     ssl_cert: None,
                     ssl_key: None,
@@ -442,7 +484,6 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                     },
                     connect_timeout: times.1,
                     options,
-                    schema: None,
                     notes: Vec::new(),
                 }
             },

@@ -6,12 +6,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    ChannelBinding, DEFAULT_TIMEOUT, Host, Settings, SslMode, SslNegotiation, TargetSession, TlsVersion,
+    ChannelBinding, DEFAULT_TIMEOUT, Host, Settings, SslMode, SslNegotiation, TargetSession, TlsVersion, own,
     resolve::{MODES, TARGETS},
 };
 
 /// What stays as it is everywhere in a URL.
-const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What stays as it is in a parameter's value: paths and lists stay readable.
 const VALUE: &AsciiSet = &PART.remove(b'/').remove(b',');
 
@@ -66,10 +66,9 @@ impl Settings {
         url.push('@');
         let mut parameters = self.parameters(password.is_some());
         if self.hosts.iter().all(|host| matches!(host, Host::Tcp { .. })) {
-            url.push_str(&self.list(authority));
+            url.push_str(&authorities(&self.hosts));
         } else {
-            parameters.insert(0, ("port", self.list(|host| host.port().to_string())));
-            parameters.insert(0, ("host", self.list(Host::name)));
+            parameters.splice(0..0, host_parameters(&self.hosts));
         }
         url.push('/');
         url.extend(utf8_percent_encode(database, PART));
@@ -82,8 +81,15 @@ impl Settings {
         url.into()
     }
 
+    /// The URL of a database on that server for another program: `text`, which these are the settings of, where it is a
+    /// URL, with only what it leaves to variables and files put in; else [`Self::url`].
+    pub fn url_from(&self, text: &str, database: &str) -> SecretString {
+        own::complete(text, self, database).unwrap_or_else(|| self.url(database))
+    }
+
     /// The `PG*` variables that lead a libpq program to a database on that server. They take the place of all other
-    /// `PG*` variables: a `PGSERVICE` or `PGHOSTADDR` beside them would lead elsewhere.
+    /// `PG*` variables: a `PGSERVICE` or `PGHOSTADDR` beside them would lead elsewhere. `sslmode=prefer`, which is
+    /// libpq's own choice, is left out: to node-postgres it means TLS or nothing.
     pub fn vars(&self, database: &str) -> BTreeMap<String, SecretString> {
         let password = self.one_password(database);
         let mut vars: BTreeMap<String, SecretString> = [
@@ -91,7 +97,6 @@ impl Settings {
             ("PGPORT", self.list(|host| host.port().to_string())),
             ("PGUSER", self.user.clone()),
             ("PGDATABASE", database.to_owned()),
-            ("PGSSLMODE", word(&MODES, self.ssl_mode).to_owned()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into()))
@@ -108,7 +113,7 @@ impl Settings {
     }
 
     /// The password, where it is the same for all hosts.
-    fn one_password(&self, database: &str) -> Option<SecretString> {
+    pub(super) fn one_password(&self, database: &str) -> Option<SecretString> {
         let mut passwords = self.hosts.iter().map(|host| self.password_for(host, database));
         let first = passwords.next().flatten()?;
         let same = |other: Option<SecretString>| {
@@ -122,7 +127,6 @@ impl Settings {
         let path = |path: &Path| path.display().to_string();
         let flag = |set: bool, value: &str| set.then(|| value.to_owned());
         let has_address = self.hosts.iter().any(|host| !host.address().is_empty());
-        let system_roots = self.ssl_mode == SslMode::VerifyFull;
         let version = |version| match version {
             TlsVersion::V12 => "TLSv1.2".to_owned(),
             TlsVersion::V13 => "TLSv1.3".to_owned(),
@@ -132,7 +136,10 @@ impl Settings {
         let all = [
             ("hostaddr", has_address.then(|| self.list(Host::address))),
             ("sslmode", flag(self.ssl_mode != SslMode::Prefer, word(&MODES, self.ssl_mode))),
-            ("sslrootcert", self.ssl_root_cert.as_deref().map(path).or(flag(system_roots, "system"))),
+            (
+                "sslrootcert",
+                self.ssl_root_cert.as_deref().map(path).or(flag(self.ssl_system_roots, "system")),
+            ),
             ("sslcert", self.ssl_cert.as_deref().map(path)),
             ("sslkey", self.ssl_key.as_deref().map(path)),
             ("sslnegotiation", flag(self.ssl_negotiation == SslNegotiation::Direct, "direct")),
@@ -166,8 +173,22 @@ impl Settings {
     }
 
     fn list(&self, text: impl Fn(&Host) -> String) -> String {
-        self.hosts.iter().map(text).collect::<Vec<_>>().join(",")
+        list(&self.hosts, text)
     }
+}
+
+fn list(hosts: &[Host], text: impl Fn(&Host) -> String) -> String {
+    hosts.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+/// Hosts as they stand in a URL; none of them is a socket.
+pub(super) fn authorities(hosts: &[Host]) -> String {
+    list(hosts, authority)
+}
+
+/// Hosts as parameters, which sockets need.
+pub(super) fn host_parameters(hosts: &[Host]) -> [(&'static str, String); 2] {
+    [("host", list(hosts, Host::name)), ("port", list(hosts, |host| host.port().to_string()))]
 }
 
 fn authority(host: &Host) -> String {
