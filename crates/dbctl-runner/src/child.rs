@@ -16,9 +16,12 @@ pub async fn child_env(
     engine: &dyn Engine,
 ) -> Result<BTreeMap<String, SecretString>, EngineError> {
     let database = workspace.database(key);
+    // What libpq reads has been read: a `PGSERVICE` in an env file would win over all that stands here.
+    let is_libpqs = |name: &str| libpq::variables().any(|variable| variable == name);
     let mut env: BTreeMap<String, SecretString> = workspace
         .child_vars(key)
         .into_iter()
+        .filter(|(name, _)| !is_libpqs(name))
         .map(|(name, value)| (name, SecretString::from(value)))
         .collect();
     for (name, other) in &database.env {
@@ -38,4 +41,22 @@ pub fn set_env(command: &mut Command, env: &BTreeMap<String, SecretString>) {
         command.env_remove(name);
     }
     command.envs(env.iter().map(|(name, value)| (name, value.expose_secret())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_libpqs_is_inherited() {
+        let mut command = Command::new("x");
+        command.env("PGHOSTADDR", "10.0.0.1").env("HOME", "/h");
+        set_env(&mut command, &BTreeMap::from([("PGHOST".to_owned(), "h".into())]));
+        let removed = |name: &str| command.get_envs().any(|(n, value)| n == name && value.is_none());
+        for name in ["PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR", "PGSSLMODE", "PGPASSFILE", "PGOPTIONS"] {
+            assert!(removed(name), "{name}");
+        }
+        assert!(command.get_envs().any(|(name, value)| name == "PGHOST" && value == Some("h".as_ref())));
+        assert!(!removed("HOME"));
+    }
 }

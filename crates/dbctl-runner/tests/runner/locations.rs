@@ -1,8 +1,9 @@
 //! Which database a url leads to.
 
-use dbctl_engine::embedded::EmbeddedHome;
-use dbctl_runner::targets;
+use dbctl_engine::{Postgres, embedded::EmbeddedHome};
+use dbctl_runner::{child_env, targets};
 use dbctl_workspace::{Env, LoadOptions, load};
+use secrecy::ExposeSecret;
 
 /// What the manifest's `a`, named `a_db`, comes to with `PGDATABASE` set to another database.
 fn found(head: &str, fields: &str) -> String {
@@ -49,4 +50,28 @@ fn a_databases_own_direct_url_has_to_name_it_and_who_makes_databases_comes_from_
     let server =
         "servers: { main: { url: 'postgres://u@h:1/x', direct_url: 'postgres://u@d:2/postgres' } }\n";
     assert_eq!(found(server, ""), "a_db on h:1");
+}
+
+/// A service in an env file has been read, and would win over the variables it was turned into.
+#[tokio::test]
+async fn programs_get_what_libpqs_variables_came_to_and_not_the_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("workspace.yaml");
+    std::fs::write(
+        &manifest,
+        "workspace: x\nenv_files: [.env]\ndatabases: { a: { url: 'postgres://u@h:1/a' } }\n",
+    )
+    .unwrap();
+    let service = folder.path().join("services");
+    std::fs::write(&service, "[s]\nuser=wrong\n").unwrap();
+    let lines =
+        format!("PGSERVICE=s\nPGSERVICEFILE={}\nPGHOSTADDR=10.0.0.1\nOTHER=kept\n", service.display());
+    std::fs::write(folder.path().join(".env"), lines).unwrap();
+    let env = Env::new([]);
+    let workspace = load(&LoadOptions { manifest, env, environment: None }).unwrap();
+    let targets = targets(&workspace, workspace.order(), &EmbeddedHome::from_vars(|_| None)).unwrap();
+    let env = child_env(&workspace, &workspace.order()[0], &targets, &Postgres::new()).await.unwrap();
+    let names: Vec<&str> = env.keys().map(String::as_str).collect();
+    assert_eq!(names, ["DATABASE_URL", "OTHER", "PGDATABASE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER"]);
+    assert_eq!(env["PGUSER"].expose_secret(), "u");
 }
