@@ -323,20 +323,29 @@ pub(crate) enum PlanShape {
     Json,
 }
 
-/// What `list` takes.
+/// Which databases, where all of them are shown unless some are named.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct List {
+pub(crate) struct Shown {
     /// Only these [default: all]
     #[arg(value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
+    /// Every database of the workspace, as without a target
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// What `list` takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) targets: Shown,
 }
 
 /// What `graph` takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Graph {
-    /// Only these [default: all]
-    #[arg(value_name = "TARGET")]
-    pub(crate) targets: Vec<String>,
+    #[command(flatten)]
+    pub(crate) targets: Shown,
     /// How the graph is drawn
     #[arg(long = "as", value_name = "SHAPE", value_enum, default_value_t = GraphShape::Tree)]
     pub(crate) shape: GraphShape,

@@ -81,6 +81,8 @@ mod tests {
             "graph core stats",
             "graph --as mermaid",
             "graph --as dot",
+            "graph --all",
+            "list --all shop",
             "graph core... --format json",
             "plan up stats",
             "plan reset shop",

@@ -13,7 +13,7 @@ use dbctl_runner::{Limits, targets};
 use dbctl_workspace::{Env, Key, LoadOptions, SelectError, Selection, Workspace, find_manifest, load};
 
 use crate::{
-    cli::{Global, MAX_JOBS, Targets},
+    cli::{Global, MAX_JOBS, Shown, Targets},
     error::CliError,
 };
 
@@ -86,6 +86,14 @@ impl Context {
             Err(CliError::Select(SelectError::NoTarget { .. })) => Ok(self.all()),
             selected => selected,
         }
+    }
+
+    /// The databases that were named; all of them where none was, wherever this is.
+    pub(crate) fn select_shown(&self, shown: &Shown) -> Result<BTreeSet<Key>, CliError> {
+        if shown.targets.is_empty() {
+            return Ok(self.all());
+        }
+        self.select(&Targets { targets: shown.targets.clone(), all: shown.all })
     }
 
     /// Every database.

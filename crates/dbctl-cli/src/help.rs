@@ -90,7 +90,8 @@ Examples:
   dbctl list tag:app --format json";
 
 pub(crate) const GRAPH: &str = "\
-In the tree, what a database depends on stands to its left; (*) marks one that is drawn further up.
+In the tree, what a database depends on stands to its left, and what is drawn further up is not drawn again. A
+dependency that others imply is left out.
 
 Examples:
   dbctl graph

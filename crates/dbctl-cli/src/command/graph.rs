@@ -1,13 +1,13 @@
 //! `dbctl graph`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbctl_workspace::{Key, Workspace};
 use serde::Serialize;
 
-use super::tree::{Arrow, Drawing};
+use super::tree::{Arrow, Drawing, reduce};
 use crate::{
-    cli::{Format, Graph, GraphShape, Targets},
+    cli::{Format, Graph, GraphShape},
     console::Console,
     context::Context,
     error::CliError,
@@ -28,11 +28,7 @@ struct Node<'g> {
 }
 
 pub(super) fn run(args: &Graph, context: &Context, console: &mut Console<'_>) -> Result<Done, CliError> {
-    let keys = if args.targets.is_empty() {
-        context.all()
-    } else {
-        context.select(&Targets { targets: args.targets.clone(), all: false })?
-    };
+    let keys = context.select_shown(&args.targets)?;
     let keys = context.in_order(&keys);
     let workspace = &context.workspace;
     if console.mode.format == Format::Ndjson {
@@ -66,7 +62,8 @@ fn node<'g>(workspace: &'g Workspace, key: &'g Key) -> Node<'g> {
     }
 }
 
-/// The databases and what each depends on directly; where the middle of a chain is not drawn, its ends are tied.
+/// The databases and what each depends on, but for what another dependency implies; where the middle of a chain is not
+/// drawn, its ends are tied.
 fn drawing(workspace: &Workspace, keys: &[Key]) -> Drawing {
     let index: BTreeMap<&Key, usize> = keys.iter().enumerate().map(|(at, key)| (key, at)).collect();
     let label = |key: &Key| {
@@ -78,13 +75,7 @@ fn drawing(workspace: &Workspace, keys: &[Key]) -> Drawing {
         let on = if whole { &workspace.database(key).depends_on } else { workspace.dependencies(key) };
         on.iter().filter_map(|on| index.get(on).copied()).collect()
     };
-    let mut drawing = Drawing {
-        name: workspace.name().to_owned(),
-        nodes: keys.iter().map(label).collect(),
-        after: keys.iter().map(before).collect(),
-    };
-    if !whole {
-        drawing.reduce();
-    }
-    drawing
+    let mut after: Vec<BTreeSet<usize>> = keys.iter().map(before).collect();
+    reduce(&mut after);
+    Drawing { name: workspace.name().to_owned(), nodes: keys.iter().map(label).collect(), after }
 }

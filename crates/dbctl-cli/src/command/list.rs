@@ -4,7 +4,7 @@ use dbctl_workspace::{Database, Key};
 use serde::Serialize;
 
 use crate::{
-    cli::{Format, List, Targets},
+    cli::{Format, List},
     console::Console,
     context::Context,
     error::CliError,
@@ -38,11 +38,7 @@ struct Document<'l> {
 }
 
 pub(super) fn run(args: &List, context: &Context, console: &mut Console<'_>) -> Result<Done, CliError> {
-    let keys = if args.targets.is_empty() {
-        context.all()
-    } else {
-        context.select(&Targets { targets: args.targets.clone(), all: false })?
-    };
+    let keys = context.select_shown(&args.targets)?;
     let databases: Vec<Listed> = context
         .in_order(&keys)
         .iter()

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     status,
-    tree::{Arrow, Drawing},
+    tree::{Arrow, Drawing, reduce},
 };
 use crate::{
     cli::{self, Global, PlanShape},
@@ -88,10 +88,8 @@ fn drawing(workspace: &Workspace, plan: &Plan, report: Option<&StatusReport>) ->
         }
         label
     };
-    let mut drawing =
-        Drawing { name: workspace.name().to_owned(), nodes: nodes.iter().map(label).collect(), after };
-    drawing.reduce();
-    drawing
+    reduce(&mut after);
+    Drawing { name: workspace.name().to_owned(), nodes: nodes.iter().map(label).collect(), after }
 }
 
 /// What of a database's state matters to a migrate step, each in a line that begins with a line break.
@@ -134,7 +132,8 @@ struct StepOf<'p> {
     database: &'p str,
     name: &'p str,
     action: &'p str,
-    needs: Vec<usize>,
+    /// But for those that another need implies.
+    needs: BTreeSet<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,6 +148,9 @@ struct StateOf<'p> {
 }
 
 fn document<'p>(workspace: &'p Workspace, plan: &'p Plan, report: Option<&'p StatusReport>) -> Document<'p> {
+    let mut needs: Vec<BTreeSet<usize>> =
+        plan.steps.iter().map(|step| step.needs.iter().map(|need| need.0).collect()).collect();
+    reduce(&mut needs);
     Document {
         command: plan.request.command,
         workspace: workspace.name(),
@@ -156,12 +158,13 @@ fn document<'p>(workspace: &'p Workspace, plan: &'p Plan, report: Option<&'p Sta
         steps: plan
             .steps
             .iter()
-            .map(|step| StepOf {
+            .zip(needs)
+            .map(|(step, needs)| StepOf {
                 id: step.id.0,
                 database: step.database.as_str(),
                 name: workspace.database(&step.database).name.as_str(),
                 action: step.action.name(),
-                needs: step.needs.iter().map(|need| need.0).collect(),
+                needs,
             })
             .collect(),
         databases: report.map(|report| report.databases.iter().map(state_of).collect()),

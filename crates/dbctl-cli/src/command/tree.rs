@@ -14,48 +14,19 @@ pub(crate) struct Drawing {
 }
 
 impl Drawing {
-    /// Leaves out every edge that a longer way already implies.
-    pub(crate) fn reduce(&mut self) {
-        let mut reach: Vec<BTreeSet<usize>> = Vec::with_capacity(self.nodes.len());
-        for node in 0..self.nodes.len() {
-            let direct = &self.after[node];
-            let implied: BTreeSet<usize> =
-                direct.iter().flat_map(|before| reach[*before].iter().copied()).collect();
-            let all = direct.union(&implied).copied().collect();
-            self.after[node] = direct.difference(&implied).copied().collect();
-            reach.push(all);
-        }
-    }
-
-    /// Earlier nodes on the left, each node once; `(*)` marks one that stands further up already.
+    /// Earlier nodes on the left, each node once; where it comes again, it only says so.
     pub(crate) fn tree(&self) -> String {
-        let mut text = String::new();
-        let mut seen = BTreeSet::new();
+        let mut later: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        for (node, before) in self.after.iter().enumerate() {
+            for earlier in before {
+                later[*earlier].push(node);
+            }
+        }
+        let mut tree = Tree { drawing: self, later, seen: BTreeSet::new(), text: String::new() };
         for root in (0..self.nodes.len()).filter(|node| self.after[*node].is_empty()) {
-            self.branch(root, "", "", &mut seen, &mut text);
+            tree.branch(root, "", "", 0);
         }
-        text
-    }
-
-    fn branch(&self, node: usize, first: &str, rest: &str, seen: &mut BTreeSet<usize>, text: &mut String) {
-        let mut lines = self.nodes[node].lines();
-        let label = lines.next().unwrap_or_default();
-        if !seen.insert(node) {
-            text.push_str(&format!("{first}{label} (*)\n"));
-            return;
-        }
-        text.push_str(&format!("{first}{label}\n"));
-        let later: Vec<usize> =
-            (node + 1..self.nodes.len()).filter(|later| self.after[*later].contains(&node)).collect();
-        let bar = if later.is_empty() { " " } else { "│" };
-        for line in lines {
-            text.push_str(&format!("{rest}{bar}    {line}\n"));
-        }
-        for (at, child) in later.iter().enumerate() {
-            let (corner, below) =
-                if at + 1 == later.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            self.branch(*child, &format!("{rest}{corner}"), &format!("{rest}{below}"), seen, text);
-        }
+        tree.text
     }
 
     /// A Mermaid flowchart; `arrow` says which way the arrows point.
@@ -97,6 +68,76 @@ impl Drawing {
                 Arrow::ToEarlier => (later, *earlier),
             })
         })
+    }
+}
+
+/// Leaves out every edge that a longer way already implies. For each node, `after` has earlier ones.
+pub(crate) fn reduce(after: &mut [BTreeSet<usize>]) {
+    let words = after.len().div_ceil(64);
+    let mut reached: Vec<Vec<u64>> = Vec::with_capacity(after.len());
+    for direct in after {
+        let mut all = vec![0_u64; words];
+        for before in &*direct {
+            for (all, theirs) in all.iter_mut().zip(&reached[*before]) {
+                *all |= theirs;
+            }
+        }
+        direct.retain(|before| all[before / 64] & (1 << (before % 64)) == 0);
+        for before in &*direct {
+            all[before / 64] |= 1 << (before % 64);
+        }
+        reached.push(all);
+    }
+}
+
+/// How far to the right a lone branch goes on; deeper down it goes on below itself.
+const MAX_DEPTH: usize = 16;
+/// How many nodes that stand further up already are named under one node.
+const MAX_REPEATS: usize = 5;
+
+/// A tree as far as it is drawn.
+struct Tree<'d> {
+    drawing: &'d Drawing,
+    /// For each node those that come right after it.
+    later: Vec<Vec<usize>>,
+    seen: BTreeSet<usize>,
+    text: String,
+}
+
+impl Tree<'_> {
+    fn branch(&mut self, node: usize, first: &str, rest: &str, depth: usize) {
+        self.seen.insert(node);
+        let (repeated, new): (Vec<usize>, Vec<usize>) =
+            self.later[node].iter().partition(|later| self.seen.contains(later));
+        let mut lines = self.drawing.nodes[node].lines();
+        self.text.push_str(&format!("{first}{}\n", lines.next().unwrap_or_default()));
+        let bar = if self.later[node].is_empty() { " " } else { "│" };
+        for line in lines {
+            self.text.push_str(&format!("{rest}{bar}    {line}\n"));
+        }
+        if let ([only], []) = (new.as_slice(), repeated.as_slice())
+            && depth >= MAX_DEPTH
+        {
+            self.branch(*only, &format!("{rest}↓ "), rest, depth);
+            return;
+        }
+        let named = if repeated.len() > MAX_REPEATS { MAX_REPEATS - 1 } else { repeated.len() };
+        let more = (repeated.len() - named).min(1);
+        let last = new.len() + named + more;
+        let corner = |at: usize| if at == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        for (at, child) in new.iter().chain(&repeated[..named]).enumerate() {
+            let (corner, below) = corner(at + 1);
+            if self.seen.contains(child) {
+                let label = self.drawing.nodes[*child].lines().next().unwrap_or_default();
+                self.text.push_str(&format!("{rest}{corner}{label} … (see above)\n"));
+            } else {
+                self.branch(*child, &format!("{rest}{corner}"), &format!("{rest}{below}"), depth + 1);
+            }
+        }
+        if more > 0 {
+            let (corner, _) = corner(last);
+            self.text.push_str(&format!("{rest}{corner}… and {} more (see above)\n", repeated.len() - named));
+        }
     }
 }
 
@@ -143,12 +184,12 @@ mod tests {
         │    2 pending
         ├─ b
         │  └─ c "x" \ <y>
-        ├─ c "x" \ <y> (*)
+        ├─ c "x" \ <y> … (see above)
         └─ d
         e
         "#);
         let mut reduced = drawing();
-        reduced.reduce();
+        reduce(&mut reduced.after);
         insta::assert_snapshot!(reduced.tree(), @r#"
         a
         │    2 pending
@@ -157,6 +198,34 @@ mod tests {
         └─ d
         e
         "#);
+    }
+
+    fn numbered(after: Vec<BTreeSet<usize>>) -> Drawing {
+        let nodes = (0..after.len()).map(|at| format!("k{at}")).collect();
+        Drawing { name: String::new(), nodes, after }
+    }
+
+    #[test]
+    fn dense_graphs_stay_small() {
+        // Everything after everything.
+        let mut chain = numbered((0..300).map(|at| (0..at).collect()).collect());
+        reduce(&mut chain.after);
+        assert_eq!(chain.arrows(Arrow::ToLater).count(), 299);
+        let tree = chain.tree();
+        assert!(tree.lines().count() == 300 && tree.len() < 30_000, "{tree}");
+        let end: Vec<_> = tree.lines().map(str::trim_start).skip(16).take(3).collect();
+        assert_eq!(end, ["└─ k16", "↓ k17", "↓ k18"]);
+        // Half of it after each of the other half: nothing is implied, and no edge is left out but in the tree.
+        let half = |at: usize| if at < 150 { BTreeSet::new() } else { (0..150).collect() };
+        let mut halves = numbered((0..300).map(half).collect());
+        reduce(&mut halves.after);
+        assert_eq!(halves.arrows(Arrow::ToLater).count(), 150 * 150);
+        let tree = halves.tree();
+        assert_eq!(tree.lines().count(), 151 + 149 * 6);
+        assert!(tree.ends_with(
+            "\nk149\n├─ k150 … (see above)\n├─ k151 … (see above)\n├─ k152 … (see above)\n\
+             ├─ k153 … (see above)\n└─ … and 146 more (see above)\n"
+        ));
     }
 
     #[test]
