@@ -1,7 +1,7 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM, and SIGHUP where somebody closes the terminal.
 
 use std::{
-    io,
+    io::{self, IsTerminal},
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,9 @@ pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// `None` under nohup, which means the run to go on.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
     #[cfg(not(unix))]
     interrupt: tokio::signal::windows::CtrlC,
     #[cfg(not(unix))]
@@ -32,6 +35,7 @@ impl Signals {
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
+                hangup: if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) },
             })
         }
         #[cfg(not(unix))]
@@ -54,10 +58,67 @@ impl Signals {
         }
     }
 
+    #[cfg(unix)]
+    async fn once(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
+        }
+    }
+
+    #[cfg(not(unix))]
     async fn once(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+/// Whether whoever started dbctl has it ignore SIGHUP, as nohup does: `SigIgn` of proc_pid_status(5), a mask in hex
+/// whose lowest bit is signal 1. Where there is no such file, nohup is known by its taking the terminal away.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    match std::fs::read_to_string("/proc/self/status") {
+        Ok(status) => ignores_hangup(&status),
+        Err(_) => !io::stderr().is_terminal(),
+    }
+}
+
+#[cfg(unix)]
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nohup_is_respected() {
+        assert!(ignores_hangup("Name:\tdbctl\nSigIgn:\t0000000000000001\nSigCgt:\t0\n"));
+        assert!(ignores_hangup("SigIgn:\t0000000000001001\n"));
+        assert!(!ignores_hangup("SigIgn:\t0000000000001000\n"));
+        assert!(!ignores_hangup(""));
+    }
+
+    #[tokio::test]
+    async fn a_closed_terminal_stops_a_run() {
+        let mut signals = Signals::listen().unwrap();
+        if signals.hangup.is_none() {
+            // The tests themselves run under nohup.
+            return;
+        }
+        let pid = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+        tokio::time::timeout(Duration::from_secs(10), signals.once()).await.unwrap();
     }
 }
