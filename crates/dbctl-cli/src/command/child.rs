@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     process::Command,
 };
 
@@ -28,9 +29,14 @@ pub(super) async fn variables(
 pub(super) async fn run(context: &Context, key: &Key, mut command: Command) -> Result<Done, CliError> {
     let variables = variables(context, key).await?;
     let program = command.get_program().to_string_lossy().into_owned();
-    command.current_dir(context.workspace.database(key).folder());
+    enter(&mut command, context.workspace.database(key).folder());
     set_env(&mut command, &variables);
     replace(command).map_err(|source| CliError::Spawn { program, source })
+}
+
+/// Has the program start in a folder. Some believe `PWD` rather than ask the system.
+fn enter(command: &mut Command, folder: &Path) {
+    command.current_dir(folder).env("PWD", folder);
 }
 
 #[cfg(unix)]
@@ -44,4 +50,19 @@ fn replace(mut command: Command) -> Result<Done, std::io::Error> {
     let status = command.status()?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(Done::Child(code))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_knows_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let mut command = Command::new("env");
+        enter(&mut command, &folder);
+        let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(said.lines().any(|line| line == format!("PWD={}", folder.display())), "{said}");
+    }
 }
