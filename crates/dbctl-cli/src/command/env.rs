@@ -26,11 +26,30 @@ pub(super) async fn run(
         console.json(&object)?;
     } else {
         for (name, value) in &variables {
+            if !can_hold(args.shell, name) {
+                let warning = console.mode.err.yellow("warning:");
+                writeln!(
+                    console.err,
+                    "{warning} `{name}` is left out: a shell has no variable of that name"
+                )?;
+                continue;
+            }
             writeln!(console.out, "{}", line(args.shell, name, value.expose_secret()))?;
         }
         console.out.flush()?;
     }
     Ok(Done::Well)
+}
+
+/// Whether a variable can have that name there. The names of env files may hold dots.
+fn can_hold(shell: Shell, name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match shell {
+        Shell::Sh | Shell::Fish | Shell::Powershell => {
+            name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty()
+        }
+        Shell::Dotenv => true,
+    }
 }
 
 /// A variable, quoted for a shell so that nothing in its value means anything there.
@@ -50,6 +69,14 @@ fn line(shell: Shell, name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_no_shell_takes_are_left_out() {
+        for (name, held) in [("PGHOST", true), ("_a1", true), ("A.B", false), ("1A", false), ("A-B", false)] {
+            assert_eq!(can_hold(Shell::Sh, name), held, "{name}");
+            assert!(can_hold(Shell::Dotenv, name));
+        }
+    }
 
     #[test]
     fn values_mean_nothing_to_the_shell() {
