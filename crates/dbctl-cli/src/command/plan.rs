@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbctl_migration::State;
-use dbctl_runner::{Action, DatabaseStatus, Plan, StatusReport, plan};
+use dbctl_runner::{Action, DatabaseStatus, Plan, StatusEntry, StatusReport, plan};
 use dbctl_workspace::{Key, Workspace};
 use serde::Serialize;
 
@@ -97,23 +97,23 @@ fn pending_lines(status: &DatabaseStatus) -> String {
     if let Some(error) = &status.error {
         return format!("\n? {error}");
     }
-    let pending = pending(status);
-    let mut lines = if pending.is_empty() { "\nnothing pending".to_owned() } else { String::new() };
-    for name in pending {
-        lines.push_str("\n+ ");
-        lines.push_str(name);
+    let mut lines = String::new();
+    for entry in not_applied(status) {
+        let (name, state) = (&entry.name, entry.state.as_str().replace('_', " "));
+        match entry.state {
+            State::Pending => lines.push_str(&format!("\n+ {name}")),
+            State::OutOfOrder | State::Partial => lines.push_str(&format!("\n+ {name} ({state})")),
+            State::Changed | State::Missing | State::Failed => {
+                lines.push_str(&format!("\n! {name} ({state})"));
+            }
+            State::Applied => {}
+        }
     }
-    lines
+    if lines.is_empty() { "\nnothing pending".to_owned() } else { lines }
 }
 
-fn pending(status: &DatabaseStatus) -> Vec<&str> {
-    let wanted = [State::Pending, State::OutOfOrder, State::Partial];
-    status
-        .migrations
-        .iter()
-        .filter(|entry| wanted.contains(&entry.state))
-        .map(|entry| entry.name.as_str())
-        .collect()
+fn not_applied(status: &DatabaseStatus) -> impl Iterator<Item = &StatusEntry> {
+    status.migrations.iter().filter(|entry| entry.state != State::Applied)
 }
 
 #[derive(Debug, Serialize)]
@@ -142,9 +142,19 @@ struct StateOf<'p> {
     name: &'p str,
     server: &'p str,
     exists: Option<bool>,
+    /// What the verb would apply.
     pending: Vec<&'p str>,
+    not_applied: Vec<NotApplied<'p>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<wire::Error>,
+}
+
+#[derive(Debug, Serialize)]
+struct NotApplied<'p> {
+    source: &'p str,
+    version: &'p str,
+    name: &'p str,
+    state: &'static str,
 }
 
 fn document<'p>(workspace: &'p Workspace, plan: &'p Plan, report: Option<&'p StatusReport>) -> Document<'p> {
@@ -177,7 +187,102 @@ fn state_of(status: &DatabaseStatus) -> StateOf<'_> {
         name: &status.name,
         server: &status.server,
         exists: status.exists,
-        pending: pending(status),
+        pending: not_applied(status)
+            .filter(|entry| matches!(entry.state, State::Pending | State::OutOfOrder | State::Partial))
+            .map(|entry| entry.name.as_str())
+            .collect(),
+        not_applied: not_applied(status)
+            .map(|entry| NotApplied {
+                source: &entry.source,
+                version: &entry.version,
+                name: &entry.name,
+                state: entry.state.as_str(),
+            })
+            .collect(),
         error: status.error.as_deref().map(|error| wire::error(error, status.key.as_str())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::report;
+
+    #[test]
+    fn whatever_is_not_applied_is_listed() {
+        let report = report();
+        let lines: Vec<String> = report.databases[..3].iter().map(pending_lines).collect();
+        insta::assert_snapshot!(lines.join("\n---"), @r"
+        nothing pending
+        ---
+        ! 2_b (changed)
+        + 3_c (out of order)
+        ! 4_d (missing)
+        ! 5_e (failed)
+        + 6_f (partial)
+        + 7_g
+        + 8_h
+        ---
+        + 1_a
+        ");
+        let state = serde_json::to_string_pretty(&state_of(&report.databases[1])).unwrap();
+        insta::assert_snapshot!(state, @r#"
+        {
+          "key": "mextrack",
+          "name": "mextrack_db",
+          "server": "localhost:5432",
+          "exists": true,
+          "pending": [
+            "3_c",
+            "6_f",
+            "7_g",
+            "8_h"
+          ],
+          "not_applied": [
+            {
+              "source": "migrations",
+              "version": "2",
+              "name": "2_b",
+              "state": "changed"
+            },
+            {
+              "source": "migrations",
+              "version": "3",
+              "name": "3_c",
+              "state": "out_of_order"
+            },
+            {
+              "source": "migrations",
+              "version": "4",
+              "name": "4_d",
+              "state": "missing"
+            },
+            {
+              "source": "migrations",
+              "version": "5",
+              "name": "5_e",
+              "state": "failed"
+            },
+            {
+              "source": "migrations",
+              "version": "6",
+              "name": "6_f",
+              "state": "partial"
+            },
+            {
+              "source": "migrations",
+              "version": "7",
+              "name": "7_g",
+              "state": "pending"
+            },
+            {
+              "source": "migrations",
+              "version": "8",
+              "name": "8_h",
+              "state": "pending"
+            }
+          ]
+        }
+        "#);
     }
 }
