@@ -59,6 +59,7 @@ mod tests {
         out: Paint(false),
         err: Paint(false),
         progress: false,
+        width: None,
         can_ask: false,
     };
 

@@ -31,6 +31,8 @@ pub(crate) struct Mode {
     pub(crate) err: Paint,
     /// Whether progress lines may move on standard error.
     pub(crate) progress: bool,
+    /// The columns of the terminal that standard output is.
+    pub(crate) width: Option<usize>,
     /// Whether somebody is there to be asked.
     pub(crate) can_ask: bool,
 }
@@ -58,6 +60,7 @@ impl Mode {
             out: paint(stdout),
             err: paint(stderr),
             progress: stderr && !ci && !dumb && !global.quiet,
+            width: ::console::Term::stdout().size_checked().map(|(_, width)| usize::from(width)),
             can_ask: stdin && stderr && !ci,
         }
     }

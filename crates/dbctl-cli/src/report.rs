@@ -4,6 +4,7 @@ mod human;
 mod json;
 mod ndjson;
 mod progress;
+mod terminal;
 pub(crate) mod wire;
 
 use std::io;
@@ -36,7 +37,7 @@ pub(crate) fn of<'c>(console: &'c mut Console<'_>) -> Box<dyn Report + 'c> {
     let mode: Mode = *mode;
     match mode.format {
         Format::Human => Box::new(Human::new(out, err, mode)),
-        Format::Json => Box::new(Json { out }),
+        Format::Json => Box::new(Json { out, err, quiet: mode.quiet }),
         Format::Ndjson => Box::new(Ndjson { out }),
     }
 }

@@ -71,6 +71,7 @@ pub(crate) fn mode() -> Mode {
         out: Paint(false),
         err: Paint(false),
         progress: false,
+        width: None,
         can_ask: false,
     }
 }

@@ -8,13 +8,15 @@ use std::{
 
 use dbctl_engine::Severity;
 use dbctl_runner::{DatabaseSummary, Direction, Event, Outcome, RunOutcome, Skip, Summary};
-use indicatif::ProgressDrawTarget;
 
-use super::{Report, progress::Progress};
+use super::{Report, progress::Progress, terminal};
 use crate::{console::Mode, diagnostic, explain::explain, table};
 
 /// The longest error that the table shows; all of it stands further up.
 const MAX_WHAT: usize = 60;
+
+/// The table's column that gives way on a narrow terminal.
+const WHAT: usize = 3;
 
 pub(crate) struct Human<O: Write, E: Write> {
     out: O,
@@ -31,7 +33,7 @@ enum Screen<E: Write> {
 impl<O: Write, E: Write> Human<O, E> {
     pub(crate) fn new(out: O, err: E, mode: Mode) -> Self {
         let screen = if mode.progress {
-            Screen::Bars(Progress::new(ProgressDrawTarget::stderr(), mode.err))
+            Screen::Bars(Progress::new(terminal::stderr(), mode.err))
         } else {
             Screen::Lines(err)
         };
@@ -85,7 +87,8 @@ impl<O: Write + Send, E: Write + Send> Report for Human<O, E> {
         }
         dry_runs(&mut self.out, summary)?;
         let rows: Vec<[String; 5]> = summary.databases.iter().map(row).collect();
-        let lines = table::lines(["DATABASE", "NAME", "OUTCOME", "WHAT", "TIME"], &rows);
+        let header = ["DATABASE", "NAME", "OUTCOME", "WHAT", "TIME"];
+        let lines = table::lines_within(header, &rows, WHAT, self.mode.width);
         for (at, line) in lines.iter().enumerate() {
             let paint = self.mode.out;
             let line = match at.checked_sub(1).map(|at| &summary.databases[at].outcome) {
@@ -260,19 +263,13 @@ fn what(database: &DatabaseSummary) -> String {
         parts.push(format!("cleaned {}", count(database.cleaned, "table")));
     }
     match &database.outcome {
-        Outcome::Failed(error) => parts.push(shorten(&explain(error, database.key.as_str()).message)),
+        Outcome::Failed(error) => {
+            parts.push(table::shorten(&explain(error, database.key.as_str()).message, MAX_WHAT))
+        }
         Outcome::Skipped(skip) => parts.push(because(skip)),
         Outcome::Done | Outcome::Unchanged | Outcome::Cancelled => {}
     }
     parts.join(", ")
-}
-
-fn shorten(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    if line.chars().count() <= MAX_WHAT {
-        return line.to_owned();
-    }
-    line.chars().take(MAX_WHAT - 1).chain(['…']).collect()
 }
 
 fn last_line(summary: &Summary) -> String {
@@ -359,6 +356,19 @@ mod tests {
         mextrack  mextrack_db   failed   relation "vehicle" does not exist      80 ms
         pshop     pshop_db      skipped  needs core
         lone      lone          skipped  the run stopped after mextrack failed
+
+        migrate failed: 1 done, 1 failed, 2 skipped in 412 ms
+        "#);
+    }
+
+    #[test]
+    fn the_table_fits_into_the_terminal() {
+        insta::assert_snapshot!(table(Mode { width: Some(60), ..mode() }, &summary()), @r#"
+        DATABASE  NAME          OUTCOME  WHAT                 TIME
+        core      atriz_shared  done     1 migration          120 ms
+        mextrack  mextrack_db   failed   relation "vehicle"…  80 ms
+        pshop     pshop_db      skipped  needs core
+        lone      lone          skipped  the run stopped af…
 
         migrate failed: 1 done, 1 failed, 2 skipped in 412 ms
         "#);

@@ -42,7 +42,7 @@ impl Progress {
         let Some(line) = event.database().and_then(|key| self.databases.get(key)) else { return };
         match event {
             Event::StepStarted { action, .. } => {
-                line.set_style(style("{spinner} {prefix}  {msg}  {elapsed}"));
+                line.set_style(style("{spinner} {prefix}  {elapsed:>3}  {wide_msg}"));
                 line.reset_elapsed();
                 line.enable_steady_tick(TICK);
                 line.set_message((*action).to_owned());
@@ -74,7 +74,7 @@ impl Progress {
     fn start(&mut self, databases: &[(Key, String)]) {
         let width = databases.iter().map(|(key, _)| key.as_str().len()).max().unwrap_or_default();
         for (key, _) in databases {
-            let line = self.lines.add(ProgressBar::new_spinner().with_style(style("  {prefix}  {msg}")));
+            let line = self.lines.add(ProgressBar::new_spinner().with_style(style("  {prefix}  {wide_msg}")));
             line.set_prefix(self.paint.bold(&format!("{:<width$}", key.as_str())));
             line.set_message(self.paint.dim("waiting"));
             self.databases.insert(key.clone(), line);
@@ -91,7 +91,7 @@ impl Progress {
             }
             Outcome::Cancelled => (self.paint.yellow("-"), self.paint.yellow("cancelled")),
         };
-        line.set_style(style("{prefix}  {msg}"));
+        line.set_style(style("{prefix}  {wide_msg}"));
         line.set_prefix(format!("{sign} {}", line.prefix()));
         line.finish_with_message(text);
     }
