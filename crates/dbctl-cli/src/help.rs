@@ -117,8 +117,8 @@ Examples:
   dbctl env core --as dotenv > .env.local";
 
 pub(crate) const SERVER: &str = "\
-Databases without a url, a server or PGHOST live on a private PostgreSQL that dbctl starts on demand. There is one per
-repository and major version.
+Databases without a url, a server or PGHOST live on a private PostgreSQL that dbctl starts on demand. There is \
+one per repository and major version.
 
 Examples:
   dbctl server status
