@@ -58,6 +58,7 @@ fn an_interrupted_migration_leaves_nothing() {
     for (signal, args) in [
         ("INT", &["up", "--all"][..]),
         ("TERM", &["migrate", "a", "--format", "json"]),
+        ("HUP", &["migrate", "a"]),
         ("INT", &["up", "--all", "--format", "ndjson"]),
     ] {
         let run = start(&sandbox, &server, args);

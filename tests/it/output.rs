@@ -139,7 +139,10 @@ fn the_documents_of_what_only_looks() {
 
     let (code, plan) = sandbox.json(&["plan", "migrate", "--all", "--state"]);
     assert_eq!(code, 0);
-    assert_eq!(members(&by_key(&plan, "core").clone()), ["key", "name", "server", "exists", "pending"]);
+    assert_eq!(
+        members(&by_key(&plan, "core").clone()),
+        ["key", "name", "server", "exists", "pending", "not_applied"]
+    );
     assert_eq!(by_key(&plan, "core")["pending"], json!([]));
     assert_eq!(by_key(&plan, "atriz")["pending"].as_array().unwrap().len(), 4);
     assert_eq!(sandbox.json(&["status", "atriz"]).1["databases"][0]["exists"], false, "it only looked");
