@@ -307,6 +307,7 @@ fn errors_without_a_position_show_their_statement() {
      6 │ update t
        · ────┬───
        ·     ╰── in the statement that starts here
+     7 │ set id = id / 0
        ╰────
     ");
     insta::assert_snapshot!(said("select 1;\ndo $$\nbegin\n  perform 1;\n  raise exception 'not like this' using hint = 'another way', detail = 'in a block';\nend\n$$;\n"), @"
@@ -315,6 +316,11 @@ fn errors_without_a_position_show_their_statement() {
      2 │ do $$
        · ──┬──
        ·   ╰── in the statement that starts here
+     3 │ begin
+     4 │   perform 1;
+     5 │   raise exception 'not like this' using hint = 'another way', detail = 'in a block';
+     6 │ end
+     7 │ $$
        ╰────
       detail: in a block
       context: PL/pgSQL function inline_code_block line 4 at RAISE
@@ -326,6 +332,10 @@ fn errors_without_a_position_show_their_statement() {
      1 │ do $$
        · ──┬──
        ·   ╰── in the statement that starts here
+     2 │ begin
+     3 │   perform nothing_there(1);
+     4 │ end
+     5 │ $$
        ╰────
       context: PL/pgSQL function inline_code_block line 3 at PERFORM
                in the query: SELECT nothing_there(1)
