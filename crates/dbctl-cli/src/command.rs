@@ -40,7 +40,7 @@ pub(crate) async fn dispatch(
         Command::Psql(args) => psql::run(args, &load()?).await,
         Command::Exec(args) => exec::run(args, &load()?).await,
         Command::Env(args) => env::run(args, &load()?, console).await,
-        Command::Server(server) => server::run(server, &load()?, console).await,
+        Command::Server(server) => server::run(server, &cli.global, process, console).await,
         Command::Completions { shell } => completions::run(*shell, console),
         Command::Schema => schema::run(console),
     }
@@ -170,6 +170,78 @@ mod tests {
         workspace.yaml:4:51: it cannot be told which tool wrote the migrations in m (say so with `format`; dbctl knows native, node-pg-migrate)
         workspace.yaml:4:65: the variable `VAGUE` is not set (set it in the environment or in an env file, or give a default: `${VAGUE:-…}`)
         "#);
+    }
+
+    /// What `server` commands write to both streams where no server has ever run.
+    fn servers(world: &World, line: &str) -> String {
+        let cli = cli(line);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mode = Mode { quiet: cli.global.quiet, ..mode() };
+        let mut console = Console { out: &mut out, err: &mut err, mode };
+        let state = world.folder.path().join("state").display().to_string();
+        let process = world.process(&[("DBCTL_STATE_DIR", &state)]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let result = runtime.block_on(dispatch(&cli, &process, &mut console));
+        let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+        let result = match result {
+            Ok(Done::Well) => String::new(),
+            Ok(_) => "found something\n".to_owned(),
+            Err(error) => format!("error: {error}\n"),
+        };
+        let text = format!("$ dbctl {line}\n{err}{out}{result}");
+        text.replace(&process.cwd.display().to_string(), "WORLD")
+    }
+
+    #[test]
+    fn servers_need_no_valid_manifest() {
+        let world = World::new();
+        let manifest = world.folder.path().join("workspace.yaml");
+        let lines = ["server status", "server status --check", "server stop", "server stop --postgres 16"];
+        let all = |lines: &[&str]| lines.iter().map(|line| servers(&world, line)).collect::<String>();
+        insta::assert_snapshot!(all(&lines), @"
+        $ dbctl server status
+        embedded: stopped
+        $ dbctl server status --check
+        embedded: stopped
+        found something
+        $ dbctl server stop
+        embedded: did not run
+        $ dbctl server stop --postgres 16
+        embedded 16: did not run
+        ");
+        std::fs::write(&manifest, "workspace: world\n\tdatabases: nothing").unwrap();
+        insta::assert_snapshot!(all(&lines), @"
+        $ dbctl server status
+        warning: workspace.yaml is not valid, so this is about the servers that this repository has; `dbctl list` says what is wrong with it
+        embedded: stopped
+        $ dbctl server status --check
+        warning: workspace.yaml is not valid, so this is about the servers that this repository has; `dbctl list` says what is wrong with it
+        embedded: stopped
+        found something
+        $ dbctl server stop
+        warning: workspace.yaml is not valid, so this is about the servers that this repository has; `dbctl list` says what is wrong with it
+        embedded: did not run
+        $ dbctl server stop --postgres 16
+        warning: workspace.yaml is not valid, so this is about the servers that this repository has; `dbctl list` says what is wrong with it
+        embedded 16: did not run
+        ");
+        insta::assert_snapshot!(all(&["-q server status", "--manifest gone.yaml server stop"]), @"
+        $ dbctl -q server status
+        embedded: stopped
+        $ dbctl --manifest gone.yaml server stop
+        error: WORLD/gone.yaml: cannot read the manifest: No such file or directory (os error 2)
+        ");
+        std::fs::remove_file(&manifest).unwrap();
+        insta::assert_snapshot!(all(&["server status", "server stop", "server start", "server url"]), @"
+        $ dbctl server status
+        embedded: stopped
+        $ dbctl server stop
+        embedded: did not run
+        $ dbctl server start
+        error: no workspace.yaml in WORLD or any folder above
+        $ dbctl server url
+        error: no workspace.yaml in WORLD or any folder above
+        ");
     }
 
     #[test]

@@ -41,6 +41,21 @@ impl Process {
         );
         Ok(Self { env, cwd })
     }
+
+    /// Where embedded servers are, and their programs.
+    pub(crate) fn home(&self) -> EmbeddedHome {
+        EmbeddedHome::from_vars(|name| self.env.get(name).map(str::to_owned))
+    }
+}
+
+/// Finds the manifest; what to read it with.
+pub(crate) fn options(global: &Global, process: &Process) -> Result<LoadOptions, CliError> {
+    let Process { env, cwd } = process;
+    let manifest = match &global.manifest {
+        Some(path) => cwd.join(path),
+        None => find_manifest(cwd).ok_or_else(|| CliError::NoManifest { start: cwd.clone() })?,
+    };
+    Ok(LoadOptions { manifest, env: env.clone(), environment: global.env.clone() })
 }
 
 /// What every command that needs the manifest starts from.
@@ -56,21 +71,15 @@ pub(crate) struct Context {
 impl Context {
     /// Finds and reads the manifest.
     pub(crate) fn load(global: &Global, process: &Process) -> Result<Self, CliError> {
-        let Process { env, cwd } = process;
-        let manifest = match &global.manifest {
-            Some(path) => cwd.join(path),
-            None => find_manifest(cwd).ok_or_else(|| CliError::NoManifest { start: cwd.clone() })?,
-        };
-        let options = LoadOptions { manifest, env: env.clone(), environment: global.env.clone() };
-        let workspace = load(&options)?;
-        let home = EmbeddedHome::from_vars(|name| env.get(name).map(str::to_owned));
+        let workspace = load(&options(global, process)?)?;
+        let home = process.home();
         let stamp = RunStamp { run: run_id(), dbctl_version: env!("CARGO_PKG_VERSION").to_owned() };
         let limits = Limits {
             jobs: global.jobs.unwrap_or_else(default_jobs),
             wait: global.wait,
             fail_fast: global.fail_fast,
         };
-        Ok(Self { workspace, cwd: cwd.clone(), home, engine: Postgres::new(), stamp, limits })
+        Ok(Self { workspace, cwd: process.cwd.clone(), home, engine: Postgres::new(), stamp, limits })
     }
 
     /// The databases that were named.

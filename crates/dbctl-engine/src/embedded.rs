@@ -113,6 +113,16 @@ pub async fn stop(spec: &EmbeddedSpec) -> Result<bool, EmbeddedError> {
     server::stop(&cluster).await
 }
 
+/// The servers of the repository that have data, of whatever major, running or not.
+///
+/// # Errors
+///
+/// [`EmbeddedError::NoStateFolder`] and [`EmbeddedError::Workspace`].
+pub fn recorded(spec: &EmbeddedSpec) -> Result<Vec<EmbeddedSpec>, EmbeddedError> {
+    let majors = Place::of(spec)?.majors();
+    Ok(majors.into_iter().map(|major| EmbeddedSpec { major: Some(major), ..spec.clone() }).collect())
+}
+
 fn known(place: &Place, spec: &EmbeddedSpec) -> Option<Cluster> {
     spec.major.or_else(|| place.default_major()).map(|major| place.cluster(major))
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use dbctl_engine::embedded::{
-    EmbeddedError, EmbeddedHome, EmbeddedSpec, Running, client_tool, ensure, find, status, stop,
+    EmbeddedError, EmbeddedHome, EmbeddedSpec, Running, client_tool, ensure, find, recorded, status, stop,
 };
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -127,6 +127,7 @@ async fn starts_is_reused_and_stops() {
     let bench = Bench::new();
     assert!(status(&bench.spec).await.unwrap().is_none());
     assert!(!stop(&bench.spec).await.unwrap(), "nothing to stop");
+    assert_eq!(recorded(&bench.spec).unwrap(), []);
 
     let first = ensure(&bench.spec).await.unwrap();
     ask(&first, "create table kept (id int)").await;
@@ -142,8 +143,14 @@ async fn starts_is_reused_and_stops() {
     let seen = status(&bench.spec).await.unwrap().unwrap();
     assert_eq!((seen.pid, seen.version), (first.pid, first.version.clone()));
 
+    // Whoever does not know what was asked for finds it all the same, running or not.
+    let all = recorded(&EmbeddedSpec { major: Some(11), ..bench.spec.clone() }).unwrap();
+    let [only] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(status(only).await.unwrap().unwrap().pid, first.pid);
+
     assert!(stop(&bench.spec).await.unwrap());
     assert!(ends(first.pid));
+    assert_eq!(recorded(&bench.spec).unwrap(), all);
     assert!(status(&bench.spec).await.unwrap().is_none());
     assert!(!stop(&bench.spec).await.unwrap());
 

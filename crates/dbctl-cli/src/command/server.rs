@@ -1,18 +1,22 @@
 //! `dbctl server`: the embedded server of this repository.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use dbctl_engine::embedded::{EmbeddedSpec, Running, ensure, status, stop};
-use dbctl_workspace::Way;
+use dbctl_engine::embedded::{EmbeddedHome, EmbeddedSpec, Running, ensure, recorded, status, stop};
+use dbctl_workspace::{Way, Workspace, load};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use crate::{
-    cli::{Server, Which},
+    cli::{Global, Server, Which},
     console::Console,
-    context::Context,
+    context::{Process, options},
     error::CliError,
     exit::Done,
+    paths::relative,
 };
 
 #[derive(Debug, Serialize)]
@@ -41,39 +45,53 @@ struct ServerOf {
 
 pub(super) async fn run(
     server: &Server,
-    context: &Context,
+    global: &Global,
+    process: &Process,
     console: &mut Console<'_>,
 ) -> Result<Done, CliError> {
     let mut servers = Vec::new();
     let mut found = false;
     match server {
         Server::Start { which } => {
-            for spec in specs(which, context) {
-                servers.push(running(&ensure(&spec).await?));
+            for spec in &Site::of(global, process, console)?.specs(which) {
+                servers.push(running(&ensure(spec).await?));
             }
         }
         Server::Stop { which } => {
-            for spec in specs(which, context) {
-                let name = name(&spec);
-                let line = if stop(&spec).await? { "stopped" } else { "did not run" };
-                servers.push(ServerOf { line: format!("{name}: {line}"), ..ServerOf::default() });
+            let site = Site::at_least(global, process, console)?;
+            for spec in &site.specs(which) {
+                let line = if stop(spec).await? { "stopped" } else { "did not run" };
+                servers.push(idle(spec, line));
+            }
+            for spec in &site.others(which)? {
+                if stop(spec).await? {
+                    servers.push(idle(spec, "stopped"));
+                }
             }
         }
         Server::Status { which, check } => {
-            for spec in specs(which, context) {
-                match status(&spec).await? {
-                    Some(server) => servers.push(running(&server)),
-                    None => {
-                        found |= check;
-                        let line = format!("{}: stopped", name(&spec));
-                        servers.push(ServerOf { line, ..ServerOf::default() });
-                    }
+            let site = Site::at_least(global, process, console)?;
+            let mut shown = BTreeSet::new();
+            for spec in &site.specs(which) {
+                if let Some(server) = status(spec).await? {
+                    shown.insert(server.data.clone());
+                    servers.push(running(&server));
+                } else {
+                    found |= check;
+                    servers.push(idle(spec, "stopped"));
+                }
+            }
+            for spec in &site.others(which)? {
+                if let Some(server) = status(spec).await?
+                    && shown.insert(server.data.clone())
+                {
+                    servers.push(running(&server));
                 }
             }
         }
         Server::Url { which } => {
-            for spec in specs(which, context) {
-                let server = ensure(&spec).await?;
+            for spec in &Site::of(global, process, console)?.specs(which) {
+                let server = ensure(spec).await?;
                 let url = server.url("postgres").expose_secret().to_owned();
                 servers.push(ServerOf { line: url.clone(), url: Some(url), ..running(&server) });
             }
@@ -92,6 +110,10 @@ pub(super) async fn run(
 
 fn name(spec: &EmbeddedSpec) -> String {
     spec.major.map_or_else(|| "embedded".to_owned(), |major| format!("embedded {major}"))
+}
+
+fn idle(spec: &EmbeddedSpec, state: &str) -> ServerOf {
+    ServerOf { line: format!("{}: {state}", name(spec)), ..ServerOf::default() }
 }
 
 fn running(server: &Running) -> ServerOf {
@@ -114,26 +136,79 @@ fn running(server: &Running) -> ServerOf {
     }
 }
 
-/// The servers that the manifest's databases live on; the repository's own where none does or where variables that
-/// would tell are not set.
-fn specs(which: &Which, context: &Context) -> Vec<EmbeddedSpec> {
-    let declared = context.workspace.databases().filter_map(|database| {
-        match context.workspace.locate(&database.key).ok()?.way {
-            Way::Embedded { postgres } => Some(postgres),
-            Way::Url(_) | Way::Libpq => None,
+/// Whose servers these are, and which of them the manifest asks for.
+struct Site {
+    root: PathBuf,
+    home: EmbeddedHome,
+    declared: BTreeSet<Option<u32>>,
+}
+
+impl Site {
+    /// A manifest that is not valid still says where the repository is.
+    fn of(global: &Global, process: &Process, console: &mut Console<'_>) -> Result<Self, CliError> {
+        let options = options(global, process)?;
+        let home = process.home();
+        match load(&options) {
+            Ok(workspace) => {
+                Ok(Self { root: workspace.root().to_owned(), declared: declared(&workspace), home })
+            }
+            Err(errors) => {
+                let root = options.manifest.parent().filter(|_| options.manifest.is_file());
+                let Some(root) = root.map(Path::to_owned) else { return Err(errors.into()) };
+                if !console.mode.quiet {
+                    writeln!(
+                        console.err,
+                        "warning: {} is not valid, so this is about the servers that this repository has; \
+                         `dbctl list` says what is wrong with it",
+                        relative(&options.manifest, &process.cwd).display()
+                    )?;
+                }
+                Ok(Self { root, declared: BTreeSet::new(), home })
+            }
         }
-    });
-    let mut majors: BTreeSet<Option<u32>> = match which.postgres {
-        Some(major) => [Some(major)].into(),
-        None => declared.collect(),
-    };
-    if majors.is_empty() {
-        majors.insert(None);
     }
-    let spec = |major| EmbeddedSpec {
-        workspace: context.workspace.root().to_owned(),
-        major,
-        home: context.home.clone(),
-    };
-    majors.into_iter().map(spec).collect()
+
+    /// What runs can be looked at and stopped where the manifest is gone.
+    fn at_least(global: &Global, process: &Process, console: &mut Console<'_>) -> Result<Self, CliError> {
+        match Self::of(global, process, console) {
+            Err(CliError::NoManifest { start }) => {
+                Ok(Self { root: start, declared: BTreeSet::new(), home: process.home() })
+            }
+            site => site,
+        }
+    }
+
+    fn spec(&self, major: Option<u32>) -> EmbeddedSpec {
+        EmbeddedSpec { workspace: self.root.clone(), major, home: self.home.clone() }
+    }
+
+    /// What was asked for, else what the manifest asks for, else the repository's own.
+    fn specs(&self, which: &Which) -> Vec<EmbeddedSpec> {
+        let mut majors = match which.postgres {
+            Some(major) => [Some(major)].into(),
+            None => self.declared.clone(),
+        };
+        if majors.is_empty() {
+            majors.insert(None);
+        }
+        majors.into_iter().map(|major| self.spec(major)).collect()
+    }
+
+    /// What else there may be: what an earlier manifest asked for.
+    fn others(&self, which: &Which) -> Result<Vec<EmbeddedSpec>, CliError> {
+        if which.postgres.is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(recorded(&self.spec(None))?)
+    }
+}
+
+/// The majors that the manifest's databases live on, as far as that can be told.
+fn declared(workspace: &Workspace) -> BTreeSet<Option<u32>> {
+    let ways = workspace.databases().filter_map(|database| workspace.way(&database.key));
+    ways.filter_map(|way| match way {
+        Way::Embedded { postgres } => Some(postgres),
+        Way::Url(_) | Way::Libpq => None,
+    })
+    .collect()
 }

@@ -112,7 +112,7 @@ impl Place {
     }
 
     /// The majors that have data here.
-    fn majors(&self) -> Vec<u32> {
+    pub(super) fn majors(&self) -> Vec<u32> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let mut majors: Vec<u32> = numbers.filter(|major| self.cluster(*major).data().is_dir()).collect();
