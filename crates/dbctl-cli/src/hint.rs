@@ -1,5 +1,7 @@
-//! What helps: every hint that dbctl gives of its own, in one place. The matches are exhaustive, so that a new error
-//! has to say what helps, or that nothing does.
+//! What helps, as far as it takes the command to know: its verbs and flags, keys, the manifest. What connections, servers
+//! and SQLSTATEs have to say, the engine knows: its errors bring their hints along, and a statement that comes with one,
+//! be it PostgreSQL's own, gets no second. The matches are exhaustive, so that a new error has to say what helps, or that
+//! nothing does.
 
 use dbctl_engine::{ConnectFailure, EngineError, SqlError};
 use dbctl_migration::{Drift, FormatError, RollbackError};
@@ -108,7 +110,8 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
             failure => return failure.hint(),
         },
         EngineError::Embedded(error) => return error.hint(),
-        EngineError::Locked { holder, .. } => format!(
+        EngineError::Locked { holder: None, .. } => "run the command again".to_owned(),
+        EngineError::Locked { holder: Some(holder), .. } => format!(
             "wait longer with --wait 5m, or end it: `dbctl psql {key} -- -c 'select pg_terminate_backend({})'`",
             holder.pid
         ),
@@ -134,20 +137,13 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
     })
 }
 
-/// What helps where a statement failed. Statements of dbctl's own come with the hint of whoever sent them.
+/// What helps where a statement failed that comes without a hint.
 fn sql(error: &SqlError, key: &str) -> Option<String> {
-    let on_disk = error.location.is_some();
-    if !on_disk && error.hint.is_some() {
+    if error.hint.is_some() {
         return None;
     }
+    let on_disk = error.location.is_some();
     Some(match error.code.as_str() {
-        "25001" if on_disk => {
-            "this statement cannot run in a transaction: put `-- dbctl:no-transaction` at the top of the file"
-                .to_owned()
-        }
-        "55P03" if on_disk => "somebody holds a lock on it: run the command again, or wait longer with \
-             `-- dbctl:lock-timeout 30s` at the top of the file"
-            .to_owned(),
         "42501" if !on_disk => {
             "the user lacks that right: set `admin_url` of the server to one who has it".to_owned()
         }
@@ -291,8 +287,7 @@ mod tests {
             own("58P01", "could not open extension control file"),
             own("53300", "too many clients"),
             own("57014", "canceling statement due to statement timeout"),
-            on_disk("25001"),
-            on_disk("55P03"),
+            StepError::Engine(EngineError::Locked { database: text("atriz_shared"), holder: None }),
             on_disk("42P01"),
             drift(Drift::Changed),
             drift(Drift::OutOfOrder),

@@ -121,7 +121,7 @@ pub(crate) fn holder() -> LockHolder {
 }
 
 pub(crate) fn locked() -> StepError {
-    StepError::Engine(EngineError::Locked { database: "atriz_shared".to_owned(), holder: holder() })
+    StepError::Engine(EngineError::Locked { database: "atriz_shared".to_owned(), holder: Some(holder()) })
 }
 
 fn migration(version: &str, name: &str, direction: Direction) -> MigrationRef {

@@ -20,12 +20,12 @@ pub enum EngineError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// Another run holds the database's lock, or a peer tool holds its own.
-    #[error("another run holds the lock of {database}: {holder}")]
+    #[error("another run holds the lock of {database}: {}", who(holder.as_ref()))]
     Locked {
         /// The database.
         database: String,
-        /// Who holds it.
-        holder: LockHolder,
+        /// Who holds it; `None` where it was gone whenever it was looked for.
+        holder: Option<LockHolder>,
     },
     /// A statement failed.
     #[error(transparent)]
@@ -89,6 +89,10 @@ pub enum EngineError {
     /// The run was stopped; what was open has been rolled back.
     #[error("cancelled")]
     Cancelled,
+}
+
+fn who(holder: Option<&LockHolder>) -> String {
+    holder.map_or_else(|| "somebody who has just let go of it".to_owned(), ToString::to_string)
 }
 
 impl From<ConnectError> for EngineError {

@@ -401,7 +401,7 @@ impl Engine for Fake {
                 if !state.locked.insert(name.to_owned()) {
                     let holder =
                         LockHolder { pid: 1, application: "dbctl fake".to_owned(), ..LockHolder::default() };
-                    return Err(EngineError::Locked { database: name.to_owned(), holder });
+                    return Err(EngineError::Locked { database: name.to_owned(), holder: Some(holder) });
                 }
                 // Bound to a session at once, so that even a lost answer gives the lock back.
                 Ok(FakeSession {

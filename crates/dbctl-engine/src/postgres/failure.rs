@@ -89,8 +89,8 @@ fn hint(code: &str, sql: &str) -> Option<&'static str> {
             "roles belong to the whole server and outlive its databases: create the role only where pg_roles does not \
              have it yet",
         ),
-        "25001" | "2D000" => Some("put `-- dbctl:no-transaction` at the top of the file"),
         "25006" => Some("this server is a replica, or the role or database is set to read-only transactions"),
+        "55P03" => Some("another session holds a lock that is needed: run the command again once it is done"),
         "55P04" => Some("use the new enum value in a later migration: it has to be committed first"),
         _ => None,
     }

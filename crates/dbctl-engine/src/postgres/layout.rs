@@ -144,7 +144,9 @@ impl<'a> Layout<'a> {
                     open = chain.then_some(n + 1);
                 }
                 Control::Undo | Control::None if open.is_none() => {
-                    let alone = refuses_transaction(statement).is_some() || runs_procedures(statement);
+                    let alone = refuses_transaction(statement).is_some()
+                        || runs_procedures(statement)
+                        || self.script.transaction == Transaction::None && may_refuse_transaction(statement);
                     units.push(Unit { pieces: n..n + 1, alone });
                 }
                 Control::Undo | Control::None => {}
@@ -172,6 +174,35 @@ impl<'a> Layout<'a> {
         })))
     }
 
+    /// What helps a statement that cannot be where the file has it.
+    fn misplaced(&self, piece: usize, code: &str) -> Option<String> {
+        let sets = |words: &mut Words<'_>| words.eat(&["set"]) && words.eat(&["transaction"]);
+        let modes = matches!(control(self.statement(piece)), Control::Begin { .. })
+            || sets(&mut Words::new(self.statement(piece)));
+        // That of a `SET TRANSACTION` says that it comes too late.
+        if !matches!(code, "25001" | "2D000") || modes {
+            return None;
+        }
+        let outside = "put `-- dbctl:no-transaction` at the top of the file";
+        match self.in_own_transaction(piece) {
+            true => {
+                Some(format!("take it out of the file's own BEGIN and COMMIT, or those away, and {outside}"))
+            }
+            false if self.script.transaction == Transaction::None => None,
+            false => Some(outside.to_owned()),
+        }
+    }
+
+    /// Whether a statement stands between the file's own `BEGIN` and `COMMIT`.
+    fn in_own_transaction(&self, piece: usize) -> bool {
+        let controls = (0..piece).map(|n| control(self.statement(n)));
+        controls.fold(false, |open, control| match control {
+            Control::Begin { .. } => true,
+            Control::Commit { chain } => chain,
+            Control::Undo | Control::None => open,
+        })
+    }
+
     /// The line of a statement in its file.
     pub(super) fn line(&self, piece: usize) -> usize {
         self.location(self.pieces[piece].range.start, Mark::Statement).line
@@ -196,6 +227,7 @@ impl<'a> Layout<'a> {
         let Piece { range, copy_data } = &self.pieces[piece];
         let mut sql = sql_error(error, statement);
         sql.statement = Some(shown_statement(statement));
+        sql.hint = sql.hint.or_else(|| self.misplaced(piece, &sql.code));
         sql.location = Some(match (error.position(), copy_data, error.where_().and_then(copy_line)) {
             (Some(ErrorPosition::Original(character)), _, _) => {
                 let character = usize::try_from(*character).unwrap_or_default().saturating_sub(1);
@@ -307,6 +339,12 @@ fn runs_procedures(statement: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the server may refuse a statement in a transaction by what it is about: `REINDEX` and `CLUSTER` of a table
+/// with partitions.
+fn may_refuse_transaction(statement: &str) -> bool {
+    Words::new(statement).next().is_some_and(|first| first.is("reindex") || first.is("cluster"))
 }
 
 /// The index that a `CREATE INDEX CONCURRENTLY` names, and its table as it is spelled; `None` for other statements and

@@ -59,8 +59,7 @@ pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), Eng
         pause(link, backoff(attempt, Duration::from_millis(50), Duration::from_millis(500)).min(left))
             .await?;
     }
-    // The holder may have gone before it could be looked at.
-    Err(EngineError::Locked { database: link.database().to_owned(), holder: last_seen.unwrap_or_default() })
+    Err(EngineError::Locked { database: link.database().to_owned(), holder: last_seen })
 }
 
 /// Gives the locks back at once, without waiting for the connection's end.

@@ -12,7 +12,7 @@ async fn the_second_writer_is_told_who_holds_the_lock() {
     let second = Run { wait: Duration::from_millis(400), ..Run::new() };
     let started = Instant::now();
     let error = engine().open_exclusive(&target, &[], &second.session()).await.err().unwrap();
-    let EngineError::Locked { database, holder } = error else { panic!("{error:?}") };
+    let EngineError::Locked { database, holder: Some(holder) } = error else { panic!("{error:?}") };
     assert_eq!((database.as_str(), holder.application.as_str()), ("held", "dbctl migrate run-1"));
     assert!(holder.pid > 0 && holder.since.is_some());
     assert!(started.elapsed() >= Duration::from_millis(400) && started.elapsed() < Duration::from_secs(5));
@@ -74,7 +74,7 @@ async fn a_peers_lock_is_waited_for_without_holding_our_own() {
     };
     let peers = [key];
     let (refused, ()) = futures::join!(engine().open_exclusive(&target, &peers, &session), others);
-    let Err(EngineError::Locked { holder, .. }) = refused else { panic!() };
+    let Err(EngineError::Locked { holder: Some(holder), .. }) = refused else { panic!() };
     assert_eq!(holder.application, "the tool");
 
     rows(&tool, &format!("select pg_advisory_unlock({key})")).await;
@@ -91,7 +91,7 @@ async fn negative_keys_find_their_holder() {
     let tool = client("negative").await;
     rows(&tool, "set application_name = 'minus'; select pg_advisory_lock(-5)").await;
     let second = Run { wait: Duration::ZERO, ..Run::new() };
-    let Err(EngineError::Locked { holder, .. }) =
+    let Err(EngineError::Locked { holder: Some(holder), .. }) =
         engine().open_exclusive(&target, &[-5], &second.session()).await
     else {
         panic!()
@@ -134,4 +134,10 @@ async fn a_concurrent_index_is_not_held_up_by_who_waits_for_the_lock() {
     let (opened, ()) = futures::join!(engine().open_exclusive(&target, &[], &session), work);
     opened.unwrap().close().await;
     assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_holder_that_was_never_seen_has_no_number() {
+    let error = EngineError::Locked { database: "shop".to_owned(), holder: None };
+    assert_eq!(error.to_string(), "another run holds the lock of shop: somebody who has just let go of it");
 }

@@ -41,7 +41,19 @@ async fn statements_that_refuse_a_transaction_run_outside_of_one() {
     let in_one = migration("5_call", "call p();", None);
     let EngineError::Sql(error) = writer.apply(&OWN, &in_one, None).await.unwrap_err() else { panic!() };
     assert_eq!(error.code, "2D000");
-    assert!(error.hint.unwrap().contains("dbctl:no-transaction"));
+    assert_eq!(error.hint.unwrap(), "put `-- dbctl:no-transaction` at the top of the file");
+    for file in
+        ["begin;\ncall p();\ncommit;", "begin;\ncreate index concurrently again on after (id);\ncommit;"]
+    {
+        for directive in ["", "-- dbctl:no-transaction\n"] {
+            let in_its_own = migration("5_own", &format!("{directive}{file}"), None);
+            let EngineError::Sql(error) = writer.apply(&OWN, &in_its_own, None).await.unwrap_err() else {
+                panic!()
+            };
+            let hint = error.hint.unwrap();
+            assert!(hint.starts_with("take it out of the file's own BEGIN and COMMIT"), "{hint}");
+        }
+    }
     writer.close().await;
 }
 
