@@ -123,7 +123,11 @@ impl Engine for Postgres {
         let admin = self.admin(target, session).await?;
         // What the admin makes is for whoever works in it: their migrations could not even use its public schema.
         let user = match &target.admin {
-            Some(_) => Some(self.direct(target, session).await?.user).filter(|user| *user != admin.user),
+            Some(_) => {
+                let own = self.direct(target, session).await?;
+                admin::same_server(&admin, &own, target, session).await?;
+                Some(own.user).filter(|user| *user != admin.user)
+            }
             None => None,
         };
         admin::create(&admin, target, user.as_deref(), session).await
@@ -135,7 +139,14 @@ impl Engine for Postgres {
         disconnect: bool,
         session: &Session<'_>,
     ) -> Result<bool, EngineError> {
-        admin::drop(&self.admin(target, session).await?, target, disconnect, session).await
+        let admin = self.admin(target, session).await?;
+        if target.admin.is_some() {
+            let own = self.direct(target, session).await?;
+            if !admin::same_server(&admin, &own, target, session).await? {
+                return Ok(false);
+            }
+        }
+        admin::drop(&admin, target, disconnect, session).await
     }
 
     async fn open<'s>(

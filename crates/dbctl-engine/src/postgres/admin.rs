@@ -9,7 +9,7 @@ use super::{
     failure::Failure,
     lock::{self, HOLDER_COLUMNS, creation_key, holder, pause},
     reader,
-    session::Link,
+    session::{Link, get},
 };
 use crate::{
     ConnectError, ConnectFailure, Creation, EngineError, Identity, LockHolder, Session, SqlError, Target,
@@ -79,6 +79,46 @@ pub(super) async fn identity(
     let found = reader::identity(&mut link).await;
     link.close().await;
     Ok(Identity { database: name.to_owned(), ..found? })
+}
+
+/// Sees that the one who creates and drops does so on the server where the database is used: what guards a database,
+/// such as its environment, is read there. `false` where the database is not there and nothing else may be entered.
+pub(super) async fn same_server(
+    admin: &Settings,
+    own: &Settings,
+    target: &Target,
+    session: &Session<'_>,
+) -> Result<bool, EngineError> {
+    let there = server_start(admin, target, session).await?;
+    match server_start(own, target, session).await {
+        Ok(here) if here == there => return Ok(true),
+        Ok(_) => {}
+        Err(EngineError::Connect(error)) if matches!(error.failure, ConnectFailure::NoDatabase { .. }) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    }
+    Err(EngineError::Unsupported(format!(
+        "`admin_url` leads to another server ({}) than the one the database is used on ({})",
+        admin.server(),
+        own.server()
+    )))
+}
+
+/// When the server started, to the microsecond: every role may ask, and no two servers share it.
+async fn server_start(
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'_>,
+) -> Result<String, EngineError> {
+    let mut link = match maintenance(settings, target, session).await? {
+        Maintenance::Open(link) => link,
+        Maintenance::Closed(_) => Link::open(settings, target.name.as_str(), session).await?,
+    };
+    let sql = "select extract(epoch from pg_catalog.pg_postmaster_start_time())::text";
+    let row = link.one(sql, &[]).await;
+    link.close().await;
+    get(&row?, 0)
 }
 
 /// Makes the database where it is missing, and whatever of its owner and extensions is missing. A new one belongs to

@@ -1,4 +1,7 @@
-use dbctl_engine::{ConnectFailure, Creation, Engine, EngineError, Target};
+use dbctl_engine::{
+    ConnectFailure, Creation, Endpoint, Engine, EngineError, Target,
+    embedded::{self, EmbeddedSpec},
+};
 use dbctl_migration::DatabaseName;
 
 use crate::bench::{OWN, Run, ask, client, endpoint_of, engine, migration, rows, show, target};
@@ -252,4 +255,35 @@ async fn a_stopped_run_creates_nothing() {
     run.cancel.cancel();
     let error = engine().create(&target("never"), &run.session()).await.unwrap_err();
     assert_eq!(show(&error), "cancelled");
+}
+
+#[tokio::test]
+async fn an_admin_url_that_leads_to_another_server_creates_and_drops_nothing() {
+    let run = Run::new();
+    let session = run.session();
+    let here = run.create("guarded").await;
+    let Endpoint::Embedded(spec) = &here.endpoint else { panic!("it is on the embedded server") };
+    let elsewhere = EmbeddedSpec { workspace: spec.workspace.join("another"), ..spec.clone() };
+    std::fs::create_dir_all(&elsewhere.workspace).unwrap();
+    embedded::ensure(&elsewhere).await.unwrap();
+    let astray = Target { admin: Some(Endpoint::Embedded(elsewhere.clone())), ..here.clone() };
+    for refused in [
+        engine().create(&astray, &session).await.unwrap_err(),
+        engine().drop(&astray, false, &session).await.unwrap_err(),
+    ] {
+        assert!(refused.to_string().contains("leads to another server"), "{refused}");
+    }
+    assert!(engine().exists(&here, &session).await.unwrap());
+    // The other way round there is a database on the admin's server, and none here.
+    let there = Target {
+        endpoint: Endpoint::Embedded(elsewhere.clone()),
+        admin: Some(here.endpoint.clone()),
+        ..here.clone()
+    };
+    engine().drop(&there, false, &session).await.unwrap_err();
+    assert!(
+        engine().exists(&here, &session).await.unwrap(),
+        "what the admin reaches is not what was asked for"
+    );
+    embedded::stop(&elsewhere).await.unwrap();
 }
