@@ -131,6 +131,14 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
             line: Some(*line),
             ..word("unresolved")
         },
+        EngineError::Rewritten { path, line, done } => Explained {
+            message: format!(
+                "an earlier run stopped after {done} statement(s), and the file no longer begins with those that ran"
+            ),
+            path: Some(path.clone()),
+            line: Some(*line),
+            ..word("rewritten")
+        },
         EngineError::Seed { path, line, message } => {
             Explained { message: message.clone(), path: Some(path.clone()), line: *line, ..word("seed") }
         }

@@ -118,6 +118,11 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
         EngineError::Sql(error) => return sql(error, key),
         EngineError::Split { .. } => return None,
         EngineError::Unresolved { .. } => unresolved(key),
+        EngineError::Rewritten { .. } => format!(
+            "put the statements that ran back as they were, and write changes below them; or say in \
+             dbctl.migration_history (`dbctl psql {key}`) how many of the file as it is now need not run: \
+             statements_done, with statements_digest set to null"
+        ),
         EngineError::Seed { .. } => return None,
         EngineError::InUse { .. } => "end those sessions, or add --disconnect, which ends them".to_owned(),
         EngineError::Clean(refusal) => {

@@ -143,12 +143,14 @@ impl SourceRef<'_> {
 }
 
 /// Where a migration outside a transaction stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {
     /// Statements that are committed.
     pub done: usize,
     /// Whether the next one was started.
     pub started: bool,
+    /// What was recorded of the text of those statements; `None` trusts the file.
+    pub digest: Option<String>,
 }
 
 /// A seed's work on the database; other kinds of seeds have been run by the caller and are only recorded.

@@ -54,6 +54,16 @@ pub enum EngineError {
         /// The statement, cut to a length that can be shown.
         statement: String,
     },
+    /// A migration outside a transaction stopped half-way, and what has run of it no longer stands in the file.
+    #[error("{}:{line}: an earlier run stopped after {done} statement(s), and the file no longer begins with those that ran", path.display())]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
+        /// Line of the last statement that should be one of them, from 1.
+        line: usize,
+        /// How many ran.
+        done: usize,
+    },
     /// A seed file cannot be loaded as it is.
     #[error("{}{}: {message}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
     Seed {

@@ -24,7 +24,7 @@ pub struct Applied {
 }
 
 /// How far an applied migration got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// All of it.
     Whole,
@@ -35,6 +35,8 @@ pub enum Progress {
         done: usize,
         /// Whether statement `done + 1` was started.
         started: bool,
+        /// What those statements were, as [`crate::ledger::record_progress`] was told; `None` where nobody recorded it.
+        digest: Option<String>,
     },
     /// The tool recorded a failure that blocks it.
     Failed,

@@ -61,6 +61,7 @@ pub fn create() -> Vec<String> {
     dbctl_version text NOT NULL,
     statements_done bigint,
     statement_started boolean,
+    statements_digest text,
     UNIQUE (source, name)
 )",
         "CREATE TABLE IF NOT EXISTS \"dbctl\".\"seed_history\" (
@@ -81,12 +82,12 @@ pub fn create() -> Vec<String> {
 }
 
 /// Selects the ledger: `source text, version text, name text, checksum text, applied_at_us bigint, elapsed_ms bigint,
-/// run_id text, statements_done bigint, statement_started boolean` (`statements_done` NULL = whole), in the order in
-/// which the rows were first written.
+/// run_id text, statements_done bigint, statement_started boolean, statements_digest text` (`statements_done` NULL =
+/// whole), in the order in which the rows were first written.
 pub fn read() -> String {
     "SELECT source, version, name, checksum, \
      (EXTRACT(EPOCH FROM applied_at) * 1000000)::bigint AS applied_at_us, elapsed_ms, run_id, \
-     statements_done, statement_started FROM \"dbctl\".\"migration_history\" ORDER BY id"
+     statements_done, statement_started, statements_digest FROM \"dbctl\".\"migration_history\" ORDER BY id"
         .to_owned()
 }
 
@@ -100,7 +101,7 @@ pub fn record(source: &str, recording: &Recording<'_>) -> Statement {
               ON CONFLICT (source, name) DO UPDATE SET version = excluded.version, checksum = excluded.checksum, \
               applied_at = excluded.applied_at, elapsed_ms = excluded.elapsed_ms, \
               applied_by = excluded.applied_by, run_id = excluded.run_id, \
-              dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL"
+              dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL, statements_digest = NULL"
             .to_owned(),
         params: vec![
             text(source),
@@ -114,25 +115,28 @@ pub fn record(source: &str, recording: &Recording<'_>) -> Statement {
     }
 }
 
-/// Records how far a migration outside a transaction got.
+/// Records how far a migration outside a transaction got. `digest` says what the statements were that ran, so that the
+/// next run sees whether the file still begins with them; it means nothing here.
 pub fn record_progress(
     source: &str,
     migration: &Migration,
     stamp: &RunStamp,
     done: usize,
     started: bool,
+    digest: &str,
 ) -> Statement {
     // A bound parameter is text or bigint; the literal keeps the boolean out of the list.
     let started = if started { "true" } else { "false" };
     Statement {
         sql: format!(
             "INSERT INTO \"dbctl\".\"migration_history\" \
-             (source, version, name, checksum, run_id, dbctl_version, statements_done, statement_started) \
-             VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, {started}) \
+             (source, version, name, checksum, run_id, dbctl_version, statements_done, statement_started, statements_digest) \
+             VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, {started}, $8::text) \
              ON CONFLICT (source, name) DO UPDATE SET version = excluded.version, checksum = excluded.checksum, \
              applied_at = excluded.applied_at, elapsed_ms = NULL, applied_by = excluded.applied_by, \
              run_id = excluded.run_id, dbctl_version = excluded.dbctl_version, \
-             statements_done = excluded.statements_done, statement_started = excluded.statement_started"
+             statements_done = excluded.statements_done, statement_started = excluded.statement_started, \
+             statements_digest = excluded.statements_digest"
         ),
         params: vec![
             text(source),
@@ -142,6 +146,7 @@ pub fn record_progress(
             text(&stamp.run),
             text(&stamp.dbctl_version),
             Value::Int(i64::try_from(done).unwrap_or(i64::MAX)),
+            text(digest),
         ],
     }
 }

@@ -217,14 +217,16 @@ impl<'m> Reconciled<'m> {
         let names = |entries: &[Entry<'_>], wrong: &dyn Fn(&Entry<'_>) -> bool| -> Vec<String> {
             entries.iter().filter(|entry| wrong(entry)).map(|entry| entry.name().to_owned()).collect()
         };
-        let progress = |entry: &Entry<'_>| entry.applied.as_ref().map(|row| row.progress);
+        let failed =
+            |entry: &Entry<'_>| entry.applied.as_ref().is_some_and(|row| row.progress == Progress::Failed);
         let refuse = |names: Vec<String>, drift: fn(Vec<String>) -> Drift| {
             if names.is_empty() { Ok(()) } else { Err(drift(names)) }
         };
         refuse(names(&self.entries, &|entry| entry.state == State::Changed), Drift::Changed)?;
-        refuse(names(&self.entries, &|entry| progress(entry) == Some(Progress::Failed)), Drift::Failed)?;
+        refuse(names(&self.entries, &failed), Drift::Failed)?;
         let half_gone = |entry: &Entry<'_>| {
-            entry.local.is_none() && matches!(progress(entry), Some(Progress::Partial { .. }))
+            let partial = |row: &Applied| matches!(row.progress, Progress::Partial { .. });
+            entry.local.is_none() && entry.applied.as_ref().is_some_and(partial)
         };
         refuse(names(&self.entries, &half_gone), Drift::Partial)?;
         let through = &self.entries[..end];

@@ -178,7 +178,7 @@ mod tests {
             elapsed: None,
             progress: match text.chars().last() {
                 Some('!') => Progress::Failed,
-                Some('%') => Progress::Partial { done: 0, started: true },
+                Some('%') => Progress::Partial { done: 0, started: true, digest: None },
                 _ => Progress::Whole,
             },
         }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use dbctl_migration::{
-    Script, Transaction, quote_ident,
+    Checksum, Script, Transaction, quote_ident,
     split::{Piece, SplitError, refuses_transaction, split},
     text::{offset_of_char, position},
 };
@@ -14,13 +14,15 @@ use super::{
     failure::{hide_passwords, shorten, shown_statement, sql_error},
     words::Words,
 };
-use crate::{EngineError, Mark, SqlError, SqlLocation};
+use crate::{EngineError, Mark, Resume, SqlError, SqlLocation};
 
 /// A script cut into what commits together.
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
     script: &'a Script,
     pieces: Vec<Piece>,
+    /// Of the first so many statements, each computed from the one before it.
+    digests: Vec<Checksum>,
     /// In order, and together all pieces.
     pub(super) units: Vec<Unit>,
     /// Whether the one unit is the whole script, so that its history rows can commit with it.
@@ -68,9 +70,12 @@ impl<'a> Layout<'a> {
     pub(super) fn of(script: &'a Script, stepwise: bool) -> Result<Self, EngineError> {
         refuse_nul(script)?;
         let pieces = split(&script.sql).map_err(|error| unsplit(script, error))?;
-        let mut layout = Self { script, pieces, units: Vec::new(), whole: false };
+        let mut layout = Self { script, pieces, digests: Vec::new(), units: Vec::new(), whole: false };
         layout.refuse_undo()?;
         layout.whole = !stepwise && script.transaction == Transaction::One && layout.fits_one_transaction();
+        if !layout.whole {
+            layout.digests = layout.chain();
+        }
         layout.units =
             if layout.whole { vec![Unit { pieces: 0..layout.len(), alone: false }] } else { layout.steps() };
         Ok(layout)
@@ -113,6 +118,34 @@ impl<'a> Layout<'a> {
     pub(super) fn leaves_traces(&self, piece: usize) -> bool {
         let statement = self.statement(piece);
         runs_procedures(statement) || statement.to_ascii_lowercase().contains("concurrently")
+    }
+
+    fn chain(&self) -> Vec<Checksum> {
+        let mut chain = vec![Checksum::of_text("")];
+        for Piece { range, copy_data } in &self.pieces {
+            let data = copy_data.clone().map_or("", |data| &self.script.sql[data]);
+            let before = chain.last().expect("it starts with one");
+            // No statement holds a NUL.
+            chain.push(Checksum::of_text(&format!("{before}\0{}\0{data}", &self.script.sql[range.clone()])));
+        }
+        chain
+    }
+
+    /// What is recorded of the statements that have run: the first `done`, and the one after them where it was started.
+    /// Both are there then, so that whoever resolves a started statement need not know of digests.
+    pub(super) fn digest(&self, done: usize, started: bool) -> String {
+        let end = if started { done + 1 } else { done };
+        let both = self.digests.get(done..=end).unwrap_or_default();
+        both.iter().map(Checksum::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether the file still begins with the statements that a digest was made of.
+    pub(super) fn begins_with(&self, resume: &Resume) -> bool {
+        let Some(recorded) = &resume.digest else { return resume.done <= self.len() };
+        let ran = |count: usize| {
+            self.digests.get(count).is_some_and(|now| recorded.split(' ').any(|one| one == now.as_str()))
+        };
+        ran(resume.done) && (!resume.started || ran(resume.done + 1))
     }
 
     fn fits_one_transaction(&self) -> bool {

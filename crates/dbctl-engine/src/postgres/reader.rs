@@ -142,6 +142,7 @@ fn ledger_row(row: &Row) -> Result<LedgerRow, EngineError> {
         Some(done) => Progress::Partial {
             done: usize::try_from(done).unwrap_or_default(),
             started: get::<Option<bool>>(row, 8)?.unwrap_or_default(),
+            digest: get(row, 9)?,
         },
     };
     Ok(LedgerRow {

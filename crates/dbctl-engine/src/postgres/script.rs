@@ -34,7 +34,7 @@ pub(super) struct Work<'a> {
     /// The statements that record it, once it has run that long; they commit with it where that can be.
     pub(super) record: &'a (dyn Fn(Duration) -> Vec<Statement> + Sync),
     /// The statement that records how far it got outside a transaction, where anybody wants to know.
-    pub(super) progress: Option<&'a (dyn Fn(Resume) -> Statement + Sync)>,
+    pub(super) progress: Option<&'a (dyn Fn(&Resume) -> Statement + Sync)>,
     /// Where an earlier run stopped.
     pub(super) resume: Option<Resume>,
     /// The locks that this session holds.
@@ -56,7 +56,12 @@ pub(super) async fn run(link: &mut Link<'_>, work: &Work<'_>) -> Result<Duration
 
 /// Unit by unit, each committed with its progress.
 async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> Result<(), EngineError> {
-    let resume = work.resume.unwrap_or(Resume { done: 0, started: false });
+    let resume = work.resume.clone().unwrap_or(Resume { done: 0, started: false, digest: None });
+    if !layout.begins_with(&resume) {
+        let last = resume.done.min(layout.len()).checked_sub(1);
+        let line = last.map_or(work.script.first_line, |last| layout.line(last));
+        return Err(EngineError::Rewritten { path: work.script.path.clone(), line, done: resume.done });
+    }
     for piece in (0..resume.done.min(layout.len())).filter(|piece| layout.sets_session(*piece)) {
         let statement = layout.statement(piece);
         link.batch(statement).await.map_err(|failure| at(layout, piece, failure))?;
@@ -64,7 +69,7 @@ async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> 
     let mut done = resume.done;
     if resume.started && took_effect(link, work, layout, resume.done).await? {
         done += 1;
-        recorded(link, work, &progress(work, done, false)).await?;
+        recorded(link, work, &progress(work, layout, done, false)).await?;
     }
     for unit in layout.units.iter().filter(|unit| unit.pieces.end > done) {
         if unit.alone {
@@ -72,14 +77,15 @@ async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> 
         } else {
             let end = unit.pieces.end;
             let rest = Unit { pieces: unit.pieces.start.max(done)..end, alone: false };
-            transaction(link, work, layout, &rest, &|_| progress(work, end, false)).await?;
+            transaction(link, work, layout, &rest, &|_| progress(work, layout, end, false)).await?;
         }
     }
     Ok(())
 }
 
-fn progress(work: &Work<'_>, done: usize, started: bool) -> Vec<Statement> {
-    work.progress.iter().map(|progress| progress(Resume { done, started })).collect()
+fn progress(work: &Work<'_>, layout: &Layout<'_>, done: usize, started: bool) -> Vec<Statement> {
+    let resume = Resume { done, started, digest: Some(layout.digest(done, started)) };
+    work.progress.iter().map(|progress| progress(&resume)).collect()
 }
 
 /// One statement outside a transaction, its start recorded before it and its end after it.
@@ -89,7 +95,7 @@ async fn alone(
     layout: &Layout<'_>,
     piece: usize,
 ) -> Result<(), EngineError> {
-    recorded(link, work, &progress(work, piece, true)).await?;
+    recorded(link, work, &progress(work, layout, piece, true)).await?;
     let outcome = send(link, layout, piece).await;
     match outcome {
         Ok(()) => {
@@ -97,7 +103,7 @@ async fn alone(
                 // It has released the locks.
                 lock::acquire(link, work.keys).await?;
             }
-            recorded(link, work, &progress(work, piece + 1, false)).await
+            recorded(link, work, &progress(work, layout, piece + 1, false)).await
         }
         Err(error) => {
             // A statement that leaves nothing behind when it fails need not be looked at by the next run.
@@ -106,7 +112,7 @@ async fn alone(
             if refused && (same_name || !layout.leaves_traces(piece)) {
                 // The failure itself is what matters; without this row the next run asks instead of going on.
                 link.shield(true);
-                let _ = recorded(link, work, &progress(work, piece, false)).await;
+                let _ = recorded(link, work, &progress(work, layout, piece, false)).await;
                 link.shield(false);
             }
             Err(error)

@@ -99,7 +99,7 @@ impl<'s> WriteSession<'s> {
         script: &Script,
         directives: &Directives,
         record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
-        progress: Option<&(dyn Fn(Resume) -> Statement + Sync)>,
+        progress: Option<&(dyn Fn(&Resume) -> Statement + Sync)>,
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let keys = self.keys.clone();
@@ -207,8 +207,10 @@ impl Writer for WriteSession<'_> {
     ) -> Result<Duration, EngineError> {
         let stamp = self.link.session().stamp;
         let record = |elapsed| applied(source, migration, stamp, elapsed);
-        let progress =
-            |at: Resume| ledger::record_progress(source.name, migration, stamp, at.done, at.started);
+        let progress = |at: &Resume| {
+            let digest = at.digest.as_deref().unwrap_or_default();
+            ledger::record_progress(source.name, migration, stamp, at.done, at.started, digest)
+        };
         self.run_script(&migration.up, &migration.directives, &record, Some(&progress), resume).await
     }
 

@@ -188,8 +188,8 @@ async fn files_with_their_own_transactions_are_recorded_all_the_same() {
     assert_eq!(show(&error), "42703 migrations/3_middle.sql:4:8 column \"nope\" does not exist");
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_round 2_iso 3_middle (3)");
     let mended = middle.replace("nope", "1");
-    let resume = dbctl_engine::Resume { done: 3, started: false };
-    writer.apply(&OWN, &migration("3_middle", &mended, None), Some(resume)).await.unwrap();
+    let resume = dbctl_engine::Resume { done: 3, started: false, digest: None };
+    writer.apply(&OWN, &migration("3_middle", &mended, None), Some(resume.clone())).await.unwrap();
 
     let error =
         writer.apply(&OWN, &migration("4_undo", "select 1;\nROLLBACK;", None), None).await.unwrap_err();

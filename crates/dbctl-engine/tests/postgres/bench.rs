@@ -239,7 +239,7 @@ pub(crate) fn names(applied: &[Applied]) -> String {
         .iter()
         .map(|applied| match applied.progress {
             Progress::Whole => applied.name.clone(),
-            Progress::Partial { done, started } => {
+            Progress::Partial { done, started, .. } => {
                 format!("{} ({done}{})", applied.name, if started { " and started" } else { "" })
             }
             Progress::Failed => format!("{} (failed)", applied.name),

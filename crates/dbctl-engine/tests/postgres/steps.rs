@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use dbctl_engine::{EngineError, Resume};
+use dbctl_engine::{EngineError, Resume, Writer};
+use dbctl_migration::Progress;
 
 use crate::bench::{OWN, Run, ask, client, migration, names, rows, show};
 
@@ -65,10 +66,55 @@ async fn what_is_committed_is_not_run_again() {
     let error = writer.apply(&OWN, &migration("1_i", &failing, None), None).await.unwrap_err();
     assert_eq!(show(&error), "42704 migrations/1_i.sql:4:24 type \"nope\" does not exist");
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_i (3)");
-    let resume = Resume { done: 3, started: false };
-    writer.apply(&OWN, &migration("1_i", INDEXED, None), Some(resume)).await.unwrap();
+    let resume = Resume { done: 3, started: false, digest: None };
+    writer.apply(&OWN, &migration("1_i", INDEXED, None), Some(resume.clone())).await.unwrap();
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_i");
     assert_eq!(ask("resumed", "select count(*) from t").await, "3");
+    writer.close().await;
+}
+
+/// How far the only migration got, as the next run hears of it.
+async fn reached(writer: &mut dyn Writer) -> Option<Resume> {
+    let applied = writer.applied(&OWN).await.unwrap();
+    let Progress::Partial { done, started, digest } = &applied.last().unwrap().progress else { return None };
+    assert!(digest.is_some());
+    Some(Resume { done: *done, started: *started, digest: digest.clone() })
+}
+
+#[tokio::test]
+async fn what_ran_must_still_stand_at_the_top_of_the_file() {
+    let run = Run::new();
+    let mut writer = run.writer("edited").await;
+    rows(&client("edited").await, "create table t (id int)").await;
+    let sql = "-- dbctl:no-transaction\ninsert into t values (100);\ninsert into t values (1/0);\n";
+    writer.apply(&OWN, &migration("1_e", sql, None), None).await.unwrap_err();
+    let resume = reached(&mut *writer).await;
+
+    let mended = sql.replace("1/0", "1");
+    let above =
+        mended.replace("insert into t values (100)", "create table audit ();\ninsert into t values (100)");
+    let changed = mended.replace("100", "200");
+    for wrong in [above, changed, "-- dbctl:no-transaction\n".to_owned()] {
+        let error = writer.apply(&OWN, &migration("1_e", &wrong, None), resume.clone()).await.unwrap_err();
+        assert!(matches!(error, EngineError::Rewritten { done: 1, .. }), "{wrong}: {error:?}");
+        assert_eq!(ask("edited", "select id from t").await, "100");
+    }
+    let crlf = mended.replace('\n', "\r\n").replace("\r\ninsert", "\r\n-- why\r\ninsert");
+    writer.apply(&OWN, &migration("1_e", &crlf, None), resume).await.unwrap();
+    assert_eq!(ask("edited", "select id from t order by id").await, "1 100");
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_e");
+    assert_eq!(ask("edited", "select statements_digest is null from dbctl.migration_history").await, "t");
+
+    // A started statement counts as well, until somebody has said that it is not to.
+    let started = "create table u (id int);\ninsert into u values (1), (1);\ncreate unique index concurrently one on u (id);";
+    writer.apply(&OWN, &migration("2_s", started, None), None).await.unwrap_err();
+    let resume = reached(&mut *writer).await;
+    let other = migration("2_s", &started.replace("unique", ""), None);
+    let error = writer.apply(&OWN, &other, resume.clone()).await.unwrap_err();
+    assert!(matches!(error, EngineError::Rewritten { done: 2, .. }), "{error:?}");
+    rows(&client("edited").await, "update dbctl.migration_history set statements_done = 3, statement_started = false where name = '2_s'").await;
+    let resolved = reached(&mut *writer).await;
+    writer.apply(&OWN, &migration("2_s", started, None), resolved).await.unwrap();
     writer.close().await;
 }
 
@@ -79,8 +125,8 @@ async fn settings_of_skipped_statements_are_made_again() {
     let sql =
         "-- dbctl:no-transaction\ncreate schema s;\nset search_path = s;\nvacuum;\ncreate table t (id int);";
     rows(&client("reset").await, "create schema s").await;
-    let resume = Resume { done: 3, started: false };
-    writer.apply(&OWN, &migration("1_s", sql, None), Some(resume)).await.unwrap();
+    let resume = Resume { done: 3, started: false, digest: None };
+    writer.apply(&OWN, &migration("1_s", sql, None), Some(resume.clone())).await.unwrap();
     assert_eq!(ask("reset", "select to_regclass('s.t') is not null").await, "t");
     writer.close().await;
 }
@@ -100,17 +146,17 @@ async fn a_failed_concurrent_index_is_dropped_and_built_anew() {
 
     // The reason is gone: the invalid index is dropped, and built again.
     rows(&client("invalid").await, "truncate t").await;
-    let resume = Resume { done: 1, started: true };
-    writer.apply(&OWN, &unique, Some(resume)).await.unwrap();
+    let resume = Resume { done: 1, started: true, digest: None };
+    writer.apply(&OWN, &unique, Some(resume.clone())).await.unwrap();
     assert_eq!(ask("invalid", valid).await, "t");
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_u");
 
     // Valid: it was done, only nobody wrote it down.
     writer.revert(&OWN, &migration("1_u", sql, Some("select 1"))).await.unwrap();
-    writer.apply(&OWN, &unique, Some(resume)).await.unwrap();
+    writer.apply(&OWN, &unique, Some(resume.clone())).await.unwrap();
     // Absent: it never began.
     rows(&client("invalid").await, "drop index \"One Each\"").await;
-    writer.apply(&OWN, &unique, Some(resume)).await.unwrap();
+    writer.apply(&OWN, &unique, Some(resume.clone())).await.unwrap();
     assert_eq!(ask("invalid", valid).await, "t");
 
     // One of that name is there: that failed cleanly, so nothing has to be judged.
@@ -126,11 +172,13 @@ async fn nobody_guesses_about_other_statements() {
     let mut writer = run.writer("unresolved").await;
     let sql = "select 1;\n\nvacuum;\nselect 2;";
     let vacuum = migration("1_v", sql, None);
-    let error = writer.apply(&OWN, &vacuum, Some(Resume { done: 1, started: true })).await.unwrap_err();
+    let error =
+        writer.apply(&OWN, &vacuum, Some(Resume { done: 1, started: true, digest: None })).await.unwrap_err();
     let EngineError::Unresolved { line, statement, .. } = &error else { panic!("{error:?}") };
     assert_eq!((*line, statement.as_str()), (3, "vacuum"));
-    let error = writer.apply(&OWN, &vacuum, Some(Resume { done: 9, started: true })).await.unwrap_err();
-    assert!(matches!(error, EngineError::Unresolved { line: 1, .. }), "{error:?}");
+    let error =
+        writer.apply(&OWN, &vacuum, Some(Resume { done: 9, started: true, digest: None })).await.unwrap_err();
+    assert!(matches!(error, EngineError::Rewritten { line: 4, done: 9, .. }), "{error:?}");
 
     // Refused by the server, it has left nothing behind.
     let error =

@@ -21,7 +21,7 @@ fn row(source: &str, applied: Applied) -> LedgerRow {
     LedgerRow { source: source.to_owned(), applied, run: Some("r1".to_owned()) }
 }
 
-const PARTIAL: Progress = Progress::Partial { done: 1, started: true };
+const PARTIAL: Progress = Progress::Partial { done: 1, started: true, digest: None };
 
 /// The numbers of the parameters that a statement uses, each of which has to carry a cast.
 fn check_params(statement: &Statement) {
@@ -44,8 +44,8 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
     let seed = SeedRow { file: "a.sql".to_owned(), checksum: Checksum::recorded("c") };
     let statements = [
         record("m", &recording),
-        record_progress("m", &one, &stamp, 3, true),
-        record_progress("m", &one, &stamp, 3, false),
+        record_progress("m", &one, &stamp, 3, true, "d"),
+        record_progress("m", &one, &stamp, 3, false, "d"),
         forget("m", KeyedBy::Version, &one),
         forget("m", KeyedBy::Name, &one),
         record_seed(&seed, &stamp),
@@ -63,7 +63,7 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
     assert_eq!(statements[0].params[4], Value::Int(12));
     assert_eq!(statements[1].params[6], Value::Int(3));
     assert!(
-        statements[1].sql.contains("$7::bigint, true)") && statements[2].sql.contains("$7::bigint, false)")
+        statements[1].sql.contains("$7::bigint, true, ") && statements[2].sql.contains("$7::bigint, false, ")
     );
     assert_eq!(statements[3].params[1], Value::Text("1".to_owned()));
     assert_eq!(statements[4].params[1], Value::Text("1_a".to_owned()));

@@ -19,7 +19,7 @@ fn row(text: &str) -> Applied {
         elapsed: None,
         progress: match text {
             _ if text.contains('!') => Progress::Failed,
-            _ if text.contains('%') => Progress::Partial { done: 1, started: true },
+            _ if text.contains('%') => Progress::Partial { done: 1, started: true, digest: None },
             _ => Progress::Whole,
         },
     }

@@ -185,8 +185,10 @@ async fn apply(
             writer.fake(&source.history(), migration).await?;
             Duration::ZERO
         } else {
-            let resume = entry.applied.as_ref().and_then(|applied| match applied.progress {
-                Progress::Partial { done, started } => Some(Resume { done, started }),
+            let resume = entry.applied.as_ref().and_then(|applied| match &applied.progress {
+                Progress::Partial { done, started, digest } => {
+                    Some(Resume { done: *done, started: *started, digest: digest.clone() })
+                }
                 Progress::Whole | Progress::Failed => None,
             });
             writer.apply(&source.history(), migration, resume).await?
