@@ -62,7 +62,11 @@ fn name(line: &str) -> Result<(&str, usize), &'static str> {
         return Err("the line does not start with the name of a variable");
     }
     let Some(value) = start[length..].trim_start().strip_prefix('=') else {
-        return Err("there is no `=` after the name");
+        return Err(if start.contains('=') {
+            "what stands before the `=` is not the name of a variable: letters, digits, `_` and `.`"
+        } else {
+            "there is no `=` after the name"
+        });
     };
     Ok((name, line.len() - value.trim_start_matches([' ', '\t']).len()))
 }
@@ -210,6 +214,15 @@ mod tests {
     fn errors_name_the_line_and_keep_the_value_to_themselves() {
         for (text, error) in [
             ("A=1\nsecret", "2: there is no `=` after the name"),
+            (
+                "A=1\nmy-secret=2",
+                "2: what stands before the `=` is not the name of a variable: letters, digits, `_` and `.`",
+            ),
+            (
+                "my secret=2",
+                "1: what stands before the `=` is not the name of a variable: letters, digits, `_` and `.`",
+            ),
+            ("my-secret", "1: there is no `=` after the name"),
             ("=secret", "1: the line does not start with the name of a variable"),
             ("1A=secret", "1: the line does not start with the name of a variable"),
             ("\n\nA='secret", "3: the quote is never closed"),
