@@ -96,12 +96,33 @@ fn keyword_passwords(text: &str) -> Vec<Range<usize>> {
         let start = text.len() - value.len();
         let (skip, length) = match value.chars().next() {
             Some(quote @ ('"' | '\'')) => (1, value[1..].find([quote, '\n']).unwrap_or(value.len() - 1)),
-            _ => (0, value.find([' ', '\t', '\r', '\n', '&', '"', '\'', '`']).unwrap_or(value.len())),
+            _ => (0, unquoted_length(value)),
         };
         done = start + skip + length;
+        if &text[start + skip..done] == EXAMPLE {
+            continue;
+        }
         found.extend(literals(text, start + skip..done));
     }
     found
+}
+
+/// What stands for a password where dbctl itself shows how to write one.
+const EXAMPLE: &str = "…";
+
+/// Length of a password without quotes: with its blanks, which it should not have, up to the next `name=`, a comment, or
+/// the end of what it stands in.
+fn unquoted_length(value: &str) -> usize {
+    let end = value.find(['\r', '\n', '&', '"', '\'', '`']).unwrap_or(value.len());
+    let line = &value[..end];
+    let blanks = line.char_indices().filter(|(_, c)| matches!(c, ' ' | '\t')).map(|(at, _)| at);
+    let ends = |at: &usize| {
+        let next = line[*at..].trim_start_matches([' ', '\t']);
+        let word = next.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let is_parameter = word.len() < next.len() && word.trim_start_matches([' ', '\t']).starts_with('=');
+        is_parameter || next.starts_with('#') || next.chars().all(|c| " \t}],".contains(c))
+    };
+    blanks.into_iter().find(ends).unwrap_or(end)
 }
 
 /// The parts of a range that are written out, without the names inside `${…}`.
@@ -149,6 +170,13 @@ mod tests {
             ("url: host=h password=hush dbname=d", "url: host=h password=**** dbname=d"),
             ("url: \"host=h password='a b' dbname=d\"", "url: \"host=h password='***' dbname=d\""),
             ("url: host=h password = hush", "url: host=h password = ****"),
+            ("url: host=h password=sek ret dbname=d", "url: host=h password=******* dbname=d"),
+            ("url: host=h password=sek ret  dbname = d", "url: host=h password=*******  dbname = d"),
+            ("url: host=h password=sek ret # why", "url: host=h password=******* # why"),
+            ("a: { url: host=h password=sek ret }", "a: { url: host=h password=******* }"),
+            ("url: 'host=h password=a b=c d e'", "url: 'host=h password=* b=c d e'"),
+            ("url: host=h password=sek ${PW} ret", "url: host=h password=****${PW}****"),
+            ("put it in quotes: password='…'", "put it in quotes: password='…'"),
             ("url: postgres://h/d?user=u&password=hush&x=y", "url: postgres://h/d?user=u&password=****&x=y"),
             ("url: host=h password=${PW} dbname=d", "url: host=h password=${PW} dbname=d"),
             ("  password: hush", "  password: ****"),

@@ -80,7 +80,7 @@ fn is_name(word: &str) -> bool {
 fn no_value(after_password: bool) -> ConnInfoError {
     if after_password {
         ConnInfoError::new("what follows the password in the connection string is no parameter")
-            .hint("put a password with spaces in single quotes: password='two words'")
+            .hint("put a password with spaces in single quotes: password='…'")
     } else {
         ConnInfoError::new("the connection string is neither a URL nor a list of name=value")
             .hint("write postgresql://user@host:port/database, or host=… port=… user=… dbname=…")

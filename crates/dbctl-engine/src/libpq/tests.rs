@@ -116,7 +116,7 @@ fn mistakes() {
     const NEITHER: &str = "the connection string is neither a URL nor a list of name=value [write \
                            postgresql://user@host:port/database, or host=… port=… user=… dbname=…]";
     const QUOTE: &str = "what follows the password in the connection string is no parameter [put a password with \
-                         spaces in single quotes: password='two words']";
+                         spaces in single quotes: password='…']";
     const SCHEME: &str = "write postgresql://user@host:port/database";
     check(&[
         ("postgres://u:s@cret@h/db", ENCODE),
