@@ -7,6 +7,7 @@ use dbctl_engine::{
     embedded::{EmbeddedHome, EmbeddedSpec},
     libpq,
 };
+use dbctl_migration::DatabaseName;
 use dbctl_workspace::{Database, Key, Location, ManifestErrors, Way, Workspace};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -103,13 +104,24 @@ fn names_it(
     let Some(named) = settings.database.as_deref().filter(|named| *named != database.name.as_str()) else {
         return Ok(());
     };
-    Err(workspace.problem(
-        &location.declared,
-        format!("the {field} of `{}` leads to the database `{named}`, not to `{}`", database.key, database.name),
-        Some(format!(
+    let hint = if DatabaseName::parse(named).is_ok() {
+        format!(
             "let the {field} end in `/{}` (is a variable such as DATABASE_URL exported for another database?), or set `name: {named}`",
             database.name
-        )),
+        )
+    } else {
+        format!(
+            "`{named}` belongs to the server, and dbctl needs a database of its own: let the {field} end in `/{}`, and `dbctl create {}` makes it",
+            database.name, database.key
+        )
+    };
+    Err(workspace.problem(
+        &location.declared,
+        format!(
+            "the {field} of `{}` leads to the database `{named}`, not to `{}`",
+            database.key, database.name
+        ),
+        Some(hint),
     ))
 }
 

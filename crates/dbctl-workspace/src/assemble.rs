@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dbctl_migration::{DatabaseName, Folder, FormatKind, SourceOptions, ident::check_ident};
+use dbctl_migration::{
+    DatabaseName, Folder, FormatKind, SourceOptions,
+    ident::{IdentError, check_ident},
+};
 
 use crate::{
     Database, FormatChoice, Key, Package, Seeds, Source, Span,
@@ -29,6 +32,10 @@ pub(crate) struct Site<'a> {
     /// business.
     pub(crate) deferred: Problems,
 }
+
+/// What helps where a database of the server itself is named.
+const OWN_DATABASE: &str = "dbctl needs a database of its own, which it may empty and drop: choose another name, and \
+    `dbctl create` makes it, also on hosts that start with nothing but `postgres`, such as Supabase";
 
 /// What a database is called that nobody knows the name of.
 const UNKNOWN: &str = "?";
@@ -164,9 +171,13 @@ impl Site<'_> {
                 };
                 let found =
                     problems.at(span, format!("the database of `{key}` cannot have this name: {error}"));
-                if name.is_none() {
-                    found.hint("the key is the name where `name` is left out");
-                }
+                let by_key = "the key is the name where `name` is left out";
+                match (&error, name) {
+                    (IdentError::Reserved(_), Some(_)) => found.hint(OWN_DATABASE),
+                    (IdentError::Reserved(_), None) => found.hint(format!("{by_key}; {OWN_DATABASE}")),
+                    (_, None) => found.hint(by_key),
+                    (_, Some(_)) => found,
+                };
                 None
             }
         }
@@ -327,13 +338,14 @@ impl Site<'_> {
         let mut runners = BTreeMap::new();
         for (extension, command) in &raw.runners {
             self.check_extension(extension);
-            let Some(value) = self.evaluate(command, viewer) else { continue };
+            // References are left to the shell: what it is given shows in the list of processes and in errors.
+            let value = &command.value;
             if !value.contains("{file}") {
-                self.problems_of(command)
+                self.problems
                     .at(command.span, "the command does not say where the seed file goes")
                     .hint("write `{file}` in its place, such as \"npx tsx {file}\"");
             }
-            runners.insert(extension.text.clone(), value);
+            runners.insert(extension.text.clone(), value.clone());
         }
         let relative = relative?;
         Some(Seeds {

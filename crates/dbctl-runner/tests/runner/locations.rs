@@ -23,6 +23,21 @@ fn found(head: &str, fields: &str) -> String {
 }
 
 #[test]
+fn a_url_of_the_servers_own_database_is_no_reason_to_use_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("workspace.yaml");
+    std::fs::write(&manifest, "workspace: x\ndatabases: { a: { url: 'postgres://u@h:1/postgres' } }\n")
+        .unwrap();
+    let workspace = load(&LoadOptions { manifest, env: Env::new([]), environment: None }).unwrap();
+    let errors = targets(&workspace, workspace.order(), &EmbeddedHome::from_vars(|_| None)).unwrap_err();
+    assert_eq!(
+        errors.problems[0].hint.as_deref().unwrap(),
+        "`postgres` belongs to the server, and dbctl needs a database of its own: let the url end in `/a`, and \
+         `dbctl create a` makes it"
+    );
+}
+
+#[test]
 fn a_databases_own_url_has_to_name_it_and_a_servers_url_names_none() {
     let server = |url: &str| found(&format!("servers: {{ main: {{ url: '{url}' }} }}\n"), "");
     let own = |url: &str| found("", &format!(", url: '{url}'"));

@@ -127,5 +127,6 @@ fn an_override_is_where_its_errors_are() {
     4:41 the database of `a` cannot have this name: `postgres` belongs to the server itself
       |   production: { databases: { a: { name: postgres } } }
       |                                         ^^^^^^^^
+      = dbctl needs a database of its own, which it may empty and drop: choose another name, and `dbctl create` makes it, also on hosts that start with nothing but `postgres`, such as Supabase
     ");
 }

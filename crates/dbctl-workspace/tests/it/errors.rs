@@ -422,10 +422,11 @@ fn names() {
     2:13 the database of `postgres` cannot have this name: `postgres` belongs to the server itself
       | databases: {postgres: {}, a: {name: template1}, b: {name: ''}}
       |             ^^^^^^^^
-      = the key is the name where `name` is left out
+      = the key is the name where `name` is left out; dbctl needs a database of its own, which it may empty and drop: choose another name, and `dbctl create` makes it, also on hosts that start with nothing but `postgres`, such as Supabase
     2:37 the database of `a` cannot have this name: `template1` belongs to the server itself
       | databases: {postgres: {}, a: {name: template1}, b: {name: ''}}
       |                                     ^^^^^^^^^
+      = dbctl needs a database of its own, which it may empty and drop: choose another name, and `dbctl create` makes it, also on hosts that start with nothing but `postgres`, such as Supabase
     2:59 the database of `b` cannot have this name: the name is empty
       | databases: {postgres: {}, a: {name: template1}, b: {name: ''}}
       |                                                           ^^

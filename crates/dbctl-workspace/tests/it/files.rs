@@ -150,7 +150,7 @@ databases:
     migrations:
       - { path: ./one, format: node-pg-migrate, schema: s, table: t }
       - { path: ../shared/two }
-    seeds: { path: seeds, skip_in: [production], runners: { ts: 'tsx {file}' } }
+    seeds: { path: seeds, skip_in: [production], runners: { ts: 'tsx $A ${NO:?x} $${B} {file}' } }
     clean: { keep: [roles, audit.log] }
     settings: { app.tenant: none, statement_timeout: 10, app.on: true, app.version: 1.10, a.b: null, 'c d': }
 ",
@@ -168,7 +168,7 @@ databases:
     assert_eq!(two.folder.shown.to_str(), Some("shared/two"));
     let seeds = a.seeds.as_ref().unwrap();
     assert_eq!(seeds.shown.to_str(), Some("p/seeds"));
-    assert_eq!(seeds.runners["ts"], "tsx {file}");
+    assert_eq!(seeds.runners["ts"], "tsx $A ${NO:?x} $${B} {file}", "all of it is the shell's");
     assert_eq!(a.keep, ["roles", "audit.log"]);
     let settings: Vec<_> = a.settings.values().map(String::as_str).collect();
     assert_eq!(settings, ["true", "none", "1.10", "10"]);
