@@ -12,7 +12,10 @@ use std::{
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
 
-use super::session::{Link, get};
+use super::{
+    script::AS_OURSELVES,
+    session::{Link, get},
+};
 use crate::{EngineError, LockHolder};
 
 /// dbctl's own lock of a database, in the bigint form: the bytes `dbctl`.
@@ -60,6 +63,22 @@ pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), Eng
             .await?;
     }
     Err(EngineError::Locked { database: link.database().to_owned(), holder: last_seen })
+}
+
+/// The part of a query that says which of the keys `$1` this session does not hold.
+pub(super) const LOST: &str = "array(select key from pg_catalog.unnest($1::bigint[]) key where not exists (\
+     select from pg_catalog.pg_locks l where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'advisory' \
+     and l.granted and l.objsubid = 1 \
+     and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()) \
+     and l.classid::bigint = (key >> 32) & 4294967295 and l.objid::bigint = key & 4294967295))";
+
+/// Takes those locks again that a statement has let go of.
+pub(super) async fn keep(link: &mut Link<'_>, keys: &[i64]) -> Result<(), EngineError> {
+    link.batch(&format!("BEGIN; {AS_OURSELVES}")).await?;
+    let row = link.one(&format!("select {LOST}"), &[(&keys, Type::INT8_ARRAY)]).await;
+    link.rollback().await;
+    let lost: Vec<i64> = get(&row?, 0)?;
+    if lost.is_empty() { Ok(()) } else { acquire(link, &lost).await }
 }
 
 /// Gives the locks back at once, without waiting for the connection's end.

@@ -9,7 +9,7 @@ use tokio_util::bytes::Bytes;
 use super::{
     failure::Failure,
     layout::{Act, Layout, Unit, concurrent_index, copy_check},
-    lock::{self, HOLDER_COLUMNS, backoff, holder, pause},
+    lock::{self, HOLDER_COLUMNS, LOST, backoff, holder, pause},
     session::{Link, get, set_local},
 };
 use crate::{EngineError, LockHolder, Resume, SqlError};
@@ -99,10 +99,8 @@ async fn alone(
     let outcome = send(link, layout, piece).await;
     match outcome {
         Ok(()) => {
-            if layout.statement(piece).to_ascii_lowercase().starts_with("discard") {
-                // It has released the locks.
-                lock::acquire(link, work.keys).await?;
-            }
+            // `DISCARD ALL` has released the locks, and so may a procedure have.
+            lock::keep(link, work.keys).await?;
             recorded(link, work, &progress(work, layout, piece + 1, false)).await
         }
         Err(error) => {
@@ -215,7 +213,7 @@ async fn recorded(link: &mut Link<'_>, work: &Work<'_>, statements: &[Statement]
         return Ok(());
     }
     let result = async {
-        link.batch(&format!("BEGIN; {OWN_ROLE}")).await?;
+        link.batch(&format!("BEGIN; {AS_OURSELVES}")).await?;
         for statement in statements {
             link.execute(statement).await?;
         }
@@ -228,9 +226,10 @@ async fn recorded(link: &mut Link<'_>, work: &Work<'_>, statements: &[Statement]
     result.map_err(|failure| lost_in(work, failure))
 }
 
-/// Puts the role back that logged in, to the end of the transaction only: a file that goes on statement by statement
-/// may rely on its `SET ROLE`.
-const OWN_ROLE: &str = "SET LOCAL session_authorization TO DEFAULT; SET LOCAL role TO DEFAULT";
+/// Puts the role back that logged in and lifts the file's time limit, to the end of the transaction only: a file that
+/// goes on statement by statement may rely on its `SET`s.
+pub(super) const AS_OURSELVES: &str = "SET LOCAL session_authorization TO DEFAULT; SET LOCAL role TO DEFAULT; \
+                                       SET LOCAL statement_timeout TO 0";
 
 /// The setting by which a transaction is told from the next one.
 const MARK: &str = "dbctl.transaction";
@@ -279,7 +278,9 @@ async fn transaction_once(
     }
     let elapsed = started.elapsed();
     // What the file has deferred fails here, where the failure can still be told from one of dbctl's own.
-    link.batch(&format!("SET CONSTRAINTS ALL IMMEDIATE; {OWN_ROLE}")).await.map_err(|f| at_end(layout, f))?;
+    link.batch(&format!("SET CONSTRAINTS ALL IMMEDIATE; {AS_OURSELVES}"))
+        .await
+        .map_err(|f| at_end(layout, f))?;
     still_ours(link, work, &mark).await?;
     for statement in record(elapsed) {
         link.execute(&statement).await?;
@@ -288,20 +289,28 @@ async fn transaction_once(
     Ok(elapsed)
 }
 
-/// The splitter has shown that no statement ends the transaction; this makes sure of it.
+/// The splitter has shown that no statement ends the transaction; this makes sure of it, and that no other run could
+/// have worked beside this one.
 async fn still_ours(link: &mut Link<'_>, work: &Work<'_>, mark: &str) -> Result<(), EngineError> {
-    let row = link.one("select pg_catalog.current_setting($1::text, true)", &[(&MARK, Type::TEXT)]).await?;
-    if get::<Option<String>>(&row, 0)?.as_deref() == Some(mark) {
+    let sql = format!("select {LOST}, pg_catalog.current_setting($2::text, true)");
+    let row = link.one(&sql, &[(&work.keys, Type::INT8_ARRAY), (&MARK, Type::TEXT)]).await?;
+    let path = work.script.path.display();
+    let (code, message, hint) = if get::<Option<String>>(&row, 1)?.as_deref() != Some(mark) {
+        let message = format!(
+            "{path} ended the transaction it ran in: its statements are committed, but it is not recorded"
+        );
+        ("25P01", message, "take the transaction control out of the file")
+    } else if !get::<Vec<i64>>(&row, 0)?.is_empty() {
+        let message = format!("{path} gave up the lock that keeps other runs away; it has been undone");
+        ("55000", message, "take `pg_advisory_unlock_all()` out of the file")
+    } else {
         return Ok(());
-    }
+    };
     Err(EngineError::Sql(Box::new(SqlError {
-        code: "25P01".to_owned(),
-        message: format!(
-            "{} ended the transaction it ran in: its statements are committed, but it is not recorded",
-            work.script.path.display()
-        ),
+        code: code.to_owned(),
+        message,
         detail: None,
-        hint: Some("take the transaction control out of the file".to_owned()),
+        hint: Some(hint.to_owned()),
         context: None,
         statement: None,
         location: None,

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use dbctl_engine::{Engine, EngineError};
 
-use crate::bench::{OWN, Run, client, engine, migration, rows};
+use crate::bench::{OWN, Run, ask, client, engine, migration, names, rows};
 
 #[tokio::test]
 async fn the_second_writer_is_told_who_holds_the_lock() {
@@ -140,4 +140,36 @@ async fn a_concurrent_index_is_not_held_up_by_who_waits_for_the_lock() {
 fn a_holder_that_was_never_seen_has_no_number() {
     let error = EngineError::Locked { database: "shop".to_owned(), holder: None };
     assert_eq!(error.to_string(), "another run holds the lock of shop: somebody who has just let go of it");
+}
+
+#[tokio::test]
+async fn a_file_that_gives_the_lock_up_is_not_recorded() {
+    let run = Run::new();
+    let target = run.create("given_up").await;
+    let (key, negative) = (0x3d32_ad9e_0000_0001_i64, -5);
+    let session = run.session();
+    let mut writer = engine().open_exclusive(&target, &[key, negative], &session).await.unwrap();
+    writer.prepare(&[OWN], "test").await.unwrap();
+    let given_up =
+        [format!("select pg_advisory_unlock({key});"), "select pg_advisory_unlock_all();".to_owned()];
+    for (n, give_up) in given_up.iter().enumerate() {
+        let sql = format!("create table t{n} (id int); {give_up}");
+        let error = writer.apply(&OWN, &migration("1_g", &sql, None), None).await.unwrap_err();
+        let EngineError::Sql(error) = error else { panic!("{error:?}") };
+        assert!(error.message.contains("gave up the lock"), "{}", error.message);
+        assert!(error.hint.unwrap().contains("pg_advisory_unlock_all"));
+    }
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "");
+    assert_eq!(ask("given_up", "select to_regclass('t0'), to_regclass('t1')").await, "null|null");
+    writer.close().await;
+
+    // Outside a transaction it is taken again, for what ran has run.
+    let mut writer = run.reopen(&target).await;
+    let call = "create procedure p() language plpgsql as $$ begin perform pg_advisory_unlock_all(); commit; end $$;\ncall p();";
+    let call = migration("2_p", &format!("-- dbctl:no-transaction\n{call}"), None);
+    writer.apply(&OWN, &call, None).await.unwrap();
+    let second = Run { wait: Duration::ZERO, ..Run::new() };
+    let refused = engine().open_exclusive(&target, &[], &second.session()).await.err().unwrap();
+    assert!(matches!(refused, EngineError::Locked { .. }), "{refused:?}");
+    writer.close().await;
 }
