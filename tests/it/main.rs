@@ -23,5 +23,6 @@ mod node_pg_migrate;
 mod output;
 mod pnpm;
 #[cfg(unix)]
+mod safety;
 mod secrets;
 mod seeds;

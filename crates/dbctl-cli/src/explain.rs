@@ -81,6 +81,8 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
             ..word("requires")
         },
         StepError::Required { .. } => word("required"),
+        StepError::Moved { .. } => word("moved"),
+        StepError::NothingToKeep { .. } => word("nothing_to_keep"),
         StepError::Io { path, source } => Explained {
             message: format!("it cannot be read: {source}"),
             path: Some(path.clone()),

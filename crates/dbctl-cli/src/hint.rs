@@ -40,6 +40,14 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::RequirementUnmet { database, .. } => {
             format!("bring it up to date with `dbctl migrate {database}`")
         }
+        StepError::Moved { was, .. } => format!(
+            "give the folder its old path `{was}` in the manifest, or record its files under the new one without \
+             running them: `dbctl migrate {key} --fake`"
+        ),
+        StepError::NothingToKeep { .. } => {
+            "spell them as PostgreSQL does, `table` or `schema.table`, or take them out of the manifest"
+                .to_owned()
+        }
         StepError::Required { dependent, .. } => {
             format!("roll `{dependent}` back first, or use --ignore-dependents")
         }

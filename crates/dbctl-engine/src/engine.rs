@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use dbctl_migration::{Applied, History, KeyedBy, Migration, RunStamp, Script, TableName, ledger::SeedRow};
+use dbctl_migration::{
+    Applied, History, KeyedBy, Migration, RunStamp, Script, TableName,
+    ledger::{LedgerRow, SeedRow},
+};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +68,8 @@ pub trait Reader: Send {
     async fn identity(&mut self) -> Result<Identity, EngineError>;
     /// What is applied of a source; empty where neither its table nor the ledger exists.
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError>;
+    /// Every row of the ledger, whatever source it belongs to; empty where there is no ledger.
+    async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError>;
     /// Which seeds are recorded, by file name.
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError>;
     /// The environment recorded in the database.

@@ -7,7 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use dbctl_migration::{Applied, Migration, Progress, ledger::SeedRow};
+use dbctl_migration::{
+    Applied, Migration, Progress,
+    ledger::{LedgerRow, SeedRow},
+};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -434,6 +437,19 @@ impl Reader for FakeSession<'_> {
             Ok(database.sources.get(&name).cloned().unwrap_or_default())
         })
         .await
+    }
+
+    async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
+        let state = self.engine.state();
+        let sources = state.databases.get(&self.database).map(|database| database.sources.clone());
+        let row = |source: &str, applied: &Applied| LedgerRow {
+            source: source.to_owned(),
+            applied: applied.clone(),
+            run: None,
+        };
+        let rows =
+            sources.iter().flatten().flat_map(|(name, rows)| rows.iter().map(move |one| row(name, one)));
+        Ok(rows.collect())
     }
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {

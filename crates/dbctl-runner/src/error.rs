@@ -122,6 +122,22 @@ pub enum StepError {
         /// Its migration.
         by: String,
     },
+    /// What is pending here is applied already, under the name of a folder that the manifest no longer has.
+    #[error("{source_name}: {name} is applied already, from the folder `{was}`")]
+    Moved {
+        /// The source's folder.
+        source_name: String,
+        /// The folder that the ledger has.
+        was: String,
+        /// The first such migration.
+        name: String,
+    },
+    /// `clean.keep` names tables that are not there.
+    #[error("`clean.keep` names no table of this database: {}", entries.join(", "))]
+    NothingToKeep {
+        /// The entries as the manifest spells them.
+        entries: Vec<String>,
+    },
     /// A folder or file of the package cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {

@@ -49,6 +49,11 @@ impl Reader for ReadSession<'_> {
         self.end(result).await
     }
 
+    async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
+        let result = ledger_rows(self.begin().await?).await;
+        self.end(result).await
+    }
+
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
         let result = seeds(self.begin().await?).await;
         self.end(result).await
@@ -121,11 +126,7 @@ pub(super) async fn applied(
     link: &mut Link<'_>,
     source: &SourceRef<'_>,
 ) -> Result<Vec<Applied>, EngineError> {
-    let [migrations, _, _] = ledger::tables();
-    let mut known = Vec::new();
-    for row in rows(link, &migrations, &ledger::read()).await? {
-        known.push(ledger_row(&row)?);
-    }
+    let known = ledger_rows(link).await?;
     let Some(history) = source.history else {
         return Ok(ledger::own(&known, source.name));
     };
@@ -134,6 +135,11 @@ pub(super) async fn applied(
         foreign.push(foreign_row(&row)?);
     }
     Ok(ledger::annotate(foreign, &known, source.name, source.keyed_by()))
+}
+
+pub(super) async fn ledger_rows(link: &mut Link<'_>) -> Result<Vec<LedgerRow>, EngineError> {
+    let [migrations, _, _] = ledger::tables();
+    rows(link, &migrations, &ledger::read()).await?.iter().map(ledger_row).collect()
 }
 
 fn ledger_row(row: &Row) -> Result<LedgerRow, EngineError> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use dbctl_migration::{
     Applied, Directives, Migration, Recording, RunStamp, Script, Statement,
-    ledger::{self, SeedRow},
+    ledger::{self, LedgerRow, SeedRow},
 };
 use tokio_postgres::types::{ToSql, Type};
 
@@ -168,6 +168,10 @@ impl Reader for WriteSession<'_> {
 
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError> {
         reader::applied(self.fresh().await?, source).await
+    }
+
+    async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
+        reader::ledger_rows(self.fresh().await?).await
     }
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {

@@ -25,9 +25,6 @@ async fn empty(
     sources: &[SourceFiles],
 ) -> Result<bool, StepError> {
     let plan = plan(context, writer, sources).await?;
-    for entry in &plan.unmatched {
-        context.warn(format!("`clean.keep` names `{entry}`, which is no table here"));
-    }
     writer.clean(&plan).await?;
     context.emit(Event::Cleaned {
         database: context.database.key.clone(),
@@ -53,5 +50,10 @@ async fn plan<R: Reader + ?Sized>(
 ) -> Result<CleanPlan, StepError> {
     let inventory = reader.inventory().await?;
     let plan = plan_clean(&inventory, &context.database.keep, &history_tables(sources));
-    Ok(plan.map_err(EngineError::from)?)
+    let plan = plan.map_err(EngineError::from)?;
+    // Most likely a table whose name is mistyped, and which would be emptied.
+    if !plan.unmatched.is_empty() {
+        return Err(StepError::NothingToKeep { entries: plan.unmatched });
+    }
+    Ok(plan)
 }

@@ -1,16 +1,16 @@
 //! `create`: the database itself, its owner, its extensions, and the environment it belongs to.
 
+use dbctl_engine::EngineError;
+
 use super::StepContext;
 use crate::{Event, StepError};
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     let creation = context.create().await?;
-    if creation.created {
-        // A new database says from its first moment which environment it belongs to.
-        let mut writer = context.open_writer(&[]).await?;
-        let prepared = context.prepare(&mut *writer, &[]).await;
-        writer.close().await;
-        prepared?;
+    // A database says from its first moment which environment it belongs to; so does one that somebody else made, or
+    // whose creation was cut short.
+    if creation.created || recorded(context).await?.is_none() {
+        record(context, creation.created).await?;
     }
     let changed = creation.created || !creation.extensions.is_empty();
     if changed {
@@ -21,4 +21,26 @@ pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
         });
     }
     Ok(changed)
+}
+
+async fn recorded(context: &StepContext<'_>) -> Result<Option<String>, StepError> {
+    let mut reader = context.open_reader().await?;
+    let environment = reader.environment().await;
+    reader.close().await;
+    Ok(environment?)
+}
+
+/// Records the environment. A role that may not make the record in somebody else's database goes on without.
+async fn record(context: &StepContext<'_>, ours: bool) -> Result<(), StepError> {
+    let mut writer = context.open_writer(&[]).await?;
+    let prepared = context.prepare(&mut *writer, &[]).await;
+    writer.close().await;
+    match prepared {
+        Err(StepError::Engine(EngineError::Sql(error))) if !ours && error.code == "42501" => {
+            let environment = &context.shared.run.workspace.environment().name;
+            context.warn(format!("not recorded as a database of `{environment}`: {}", error.message));
+            Ok(())
+        }
+        result => result,
+    }
 }

@@ -40,6 +40,9 @@ async fn migrate_all(
     let rows = applied(writer, sources).await?;
     let reconciled = reconcile_all(sources, &rows);
     let work = pending(context, migrate, sources, &reconciled)?;
+    if !migrate.fake {
+        nothing_moved(writer, sources, &work).await?;
+    }
     apply(context, writer, migrate, &work, upstream).await?;
     Ok(!work.is_empty())
 }
@@ -134,6 +137,32 @@ fn nothing_missing(
     let missing = reconciled.entries.iter().filter(|entry| entry.state == State::Missing);
     let missing: Vec<String> = missing.map(|entry| entry.name().to_owned()).collect();
     if missing.is_empty() { Ok(()) } else { Err(Drift::Missing(missing)) }
+}
+
+/// Where the ledger is the truth it knows migrations by their folder, and one that was moved would run again.
+async fn nothing_moved(
+    writer: &mut dyn Writer,
+    sources: &[SourceFiles],
+    work: &[(&SourceFiles, &Entry<'_>)],
+) -> Result<(), StepError> {
+    let by_ledger = |source: &SourceFiles| source.history().history.is_none();
+    if !work.iter().any(|(source, _)| by_ledger(source)) {
+        return Ok(());
+    }
+    let rows = writer.ledger().await?;
+    let left_over = rows.iter().filter(|row| sources.iter().all(|source| source.name != row.source));
+    for row in left_over {
+        let again = work.iter().filter(|(source, _)| by_ledger(source)).filter_map(|(source, entry)| {
+            let local = entry.local?;
+            let same =
+                local.name == row.applied.name && row.applied.checksum.as_ref() == Some(&local.checksum);
+            same.then(|| (source.name.clone(), local.name.clone()))
+        });
+        if let Some((source_name, name)) = again.into_iter().next() {
+            return Err(StepError::Moved { source_name, was: row.source.clone(), name });
+        }
+    }
+    Ok(())
 }
 
 fn warn(context: &StepContext<'_>, source: &SourceFiles, reconciled: &Reconciled<'_>, order: OutOfOrder) {

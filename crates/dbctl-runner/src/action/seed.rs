@@ -121,7 +121,7 @@ fn list(seeds: &Seeds) -> Result<Folder, StepError> {
     for entry in entries {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || name.ends_with('~') || path.is_dir() {
+        if name.starts_with('.') || name.ends_with('~') || !path.is_file() {
             continue;
         }
         let shown = seeds.shown.join(&name);
