@@ -35,8 +35,8 @@ impl<'t> Parts<'t> {
     /// A parameter of the query, decoded; one that is set to nothing counts as unset.
     fn parameter(&self, wanted: &str) -> Option<String> {
         let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-        let values = pairs.filter(|(name, _)| decode(name) == wanted).map(|(_, value)| decode(value));
-        values.last().filter(|value| !value.is_empty())
+        let mut values = pairs.filter(|(name, _)| decode(name) == wanted).map(|(_, value)| decode(value));
+        values.next_back().filter(|value| !value.is_empty())
     }
 
     fn has(&self, name: &str) -> bool {

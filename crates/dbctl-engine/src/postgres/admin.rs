@@ -33,7 +33,7 @@ pub(super) async fn exists(
     session: &Session<'_>,
 ) -> Result<bool, EngineError> {
     let mut link = match maintenance(settings, target, session).await? {
-        Maintenance::Open(link) => link,
+        Maintenance::Open(link) => *link,
         Maintenance::Closed(_) => {
             return match enter(settings, target, session).await? {
                 Some(link) => {
@@ -73,7 +73,7 @@ pub(super) async fn identity(
 ) -> Result<Identity, EngineError> {
     let name = target.name.as_str();
     let mut link = match maintenance(settings, target, session).await? {
-        Maintenance::Open(link) => link,
+        Maintenance::Open(link) => *link,
         Maintenance::Closed(_) => Link::open(settings, name, session).await?,
     };
     let found = reader::identity(&mut link).await;
@@ -112,7 +112,7 @@ async fn server_start(
     session: &Session<'_>,
 ) -> Result<String, EngineError> {
     let mut link = match maintenance(settings, target, session).await? {
-        Maintenance::Open(link) => link,
+        Maintenance::Open(link) => *link,
         Maintenance::Closed(_) => Link::open(settings, target.name.as_str(), session).await?,
     };
     let sql = "select extract(epoch from pg_catalog.pg_postmaster_start_time())::text";
@@ -130,7 +130,7 @@ pub(super) async fn create(
     session: &Session<'_>,
 ) -> Result<Creation, EngineError> {
     let mut link = match maintenance(settings, target, session).await? {
-        Maintenance::Open(link) => link,
+        Maintenance::Open(link) => *link,
         // Somebody else has made the database for a role that may go nowhere else: what is left is inside it.
         Maintenance::Closed(why) => {
             return match enter(settings, target, session).await? {
@@ -316,7 +316,7 @@ pub(super) async fn drop(
     session: &Session<'_>,
 ) -> Result<bool, EngineError> {
     let mut link = match maintenance(settings, target, session).await? {
-        Maintenance::Open(link) => link,
+        Maintenance::Open(link) => *link,
         Maintenance::Closed(why) => {
             return match enter(settings, target, session).await? {
                 Some(link) => {
@@ -390,7 +390,7 @@ async fn is_listed(link: &mut Link<'_>, name: &str) -> Result<bool, EngineError>
 
 /// A database of the server that is not the target itself.
 enum Maintenance<'s> {
-    Open(Link<'s>),
+    Open(Box<Link<'s>>),
     /// The server answers, but lets us into none of them; why not into the first.
     Closed(Box<ConnectError>),
 }
@@ -403,7 +403,7 @@ async fn maintenance<'s>(
     let mut why = None;
     for name in candidates(settings, target.name.as_str()) {
         match Link::open(settings, name, session).await {
-            Ok(link) => return Ok(Maintenance::Open(link)),
+            Ok(link) => return Ok(Maintenance::Open(Box::new(link))),
             Err(EngineError::Connect(error)) if is_closed_to_us(&error.failure) => {
                 why.get_or_insert(error);
             }
