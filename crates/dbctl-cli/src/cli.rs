@@ -439,7 +439,8 @@ pub(crate) enum Server {
 /// Which embedded server.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Which {
-    /// The major version [default: every one that the manifest asks for]
+    /// The major version [default: every one that the manifest asks for; `stop` and `status` take in whatever else is on
+    /// disk for this repository]
     #[arg(long, value_name = "MAJOR")]
     pub(crate) postgres: Option<u32>,
 }

@@ -48,6 +48,8 @@ pub(crate) async fn dispatch(
 
 #[cfg(test)]
 mod tests {
+    use dbctl_engine::embedded::{EmbeddedHome, EmbeddedSpec, whereabouts};
+
     use super::*;
     use crate::{
         console::Mode,
@@ -176,7 +178,7 @@ mod tests {
     fn servers(world: &World, line: &str) -> String {
         let cli = cli(line);
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mode = Mode { quiet: cli.global.quiet, ..mode() };
+        let mode = Mode { quiet: cli.global.quiet, format: cli.global.format, ..mode() };
         let mut console = Console { out: &mut out, err: &mut err, mode };
         let state = world.folder.path().join("state").display().to_string();
         let process = world.process(&[("DBCTL_STATE_DIR", &state)]);
@@ -190,6 +192,62 @@ mod tests {
         };
         let text = format!("$ dbctl {line}\n{err}{out}{result}");
         text.replace(&process.cwd.display().to_string(), "WORLD")
+    }
+
+    #[test]
+    fn servers_are_those_on_disk_each_once() {
+        let world = World::new();
+        let manifest = |major: u32| {
+            let text = format!(
+                "workspace: world\nservers: {{ own: {{ embedded: true }}, old: {{ embedded: true, postgres: {major} }} }}\n\
+                 databases: {{ a: {{ server: own }}, b: {{ server: old }} }}\n"
+            );
+            std::fs::write(world.folder.path().join("workspace.yaml"), text).unwrap();
+        };
+        manifest(15);
+        let folder = world.folder.path().canonicalize().unwrap();
+        for major in [14, 15] {
+            let spec = EmbeddedSpec {
+                workspace: folder.clone(),
+                major: Some(major),
+                home: EmbeddedHome { state: Some(folder.join("state")), ..EmbeddedHome::from_vars(|_| None) },
+            };
+            let data = whereabouts(&spec).unwrap().unwrap().data;
+            std::fs::create_dir_all(&data).unwrap();
+            let settings =
+                format!(r#"{{"port": 1, "user": "u", "password": "hush", "version": "{major}.3"}}"#);
+            std::fs::write(data.with_file_name("server.json"), settings).unwrap();
+        }
+        let lines = ["server status", "server stop --format json"];
+        let said = lines.iter().map(|line| servers(&world, line)).collect::<String>();
+        manifest(16);
+        let said = said + &servers(&world, "server status --check");
+        let hash = regex::Regex::new("servers/[^/]*/").unwrap();
+        insta::assert_snapshot!(hash.replace_all(&said, "servers/HASH/"), @r#"
+        $ dbctl server status
+        embedded 15: stopped
+        embedded 14: stopped
+        $ dbctl server stop --format json
+        {
+          "servers": [
+            {
+              "running": false,
+              "postgres": "15.3",
+              "data": "WORLD/state/servers/HASH/15/data"
+            },
+            {
+              "running": false,
+              "postgres": "14.3",
+              "data": "WORLD/state/servers/HASH/14/data"
+            }
+          ]
+        }
+        $ dbctl server status --check
+        embedded 15: stopped
+        embedded 16: stopped
+        embedded 14: stopped
+        found something
+        "#);
     }
 
     #[test]

@@ -57,6 +57,17 @@ pub struct Running {
     pub pid: u32,
 }
 
+/// Where a server is, running or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Its major version.
+    pub major: u32,
+    /// The full version that ran last, such as `15.18`; `None` where it never ran.
+    pub version: Option<String>,
+    /// Folder of its data, which may not be there yet.
+    pub data: PathBuf,
+}
+
 impl Running {
     /// A URL of a database on it that psql and any driver accept.
     pub fn url(&self, database: &str) -> SecretString {
@@ -121,6 +132,20 @@ pub async fn stop(spec: &EmbeddedSpec) -> Result<bool, EmbeddedError> {
 pub fn recorded(spec: &EmbeddedSpec) -> Result<Vec<EmbeddedSpec>, EmbeddedError> {
     let majors = Place::of(spec)?.majors();
     Ok(majors.into_iter().map(|major| EmbeddedSpec { major: Some(major), ..spec.clone() }).collect())
+}
+
+/// Which server a spec means, and where its data is or will be; `None` while nothing says which major that is.
+///
+/// # Errors
+///
+/// [`EmbeddedError::NoStateFolder`] and [`EmbeddedError::Workspace`].
+pub fn whereabouts(spec: &EmbeddedSpec) -> Result<Option<Whereabouts>, EmbeddedError> {
+    let cluster = known(&Place::of(spec)?, spec);
+    Ok(cluster.map(|cluster| Whereabouts {
+        major: cluster.major,
+        version: cluster.read_settings().ok().map(|settings| settings.version),
+        data: cluster.data(),
+    }))
 }
 
 fn known(place: &Place, spec: &EmbeddedSpec) -> Option<Cluster> {

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dbctl_engine::embedded::{EmbeddedHome, EmbeddedSpec, Running, ensure, recorded, status, stop};
+use dbctl_engine::embedded::{
+    EmbeddedHome, EmbeddedSpec, Running, Whereabouts, ensure, recorded, status, stop, whereabouts,
+};
 use dbctl_workspace::{Way, Workspace, load};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -27,7 +29,7 @@ struct Document {
 #[derive(Debug, Default, Serialize)]
 struct ServerOf {
     running: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The full version, or the major where it never ran; `null` while nothing says which it will be.
     postgres: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<String>,
@@ -35,7 +37,6 @@ struct ServerOf {
     port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
@@ -53,45 +54,29 @@ pub(super) async fn run(
     let mut found = false;
     match server {
         Server::Start { which } => {
-            for spec in &Site::of(global, process, console)?.specs(which) {
-                servers.push(running(&ensure(spec).await?));
+            for server in Site::of(global, process, console)?.started(which).await? {
+                servers.push(running(&server));
             }
         }
         Server::Stop { which } => {
-            let site = Site::at_least(global, process, console)?;
-            for spec in &site.specs(which) {
-                let line = if stop(spec).await? { "stopped" } else { "did not run" };
-                servers.push(idle(spec, line));
-            }
-            for spec in &site.others(which)? {
-                if stop(spec).await? {
-                    servers.push(idle(spec, "stopped"));
-                }
+            for server in Site::at_least(global, process, console)?.servers(which)? {
+                let state = if stop(&server.spec).await? { "stopped" } else { "did not run" };
+                servers.push(idle(&server, state));
             }
         }
         Server::Status { which, check } => {
-            let site = Site::at_least(global, process, console)?;
-            let mut shown = BTreeSet::new();
-            for spec in &site.specs(which) {
-                if let Some(server) = status(spec).await? {
-                    shown.insert(server.data.clone());
-                    servers.push(running(&server));
-                } else {
-                    found |= check;
-                    servers.push(idle(spec, "stopped"));
-                }
-            }
-            for spec in &site.others(which)? {
-                if let Some(server) = status(spec).await?
-                    && shown.insert(server.data.clone())
-                {
-                    servers.push(running(&server));
+            for server in Site::at_least(global, process, console)?.servers(which)? {
+                match status(&server.spec).await? {
+                    Some(server) => servers.push(running(&server)),
+                    None => {
+                        found |= *check && server.asked_for;
+                        servers.push(idle(&server, "stopped"));
+                    }
                 }
             }
         }
         Server::Url { which } => {
-            for spec in &Site::of(global, process, console)?.specs(which) {
-                let server = ensure(spec).await?;
+            for server in Site::of(global, process, console)?.started(which).await? {
                 let url = server.url("postgres").expose_secret().to_owned();
                 servers.push(ServerOf { line: url.clone(), url: Some(url), ..running(&server) });
             }
@@ -108,12 +93,18 @@ pub(super) async fn run(
     Ok(if found { Done::Found } else { Done::Well })
 }
 
-fn name(spec: &EmbeddedSpec) -> String {
-    spec.major.map_or_else(|| "embedded".to_owned(), |major| format!("embedded {major}"))
-}
-
-fn idle(spec: &EmbeddedSpec, state: &str) -> ServerOf {
-    ServerOf { line: format!("{}: {state}", name(spec)), ..ServerOf::default() }
+fn idle(server: &Known, state: &str) -> ServerOf {
+    let place = server.place.as_ref();
+    let major = place.map(|place| place.major).or(server.spec.major);
+    let name = major.map_or_else(|| "embedded".to_owned(), |major| format!("embedded {major}"));
+    ServerOf {
+        postgres: place
+            .and_then(|place| place.version.clone())
+            .or_else(|| major.map(|major| major.to_string())),
+        data: place.map(|place| place.data.display().to_string()),
+        line: format!("{name}: {state}"),
+        ..ServerOf::default()
+    }
 }
 
 fn running(server: &Running) -> ServerOf {
@@ -134,6 +125,14 @@ fn running(server: &Running) -> ServerOf {
             server.data.display()
         ),
     }
+}
+
+/// A server of the repository, running or not.
+struct Known {
+    spec: EmbeddedSpec,
+    place: Option<Whereabouts>,
+    /// By the command line or by the manifest, which may have asked for another major before.
+    asked_for: bool,
 }
 
 /// Whose servers these are, and which of them the manifest asks for.
@@ -194,12 +193,31 @@ impl Site {
         majors.into_iter().map(|major| self.spec(major)).collect()
     }
 
-    /// What else there may be: what an earlier manifest asked for.
-    fn others(&self, which: &Which) -> Result<Vec<EmbeddedSpec>, CliError> {
-        if which.postgres.is_some() {
-            return Ok(Vec::new());
+    /// Those asked for, and those that an earlier manifest asked for; each once, however many ways lead to it.
+    fn servers(&self, which: &Which) -> Result<Vec<Known>, CliError> {
+        let others = if which.postgres.is_none() { recorded(&self.spec(None))? } else { Vec::new() };
+        let asked_for = self.specs(which).into_iter().map(|spec| (spec, true));
+        let mut seen = BTreeSet::new();
+        let mut servers = Vec::new();
+        for (spec, asked_for) in asked_for.chain(others.into_iter().map(|spec| (spec, false))) {
+            let place = whereabouts(&spec)?;
+            if place.as_ref().is_none_or(|place| seen.insert(place.data.clone())) {
+                servers.push(Known { spec, place, asked_for });
+            }
         }
-        Ok(recorded(&self.spec(None))?)
+        Ok(servers)
+    }
+
+    /// Starts those asked for.
+    async fn started(&self, which: &Which) -> Result<Vec<Running>, CliError> {
+        let mut servers: Vec<Running> = Vec::new();
+        for spec in &self.specs(which) {
+            let server = ensure(spec).await?;
+            if servers.iter().all(|other| other.data != server.data) {
+                servers.push(server);
+            }
+        }
+        Ok(servers)
     }
 }
 
