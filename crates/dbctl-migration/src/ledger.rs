@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::{Applied, KeyedBy, Migration, Progress, Recording, RunStamp, Statement, TableName, Value};
+use crate::{
+    Applied, History, KeyedBy, Migration, Progress, Recording, RunStamp, Statement, TableName, Value,
+};
 
 /// The schema that holds everything dbctl writes into a database.
 pub const SCHEMA: &str = "dbctl";
@@ -91,18 +93,57 @@ pub fn read() -> String {
         .to_owned()
 }
 
+/// What the ledger should hold of a migration before a row of it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing: a row that is there all the same is somebody else's, and an error.
+    Absent,
+    /// How far it got, or anything else: the row is overwritten.
+    Any,
+}
+
+impl Before {
+    fn on_conflict(self, update: &str) -> String {
+        match self {
+            Self::Absent => String::new(),
+            Self::Any => format!(" ON CONFLICT (source, name) DO UPDATE SET {update}"),
+        }
+    }
+}
+
+/// Removes ledger rows of migrations that their tool has rolled back and that stand in the way of this one. To be run
+/// before the tool's own row is written.
+pub fn forget_stale(source: &str, history: &dyn History, migration: &Migration) -> Statement {
+    let key = match history.keyed_by() {
+        KeyedBy::Version => "version",
+        KeyedBy::Name => "name",
+    };
+    Statement {
+        sql: format!(
+            "DELETE FROM \"dbctl\".\"migration_history\" AS known \
+             WHERE known.source = $1::text AND (known.{key} = $2::text OR known.name = $3::text) \
+             AND NOT EXISTS (SELECT FROM ({}) AS tool (version, name, checksum, applied_at_us, elapsed_ms, failed) \
+             WHERE tool.{key} = known.{key})",
+            history.read()
+        ),
+        params: vec![text(source), text(history.keyed_by().of(migration)), text(&migration.name)],
+    }
+}
+
 /// Records an applied migration (inserts, or finishes a partial row).
-pub fn record(source: &str, recording: &Recording<'_>) -> Statement {
+pub fn record(source: &str, recording: &Recording<'_>, before: Before) -> Statement {
     let Recording { migration, elapsed, stamp } = *recording;
     Statement {
         sql: "INSERT INTO \"dbctl\".\"migration_history\" \
               (source, version, name, checksum, elapsed_ms, run_id, dbctl_version) \
-              VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::text, $7::text) \
-              ON CONFLICT (source, name) DO UPDATE SET version = excluded.version, checksum = excluded.checksum, \
+              VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::text, $7::text)"
+            .to_owned()
+            + &before.on_conflict(
+                "version = excluded.version, checksum = excluded.checksum, \
               applied_at = excluded.applied_at, elapsed_ms = excluded.elapsed_ms, \
               applied_by = excluded.applied_by, run_id = excluded.run_id, \
-              dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL, statements_digest = NULL"
-            .to_owned(),
+              dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL, statements_digest = NULL",
+            ),
         params: vec![
             text(source),
             text(migration.version.as_str()),
@@ -124,6 +165,7 @@ pub fn record_progress(
     done: usize,
     started: bool,
     digest: &str,
+    before: Before,
 ) -> Statement {
     // A bound parameter is text or bigint; the literal keeps the boolean out of the list.
     let started = if started { "true" } else { "false" };
@@ -131,12 +173,13 @@ pub fn record_progress(
         sql: format!(
             "INSERT INTO \"dbctl\".\"migration_history\" \
              (source, version, name, checksum, run_id, dbctl_version, statements_done, statement_started, statements_digest) \
-             VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, {started}, $8::text) \
-             ON CONFLICT (source, name) DO UPDATE SET version = excluded.version, checksum = excluded.checksum, \
+             VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, {started}, $8::text)"
+        ) + &before.on_conflict(
+            "version = excluded.version, checksum = excluded.checksum, \
              applied_at = excluded.applied_at, elapsed_ms = NULL, applied_by = excluded.applied_by, \
              run_id = excluded.run_id, dbctl_version = excluded.dbctl_version, \
              statements_done = excluded.statements_done, statement_started = excluded.statement_started, \
-             statements_digest = excluded.statements_digest"
+             statements_digest = excluded.statements_digest",
         ),
         params: vec![
             text(source),

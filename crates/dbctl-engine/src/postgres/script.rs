@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dbctl_migration::{Script, Statement};
+use dbctl_migration::{Script, Statement, ledger::Before};
 use tokio_postgres::types::Type;
 use tokio_util::bytes::Bytes;
 
@@ -26,15 +26,18 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// PostgreSQL's `lock_not_available`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
+/// The statements that record how far a script got.
+pub(super) type Progress<'a> = dyn Fn(&Resume, Before) -> Vec<Statement> + Sync + 'a;
+
 /// A script and what is written with it.
 pub(super) struct Work<'a> {
     pub(super) script: &'a Script,
     /// Instead of [`LOCK_TIMEOUT`].
     pub(super) lock_timeout: Option<Duration>,
     /// The statements that record it, once it has run that long; they commit with it where that can be.
-    pub(super) record: &'a (dyn Fn(Duration) -> Vec<Statement> + Sync),
-    /// The statement that records how far it got outside a transaction, where anybody wants to know.
-    pub(super) progress: Option<&'a (dyn Fn(&Resume) -> Statement + Sync)>,
+    pub(super) record: &'a (dyn Fn(Duration, Before) -> Vec<Statement> + Sync),
+    /// The statements that record how far it got outside a transaction, where anybody wants to know.
+    pub(super) progress: Option<&'a Progress<'a>>,
     /// Where an earlier run stopped.
     pub(super) resume: Option<Resume>,
     /// The locks that this session holds.
@@ -45,17 +48,19 @@ pub(super) struct Work<'a> {
 pub(super) async fn run(link: &mut Link<'_>, work: &Work<'_>) -> Result<Duration, EngineError> {
     let layout = Layout::of(work.script, work.resume.is_some())?;
     if layout.whole {
-        return transaction(link, work, &layout, &layout.units[0], work.record).await;
+        let record = |elapsed| (work.record)(elapsed, Before::Absent);
+        return transaction(link, work, &layout, &layout.units[0], &record).await;
     }
     let started = Instant::now();
-    stepwise(link, work, &layout).await?;
+    let before = stepwise(link, work, &layout).await?;
     let elapsed = started.elapsed();
-    recorded(link, work, &(work.record)(elapsed)).await?;
+    recorded(link, work, &(work.record)(elapsed, before)).await?;
     Ok(elapsed)
 }
 
-/// Unit by unit, each committed with its progress.
-async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> Result<(), EngineError> {
+/// Unit by unit, each committed with its progress; says what its row is afterwards.
+async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> Result<Before, EngineError> {
+    let mut before = if work.resume.is_some() { Before::Any } else { Before::Absent };
     let resume = work.resume.clone().unwrap_or(Resume { done: 0, started: false, digest: None });
     if !layout.begins_with(&resume) {
         let last = resume.done.min(layout.len()).checked_sub(1);
@@ -69,23 +74,29 @@ async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> 
     let mut done = resume.done;
     if resume.started && took_effect(link, work, layout, resume.done).await? {
         done += 1;
-        recorded(link, work, &progress(work, layout, done, false)).await?;
+        recorded(link, work, &progress(work, layout, (done, false), before)).await?;
     }
     for unit in layout.units.iter().filter(|unit| unit.pieces.end > done) {
         if unit.alone {
-            alone(link, work, layout, unit.pieces.start).await?;
+            alone(link, work, layout, unit.pieces.start, before).await?;
         } else {
             let end = unit.pieces.end;
             let rest = Unit { pieces: unit.pieces.start.max(done)..end, alone: false };
-            transaction(link, work, layout, &rest, &|_| progress(work, layout, end, false)).await?;
+            transaction(link, work, layout, &rest, &|_| progress(work, layout, (end, false), before)).await?;
         }
+        before = Before::Any;
     }
-    Ok(())
+    Ok(before)
 }
 
-fn progress(work: &Work<'_>, layout: &Layout<'_>, done: usize, started: bool) -> Vec<Statement> {
+fn progress(
+    work: &Work<'_>,
+    layout: &Layout<'_>,
+    (done, started): (usize, bool),
+    before: Before,
+) -> Vec<Statement> {
     let resume = Resume { done, started, digest: Some(layout.digest(done, started)) };
-    work.progress.iter().map(|progress| progress(&resume)).collect()
+    work.progress.iter().flat_map(|progress| progress(&resume, before)).collect()
 }
 
 /// One statement outside a transaction, its start recorded before it and its end after it.
@@ -94,14 +105,15 @@ async fn alone(
     work: &Work<'_>,
     layout: &Layout<'_>,
     piece: usize,
+    before: Before,
 ) -> Result<(), EngineError> {
-    recorded(link, work, &progress(work, layout, piece, true)).await?;
+    recorded(link, work, &progress(work, layout, (piece, true), before)).await?;
     let outcome = send(link, layout, piece).await;
     match outcome {
         Ok(()) => {
             // `DISCARD ALL` has released the locks, and so may a procedure have.
             lock::keep(link, work.keys).await?;
-            recorded(link, work, &progress(work, layout, piece + 1, false)).await
+            recorded(link, work, &progress(work, layout, (piece + 1, false), Before::Any)).await
         }
         Err(error) => {
             // A statement that leaves nothing behind when it fails need not be looked at by the next run.
@@ -110,7 +122,7 @@ async fn alone(
             if refused && (same_name || !layout.leaves_traces(piece)) {
                 // The failure itself is what matters; without this row the next run asks instead of going on.
                 link.shield(true);
-                let _ = recorded(link, work, &progress(work, layout, piece, false)).await;
+                let _ = recorded(link, work, &progress(work, layout, (piece, false), Before::Any)).await;
                 link.shield(false);
             }
             Err(error)

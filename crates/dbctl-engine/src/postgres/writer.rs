@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use dbctl_migration::{
     Applied, Directives, Migration, Recording, RunStamp, Script, Statement,
-    ledger::{self, LedgerRow, SeedRow},
+    ledger::{self, Before, LedgerRow, SeedRow},
 };
 use tokio_postgres::types::{ToSql, Type};
 
@@ -98,8 +98,8 @@ impl<'s> WriteSession<'s> {
         &mut self,
         script: &Script,
         directives: &Directives,
-        record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
-        progress: Option<&(dyn Fn(&Resume) -> Statement + Sync)>,
+        record: &(dyn Fn(Duration, Before) -> Vec<Statement> + Sync),
+        progress: Option<&script::Progress<'_>>,
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let keys = self.keys.clone();
@@ -210,16 +210,27 @@ impl Writer for WriteSession<'_> {
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let stamp = self.link.session().stamp;
-        let record = |elapsed| applied(source, migration, stamp, elapsed);
-        let progress = |at: &Resume| {
+        let record = |elapsed, before| applied(source, migration, stamp, elapsed, before);
+        let progress = |at: &Resume, before| {
             let digest = at.digest.as_deref().unwrap_or_default();
-            ledger::record_progress(source.name, migration, stamp, at.done, at.started, digest)
+            let mut statements = stale(source, migration, before);
+            let (done, started) = (at.done, at.started);
+            statements.push(ledger::record_progress(
+                source.name,
+                migration,
+                stamp,
+                done,
+                started,
+                digest,
+                before,
+            ));
+            statements
         };
         self.run_script(&migration.up, &migration.directives, &record, Some(&progress), resume).await
     }
 
     async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
-        let statements = applied(source, migration, self.link.session().stamp, Duration::ZERO);
+        let statements = applied(source, migration, self.link.session().stamp, Duration::ZERO, Before::Any);
         in_transaction(self.fresh().await?, &[], &statements).await
     }
 
@@ -234,7 +245,7 @@ impl Writer for WriteSession<'_> {
                 migration.up.path.display()
             )));
         };
-        let record = |_| {
+        let record = |_, _| {
             let mut statements = source.history.map_or_else(Vec::new, |history| history.forget(migration));
             statements.push(ledger::forget(source.name, source.keyed_by(), migration));
             statements
@@ -246,7 +257,7 @@ impl Writer for WriteSession<'_> {
         let statement = ledger::record_seed(row, self.link.session().stamp);
         match work {
             SeedWork::Sql(script) => {
-                let record = |_| vec![statement.clone()];
+                let record = |_, _| vec![statement.clone()];
                 self.run_script(script, &Directives::default(), &record, None, None).await
             }
             SeedWork::Csv { path, shown, table } => {
@@ -281,15 +292,27 @@ impl Writer for WriteSession<'_> {
     }
 }
 
+/// What has to go before a first row: the ledger's row of a migration that the tool has rolled back.
+fn stale(source: &SourceRef<'_>, migration: &Migration, before: Before) -> Vec<Statement> {
+    match (before, source.history) {
+        (Before::Absent, Some(history)) => vec![ledger::forget_stale(source.name, history, migration)],
+        (Before::Absent, None) | (Before::Any, _) => Vec::new(),
+    }
+}
+
 fn applied(
     source: &SourceRef<'_>,
     migration: &Migration,
     stamp: &RunStamp,
     elapsed: Duration,
+    before: Before,
 ) -> Vec<Statement> {
     let recording = Recording { migration, elapsed, stamp };
-    let mut statements = source.history.map_or_else(Vec::new, |history| history.record(&recording));
-    statements.push(ledger::record(source.name, &recording));
+    let mut statements = stale(source, migration, before);
+    if let Some(history) = source.history {
+        statements.extend(history.record(&recording));
+    }
+    statements.push(ledger::record(source.name, &recording, before));
     statements
 }
 

@@ -389,3 +389,41 @@ async fn many_databases_start_one_server_and_work_side_by_side() {
     futures::future::join_all(work).await;
     assert!(!engine().exists(&Target { ..target("side_0") }, &run.session()).await.unwrap());
 }
+
+#[tokio::test]
+async fn what_somebody_else_has_applied_meanwhile_is_not_applied_again() {
+    let run = Run::new();
+    let target = run.create("meanwhile").await;
+    let peer = Peer(TableName::new("tool", "pgmigrations"));
+    let foreign = SourceRef { name: "apps/x/migrations", history: Some(&peer) };
+    let mut writer = engine().open_exclusive(&target, &[], &run.session()).await.unwrap();
+    writer.prepare(&[OWN, foreign], "test").await.unwrap();
+    let seen = client("meanwhile").await;
+    rows(&seen, "create table t (id int)").await;
+
+    let one = migration("1_a", "insert into t values (1);", Some("delete from t;"));
+    let steps = migration("2_b", "-- dbctl:no-transaction\ninsert into t values (2);\nvacuum t;", None);
+    let only = migration("3_c", "-- dbctl:no-transaction\nvacuum t;", None);
+    for source in [OWN, foreign] {
+        rows(&seen, "truncate t").await;
+        for migration in [&one, &steps, &only] {
+            writer.apply(&source, migration, None).await.unwrap();
+            let error = writer.apply(&source, migration, None).await.unwrap_err();
+            assert!(show(&error).starts_with("23505 "), "{error:?}");
+        }
+        assert_eq!(rows(&seen, "select id from t order by id").await, "1 2");
+        assert_eq!(names(&writer.applied(&source).await.unwrap()), "1_a 2_b 3_c");
+        writer.fake(&source, &migration("4_d", "", None)).await.unwrap();
+        writer.revert(&source, &one).await.unwrap();
+        writer.apply(&source, &one, None).await.unwrap();
+        assert_eq!(rows(&seen, "select id from t order by id").await, "1");
+    }
+
+    // Rolled back by the tool: the ledger's rows are stale, and in nobody's way.
+    rows(&seen, "delete from tool.pgmigrations").await;
+    for migration in [&one, &steps, &only] {
+        writer.apply(&foreign, migration, None).await.unwrap();
+    }
+    assert_eq!(names(&writer.applied(&foreign).await.unwrap()), "1_a 2_b 3_c");
+    writer.close().await;
+}

@@ -43,9 +43,9 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
     let recording = Recording { migration: &one, elapsed: Duration::from_millis(12), stamp: &stamp };
     let seed = SeedRow { file: "a.sql".to_owned(), checksum: Checksum::recorded("c") };
     let statements = [
-        record("m", &recording),
-        record_progress("m", &one, &stamp, 3, true, "d"),
-        record_progress("m", &one, &stamp, 3, false, "d"),
+        record("m", &recording, Before::Any),
+        record_progress("m", &one, &stamp, 3, true, "d", Before::Absent),
+        record_progress("m", &one, &stamp, 3, false, "d", Before::Any),
         forget("m", KeyedBy::Version, &one),
         forget("m", KeyedBy::Name, &one),
         record_seed(&seed, &stamp),
