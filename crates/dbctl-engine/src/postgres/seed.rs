@@ -45,6 +45,7 @@ pub(super) async fn csv(
 ) -> Result<Duration, EngineError> {
     let csv = Csv { path, shown, table };
     let columns = csv.header()?;
+    csv.refuse_end_mark()?;
     let mut attempt = 0;
     loop {
         match csv.load(link, &columns, record).await {
@@ -137,6 +138,43 @@ impl Csv<'_> {
             return Err(self.wrong(Some(1), what.to_owned()));
         }
         fields(text).ok_or_else(|| self.wrong(Some(1), "a quote of the header line never ends".to_owned()))
+    }
+
+    /// Servers before 18 end the data at a line that is only `\\.`, and say nothing of the lines below it.
+    fn refuse_end_mark(&self) -> Result<(), EngineError> {
+        let mut file = self.open()?;
+        // How much of the mark the line is so far; `None` once it is something else.
+        let (mut line, mut seen, mut after_cr) = (1, Some(0), false);
+        loop {
+            let bytes = file.fill_buf().map_err(|error| self.unreadable(&error))?;
+            let length = bytes.len();
+            for byte in bytes {
+                let ends = matches!(byte, b'\r' | b'\n');
+                if ends && seen == Some(2) {
+                    return Err(self.end_mark(line));
+                }
+                if ends {
+                    line += usize::from(!(*byte == b'\n' && after_cr));
+                    seen = Some(0);
+                } else {
+                    seen = match (seen, byte) {
+                        (Some(0), b'\\') => Some(1),
+                        (Some(1), b'.') => Some(2),
+                        _ => None,
+                    };
+                }
+                after_cr = *byte == b'\r';
+            }
+            if length == 0 {
+                return if seen == Some(2) { Err(self.end_mark(line)) } else { Ok(()) };
+            }
+            file.consume(length);
+        }
+    }
+
+    fn end_mark(&self, line: usize) -> EngineError {
+        let what = "a line that is only `\\.` ends the data for PostgreSQL before 18: put it in quotes, or take it out";
+        self.wrong(Some(line), what.to_owned())
     }
 
     fn wrong(&self, line: Option<usize>, message: String) -> EngineError {

@@ -76,6 +76,10 @@ async fn csv_errors_name_the_line() {
         ("id,n\n1\n", "22P04 seeds/seed.csv:2:1 missing data for column \"n\""),
         ("id,nope\n1,1\n", "42703 seeds/seed.csv:1:1~ column \"nope\" of relation \"t\" does not exist"),
         ("", "seeds/seed.csv:1: the file is empty: its first line has to name the columns"),
+        (
+            "id,n\r\n1,1\r\n\\.\r\n2,2\r\n",
+            "seeds/seed.csv:3: a line that is only `\\.` ends the data for PostgreSQL before 18: put it in quotes, or take it out",
+        ),
         ("\"id\n1\n", "seeds/seed.csv:1: a quote of the header line never ends"),
     ];
     for (content, expected) in cases {
