@@ -246,10 +246,9 @@ fn a_file_that_comes_late_is_refused_by_both_unless_allowed() {
     }
 }
 
-/// The tool sees no harm in a missing file that was the last to run, and takes one in the middle for a file that was not
-/// run; dbctl names it, and goes on.
+/// The tool takes the next file for one that was not run; dbctl names the one that is gone.
 #[test]
-fn a_row_whose_file_is_gone_is_said() {
+fn a_row_whose_file_is_gone_stops_both_unless_allowed() {
     let files = [("1_a.sql", "select 1;"), ("2_b.sql", "select 2;"), ("3_c.sql", "select 3;")];
     let folder = Folder::new(&files, "", &[]);
     folder.sandbox.ok(&["migrate", "--all"]);
@@ -266,6 +265,13 @@ fn a_row_whose_file_is_gone_is_said() {
 
     let (code, status) = folder.sandbox.json(&["status", "mine", "--check"]);
     assert_eq!((code, &status["databases"][0]["counts"]["missing"]), (4, &json!(1)), "{status}");
-    let ran = folder.sandbox.dbctl(&["migrate", "mine"]);
+    let said = folder.sandbox.dbctl(&["migrate", "mine"]).fails(1);
+    assert!(said.contains("2_b") && said.contains("--out-of-order allow"), "{said}");
+    folder.sandbox.write("migrations/4_d.sql", "select 4;");
+    let ran = folder.sandbox.dbctl(&["migrate", "mine", "--out-of-order", "allow"]);
     assert!(ran.code == 0 && ran.stderr.contains("2_b is applied, but its file is no longer"), "{ran}");
+    assert_eq!(folder.history("mine"), "1_a\n2_b\n3_c\n4_d\n");
+    for version in VERSIONS {
+        folder.finds_nothing(version, "mine", &["--no-check-order"]);
+    }
 }
