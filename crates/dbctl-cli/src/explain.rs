@@ -58,7 +58,7 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
             Drift::Changed(_) => "changed",
             Drift::OutOfOrder(_) => "out_of_order",
             Drift::Failed(_) => "failed",
-            Drift::Partial(_) => "partial",
+            Drift::Partial(_) | Drift::Reverting(_) => "partial",
             Drift::Missing(_) => "missing",
         }),
         StepError::Rollback(_) => word("rollback"),

@@ -75,6 +75,7 @@ fn drift_hint(drift: &Drift, key: &str) -> String {
             "mend what they left behind (`dbctl psql {key}`), and take their rows out of the history table"
         ),
         Drift::Partial(_) => unresolved(key),
+        Drift::Reverting(_) => format!("let `dbctl rollback {key}` finish it first"),
         Drift::Missing(_) => format!(
             "bring the files back (`git log --diff-filter=D --name-only` finds them), or go on without them: \
              `dbctl migrate {key} --out-of-order allow`"
@@ -306,6 +307,7 @@ mod tests {
             drift(Drift::OutOfOrder),
             drift(Drift::Failed),
             drift(Drift::Partial),
+            drift(Drift::Reverting),
             drift(Drift::Missing),
             StepError::Rollback(RollbackError::Unknown { target: text("9") }),
             StepError::Rollback(RollbackError::NoDown(vec!["migrations/1_a.sql".into()])),

@@ -96,7 +96,8 @@ pub trait Writer: Reader {
     ) -> Result<Duration, EngineError>;
     /// Records a migration as applied without running it.
     async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError>;
-    /// Runs a migration's down part and forgets it. The caller has seen that there is a down part.
+    /// Runs a migration's down part and forgets it; goes on where an earlier run stopped outside a transaction. The
+    /// caller has seen that there is a down part.
     async fn revert(
         &mut self,
         source: &SourceRef<'_>,

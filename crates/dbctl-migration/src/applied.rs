@@ -38,6 +38,15 @@ pub enum Progress {
         /// What those statements were, as [`crate::ledger::record_progress`] was told; `None` where nobody recorded it.
         digest: Option<String>,
     },
+    /// Its down part, outside a transaction, as far as it got: what is said of [`Self::Partial`] holds of that part.
+    Reverting {
+        /// Statements known to be committed.
+        done: usize,
+        /// Whether statement `done + 1` was started.
+        started: bool,
+        /// What those statements were.
+        digest: Option<String>,
+    },
     /// The tool recorded a failure that blocks it.
     Failed,
 }

@@ -46,7 +46,8 @@ pub fn tables() -> [TableName; 3] {
 ///
 /// `migration_history` is kept in the order of its `id`: clocks go backwards, the identity does not. Both `version`
 /// and `name` are stored for every row, since formats differ in what identifies one; the names of one source are
-/// unique in every format, its versions only in some.
+/// unique in every format, its versions only in some. Where `reverting` is set, the columns `statement…` speak of the
+/// down part.
 pub fn create() -> Vec<String> {
     [
         "CREATE SCHEMA IF NOT EXISTS \"dbctl\"",
@@ -64,6 +65,7 @@ pub fn create() -> Vec<String> {
     statements_done bigint,
     statement_started boolean,
     statements_digest text,
+    reverting boolean NOT NULL DEFAULT false,
     UNIQUE (source, name)
 )",
         "CREATE TABLE IF NOT EXISTS \"dbctl\".\"seed_history\" (
@@ -84,12 +86,12 @@ pub fn create() -> Vec<String> {
 }
 
 /// Selects the ledger: `source text, version text, name text, checksum text, applied_at_us bigint, elapsed_ms bigint,
-/// run_id text, statements_done bigint, statement_started boolean, statements_digest text` (`statements_done` NULL =
-/// whole), in the order in which the rows were first written.
+/// run_id text, statements_done bigint, statement_started boolean, statements_digest text, reverting boolean`
+/// (`statements_done` NULL = whole), in the order in which the rows were first written.
 pub fn read() -> String {
     "SELECT source, version, name, checksum, \
      (EXTRACT(EPOCH FROM applied_at) * 1000000)::bigint AS applied_at_us, elapsed_ms, run_id, \
-     statements_done, statement_started, statements_digest FROM \"dbctl\".\"migration_history\" ORDER BY id"
+     statements_done, statement_started, statements_digest, reverting FROM \"dbctl\".\"migration_history\" ORDER BY id"
         .to_owned()
 }
 
@@ -142,7 +144,8 @@ pub fn record(source: &str, recording: &Recording<'_>, before: Before) -> Statem
                 "version = excluded.version, checksum = excluded.checksum, \
               applied_at = excluded.applied_at, elapsed_ms = excluded.elapsed_ms, \
               applied_by = excluded.applied_by, run_id = excluded.run_id, \
-              dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL, statements_digest = NULL",
+              dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL, \
+              statements_digest = NULL, reverting = false",
             ),
         params: vec![
             text(source),
@@ -179,19 +182,53 @@ pub fn record_progress(
              applied_at = excluded.applied_at, elapsed_ms = NULL, applied_by = excluded.applied_by, \
              run_id = excluded.run_id, dbctl_version = excluded.dbctl_version, \
              statements_done = excluded.statements_done, statement_started = excluded.statement_started, \
-             statements_digest = excluded.statements_digest",
+             statements_digest = excluded.statements_digest, reverting = false",
         ),
-        params: vec![
-            text(source),
-            text(migration.version.as_str()),
-            text(&migration.name),
-            text(migration.checksum.as_str()),
-            text(&stamp.run),
-            text(&stamp.dbctl_version),
-            Value::Int(i64::try_from(done).unwrap_or(i64::MAX)),
-            text(digest),
-        ],
+        params: progress_params(source, migration, stamp, done, digest),
     }
+}
+
+/// Records how far the down part of a migration outside a transaction got; what is known of its application stays.
+pub fn record_reverting(
+    source: &str,
+    migration: &Migration,
+    stamp: &RunStamp,
+    done: usize,
+    started: bool,
+    digest: &str,
+) -> Statement {
+    let started = if started { "true" } else { "false" };
+    Statement {
+        sql: format!(
+            "INSERT INTO \"dbctl\".\"migration_history\" \
+             (source, version, name, checksum, run_id, dbctl_version, statements_done, statement_started, \
+             statements_digest, reverting) \
+             VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, {started}, $8::text, true) \
+             ON CONFLICT (source, name) DO UPDATE SET statements_done = excluded.statements_done, \
+             statement_started = excluded.statement_started, statements_digest = excluded.statements_digest, \
+             reverting = true"
+        ),
+        params: progress_params(source, migration, stamp, done, digest),
+    }
+}
+
+fn progress_params(
+    source: &str,
+    migration: &Migration,
+    stamp: &RunStamp,
+    done: usize,
+    digest: &str,
+) -> Vec<Value> {
+    vec![
+        text(source),
+        text(migration.version.as_str()),
+        text(&migration.name),
+        text(migration.checksum.as_str()),
+        text(&stamp.run),
+        text(&stamp.dbctl_version),
+        Value::Int(i64::try_from(done).unwrap_or(i64::MAX)),
+        text(digest),
+    ]
 }
 
 /// Removes a reverted migration.
@@ -246,9 +283,10 @@ pub fn record_environment(environment: &str) -> Statement {
 
 /// Joins what a foreign table says with what the ledger knows of the same source; the foreign table is the truth.
 ///
-/// What the tool does not record (checksum, time, duration) comes from the ledger. A ledger row alone says that the
-/// tool rolled the migration back, and is dropped, unless it is partial: the tool's row is written with the last
-/// statement, so that until then only the ledger knows. Such rows come last, as the latest that happened.
+/// What the tool does not record (checksum, time, duration, how far it is rolled back) comes from the ledger. A ledger
+/// row alone says that the tool rolled the migration back, and is dropped, unless it is partial: the tool's row is
+/// written with the last statement, so that until then only the ledger knows. Such rows come last, as the latest that
+/// happened.
 pub fn annotate(
     foreign: Vec<Applied>,
     ledger: &[LedgerRow],
@@ -266,6 +304,9 @@ pub fn annotate(
             row.checksum = row.checksum.take().or_else(|| ledger.checksum.clone());
             row.at = row.at.or(ledger.at);
             row.elapsed = row.elapsed.or(ledger.elapsed);
+            if matches!(ledger.progress, Progress::Reverting { .. }) {
+                row.progress = ledger.progress.clone();
+            }
         }
     }
     // Through the list and not through the map, so that the order is that of the ledger.

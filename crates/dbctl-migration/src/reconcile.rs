@@ -32,7 +32,7 @@ pub enum State {
     Missing,
     /// The tool recorded a failure.
     Failed,
-    /// Outside a transaction, applied up to some statement.
+    /// Outside a transaction, applied or rolled back up to some statement.
     Partial,
 }
 
@@ -84,6 +84,9 @@ pub enum Drift {
     /// Migrations that stopped in a statement of which nobody knows whether it took effect.
     #[error("migrations stopped in the middle of a statement: {}", .0.join(", "))]
     Partial(Vec<String>),
+    /// Migrations whose rollback stopped half-way.
+    #[error("migrations are rolled back only in part: {}", .0.join(", "))]
+    Reverting(Vec<String>),
     /// Applied migrations that are no longer on disk, where the tool itself fails on that.
     #[error("applied migrations are missing on disk: {}", .0.join(", "))]
     Missing(Vec<String>),
@@ -151,7 +154,7 @@ pub fn reconcile<'m>(local: &'m [Migration], applied: &[Applied], keyed_by: Keye
 fn state_of(migration: &Migration, row: &Applied) -> State {
     match row.progress {
         Progress::Failed => State::Failed,
-        Progress::Partial { .. } => State::Partial,
+        Progress::Partial { .. } | Progress::Reverting { .. } => State::Partial,
         Progress::Whole => match &row.checksum {
             Some(recorded) if *recorded != migration.checksum => State::Changed,
             Some(_) | None => State::Applied,
@@ -224,6 +227,11 @@ impl<'m> Reconciled<'m> {
         };
         refuse(names(&self.entries, &|entry| entry.state == State::Changed), Drift::Changed)?;
         refuse(names(&self.entries, &failed), Drift::Failed)?;
+        let reverting = |entry: &Entry<'_>| {
+            let reverting = |row: &Applied| matches!(row.progress, Progress::Reverting { .. });
+            entry.applied.as_ref().is_some_and(reverting)
+        };
+        refuse(names(&self.entries, &reverting), Drift::Reverting)?;
         let half_gone = |entry: &Entry<'_>| {
             let partial = |row: &Applied| matches!(row.progress, Progress::Partial { .. });
             entry.local.is_none() && entry.applied.as_ref().is_some_and(partial)

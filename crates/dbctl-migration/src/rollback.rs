@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::{Entry, Migration, Progress, Reconciled, State};
+use crate::{Applied, Entry, Migration, Progress, Reconciled, State};
 
 /// How far to go back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,9 +125,11 @@ fn undoable<'m>(chosen: &[&Entry<'m>]) -> Result<Vec<&'m Migration>, RollbackErr
             missing.push(entry.name().to_owned());
             continue;
         };
-        let whole = entry.applied.as_ref().is_some_and(|row| row.progress == Progress::Whole);
+        // One that is rolled back half-way goes on.
+        let undoable = |row: &Applied| matches!(row.progress, Progress::Whole | Progress::Reverting { .. });
         match entry.state {
-            State::Applied | State::Changed if whole => {}
+            State::Applied | State::Changed | State::Partial
+                if entry.applied.as_ref().is_some_and(undoable) => {}
             State::Applied
             | State::Changed
             | State::Partial
@@ -156,7 +158,7 @@ fn undoable<'m>(chosen: &[&Entry<'m>]) -> Result<Vec<&'m Migration>, RollbackErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Applied, KeyedBy, reconcile, test_support::migration};
+    use crate::{KeyedBy, reconcile, test_support::migration};
 
     /// Files as `1_a`, with `-` where there is no down part.
     fn local(text: &str) -> Migration {
@@ -167,9 +169,9 @@ mod tests {
         local
     }
 
-    /// Rows as `1_a`, with `*` where the file has changed, `!` failed, `%` partial.
+    /// Rows as `1_a`, with `*` where the file has changed, `!` failed, `%` partial, `<` half rolled back.
     fn row(text: &str) -> Applied {
-        let recorded = migration(text.trim_end_matches(['*', '!', '%']));
+        let recorded = migration(text.trim_end_matches(['*', '!', '%', '<']));
         Applied {
             version: recorded.version,
             checksum: (!text.ends_with('*')).then(|| recorded.checksum.clone()),
@@ -179,6 +181,7 @@ mod tests {
             progress: match text.chars().last() {
                 Some('!') => Progress::Failed,
                 Some('%') => Progress::Partial { done: 0, started: true, digest: None },
+                Some('<') => Progress::Reverting { done: 1, started: false, digest: None },
                 _ => Progress::Whole,
             },
         }
@@ -198,7 +201,7 @@ mod tests {
     fn the_last_applied_come_first() {
         let to = |text: &str| Back::To(text.to_owned());
         let only = |text: &str| Back::Only(text.to_owned());
-        let cases: [(&str, &str, Back, &[&str]); 17] = [
+        let cases: [(&str, &str, Back, &[&str]); 18] = [
             ("1_a 2_b 3_c", "1_a 2_b", Back::Count(1), &["2_b"]),
             ("1_a 2_b 3_c", "1_a 2_b", Back::Count(2), &["2_b", "1_a"]),
             ("1_a 2_b 3_c", "1_a 2_b", Back::Count(9), &["2_b", "1_a"]),
@@ -217,6 +220,7 @@ mod tests {
             ("1_a 2_b 3_c", "1_a 2_b", only("2"), &["2_b"]),
             ("1_a- 2_b", "1_a 2_b", Back::Count(1), &["2_b"]),
             ("1_a 2_b", "9_x! 1_a 2_b", Back::Count(2), &["2_b", "1_a"]),
+            ("1_a 2_b", "1_a 2_b<", Back::Count(1), &["2_b"]),
         ];
         for (files, applied, back, expected) in cases {
             let expected: Vec<String> = expected.iter().map(|name| (*name).to_owned()).collect();

@@ -409,6 +409,22 @@ pub(super) fn concurrent_index(statement: &str) -> Option<(String, String)> {
     Some((index, table))
 }
 
+/// The index that a `DROP INDEX CONCURRENTLY` names, quoted; `None` for other statements.
+pub(super) fn concurrent_drop(statement: &str) -> Option<String> {
+    let mut words = Words::new(statement);
+    if !(words.eat(&["drop"]) && words.eat(&["index"]) && words.eat(&["concurrently"])) {
+        return None;
+    }
+    if words.eat(&["if"]) && !words.eat(&["exists"]) {
+        return None;
+    }
+    let mut index = quote_ident(&words.next()?.name()?);
+    if words.eat_mark('.') {
+        index = format!("{index}.{}", quote_ident(&words.next()?.name()?));
+    }
+    Some(index)
+}
+
 /// A statement that the server refuses for the same reasons as a `COPY … FROM stdin`: its table, columns, rights, and
 /// locks. Nothing is inserted.
 pub(super) fn copy_check(statement: &str) -> Option<String> {

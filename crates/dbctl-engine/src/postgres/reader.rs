@@ -145,11 +145,14 @@ pub(super) async fn ledger_rows(link: &mut Link<'_>) -> Result<Vec<LedgerRow>, E
 fn ledger_row(row: &Row) -> Result<LedgerRow, EngineError> {
     let progress = match get::<Option<i64>>(row, 7)? {
         None => Progress::Whole,
-        Some(done) => Progress::Partial {
-            done: usize::try_from(done).unwrap_or_default(),
-            started: get::<Option<bool>>(row, 8)?.unwrap_or_default(),
-            digest: get(row, 9)?,
-        },
+        Some(done) => {
+            let done = usize::try_from(done).unwrap_or_default();
+            let (started, digest) = (get::<Option<bool>>(row, 8)?.unwrap_or_default(), get(row, 9)?);
+            match get(row, 10)? {
+                false => Progress::Partial { done, started, digest },
+                true => Progress::Reverting { done, started, digest },
+            }
+        }
     };
     Ok(LedgerRow {
         source: get(row, 0)?,

@@ -8,7 +8,7 @@ use tokio_util::bytes::Bytes;
 
 use super::{
     failure::Failure,
-    layout::{Act, Layout, Unit, concurrent_index, copy_check},
+    layout::{Act, Layout, Unit, concurrent_drop, concurrent_index, copy_check},
     lock::{self, HOLDER_COLUMNS, LOST, backoff, holder, pause},
     session::{Link, get, set_local},
 };
@@ -118,8 +118,10 @@ async fn alone(
         Err(error) => {
             // A statement that leaves nothing behind when it fails need not be looked at by the next run.
             let refused = matches!(&error, EngineError::Sql(_) | EngineError::Cancelled);
-            let same_name = matches!(&error, EngineError::Sql(sql) if sql.code == "42P07");
-            if refused && (same_name || !layout.leaves_traces(piece)) {
+            // One of that name is there; there is none to be dropped.
+            let not_begun =
+                matches!(&error, EngineError::Sql(sql) if matches!(sql.code.as_str(), "42P07" | "42704"));
+            if refused && (not_begun || !layout.leaves_traces(piece)) {
                 // The failure itself is what matters; without this row the next run asks instead of going on.
                 link.shield(true);
                 let _ = recorded(link, work, &progress(work, layout, (piece, false), Before::Any)).await;
@@ -139,6 +141,10 @@ async fn took_effect(
 ) -> Result<bool, EngineError> {
     if piece >= layout.len() {
         return Err(unresolved(work, layout, piece));
+    }
+    if let Some(index) = concurrent_drop(layout.statement(piece)) {
+        let gone = "select pg_catalog.to_regclass($1::text) is null";
+        return get(&link.one(gone, &[(&index, Type::TEXT)]).await?, 0);
     }
     let Some((index, table)) = concurrent_index(layout.statement(piece)) else {
         return Err(unresolved(work, layout, piece));

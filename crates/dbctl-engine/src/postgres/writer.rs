@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use dbctl_migration::{
-    Applied, Directives, Migration, Recording, RunStamp, Script, Statement,
+    Applied, Directives, Migration, Progress, Recording, RunStamp, Script, Statement,
     ledger::{self, Before, LedgerRow, SeedRow},
 };
 use tokio_postgres::types::{ToSql, Type};
@@ -106,6 +106,21 @@ impl<'s> WriteSession<'s> {
         let link = self.ready().await?;
         let lock_timeout = directives.lock_timeout;
         script::run(link, &Work { script, lock_timeout, record, progress, resume, keys: &keys }).await
+    }
+
+    /// Where an earlier run stopped that rolled the migration back.
+    async fn reverted_so_far(
+        &mut self,
+        source: &SourceRef<'_>,
+        migration: &Migration,
+    ) -> Result<Option<Resume>, EngineError> {
+        let keyed_by = source.keyed_by();
+        let rows = reader::applied(self.fresh().await?, source).await?;
+        let row = rows.into_iter().rfind(|row| keyed_by.of_applied(row) == keyed_by.of(migration));
+        Ok(row.and_then(|row| match row.progress {
+            Progress::Reverting { done, started, digest } => Some(Resume { done, started, digest }),
+            Progress::Whole | Progress::Partial { .. } | Progress::Failed => None,
+        }))
     }
 
     async fn make_tables(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
@@ -250,7 +265,13 @@ impl Writer for WriteSession<'_> {
             statements.push(ledger::forget(source.name, source.keyed_by(), migration));
             statements
         };
-        self.run_script(down, &migration.directives, &record, None, None).await
+        let stamp = self.link.session().stamp;
+        let progress = |at: &Resume, _| {
+            let digest = at.digest.as_deref().unwrap_or_default();
+            vec![ledger::record_reverting(source.name, migration, stamp, at.done, at.started, digest)]
+        };
+        let resume = self.reverted_so_far(source, migration).await?;
+        self.run_script(down, &migration.directives, &record, Some(&progress), resume).await
     }
 
     async fn seed(&mut self, work: &SeedWork, row: &SeedRow) -> Result<Duration, EngineError> {

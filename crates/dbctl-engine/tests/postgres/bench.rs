@@ -242,6 +242,9 @@ pub(crate) fn names(applied: &[Applied]) -> String {
             Progress::Partial { done, started, .. } => {
                 format!("{} ({done}{})", applied.name, if started { " and started" } else { "" })
             }
+            Progress::Reverting { done, started, .. } => {
+                format!("{} (back {done}{})", applied.name, if started { " and started" } else { "" })
+            }
             Progress::Failed => format!("{} (failed)", applied.name),
         })
         .collect();

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use dbctl_engine::{EngineError, Resume, Writer};
-use dbctl_migration::Progress;
+use dbctl_engine::{Engine, EngineError, Resume, SourceRef, Writer};
+use dbctl_migration::{Progress, TableName};
 
-use crate::bench::{OWN, Run, ask, client, migration, names, rows, show};
+use crate::bench::{OWN, Peer, Run, ask, client, engine, migration, names, rows, show};
 
 const INDEXED: &str = "create table t (id int);\ninsert into t values (1), (2), (2);\n\
                        create index concurrently by_id on t (id);\ncreate table after (id int);";
@@ -230,5 +230,65 @@ async fn a_stopped_statement_that_leaves_nothing_behind_need_not_be_looked_at() 
     let again = Run::new();
     let mut writer = again.reopen(&target).await;
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_v (1)");
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn a_rollback_that_stopped_goes_on_where_it_stopped() {
+    let run = Run::new();
+    let target = run.create("half_back").await;
+    let peer = Peer(TableName::new("public", "pgmigrations"));
+    let source = SourceRef { name: "migrations", history: Some(&peer) };
+    let session = run.session();
+    let mut writer = engine().open_exclusive(&target, &[], &session).await.unwrap();
+    writer.prepare(&[source], "test").await.unwrap();
+    let down = "drop index concurrently by_id;\ndrop table nope;\ndrop table after;";
+    let failing = migration("1_i", INDEXED, Some(down));
+    writer.apply(&source, &failing, None).await.unwrap();
+    let applied = writer.applied(&source).await.unwrap();
+
+    let error = writer.revert(&source, &failing).await.unwrap_err();
+    assert_eq!(show(&error), "42P01 migrations/1_i.down.sql:2:1~ table \"nope\" does not exist");
+    let half = writer.applied(&source).await.unwrap();
+    assert_eq!(names(&half), "1_i (back 1)");
+    assert_eq!((&half[0].at, &half[0].checksum), (&applied[0].at, &applied[0].checksum));
+    assert_eq!(ask("half_back", "select name from pgmigrations").await, "1_i", "the tool has it still");
+
+    // What has run is not run again, and cannot be written anew.
+    let other = migration("1_i", INDEXED, Some("drop index concurrently other;\ndrop table after;"));
+    let error = writer.revert(&source, &other).await.unwrap_err();
+    assert!(matches!(error, EngineError::Rewritten { done: 1, .. }), "{error:?}");
+    let mended = migration("1_i", INDEXED, Some(&down.replace("nope", "if exists nope")));
+    writer.revert(&source, &mended).await.unwrap();
+    assert_eq!(names(&writer.applied(&source).await.unwrap()), "");
+    assert_eq!(ask("half_back", "select count(*) from dbctl.migration_history, pgmigrations").await, "0");
+    assert_eq!(ask("half_back", "select to_regclass('after') is null").await, "t");
+
+    // Applied again, it is whole again.
+    rows(&client("half_back").await, "drop table t").await;
+    writer.apply(&source, &mended, None).await.unwrap();
+    assert_eq!(names(&writer.applied(&source).await.unwrap()), "1_i");
+
+    // A drop that was started shows by whether there is something to be dropped.
+    let started =
+        "update dbctl.migration_history set statements_done = 0, statement_started = true, reverting = true";
+    rows(&client("half_back").await, started).await;
+    assert_eq!(names(&writer.applied(&source).await.unwrap()), "1_i (back 0 and started)");
+    writer.revert(&source, &mended).await.unwrap();
+    assert_eq!(ask("half_back", "select to_regclass('by_id') is null").await, "t");
+    let undone = "create table after ();";
+    writer.apply(&source, &migration("1_i", undone, None), None).await.unwrap();
+    rows(&client("half_back").await, started).await;
+    writer.revert(&source, &mended).await.unwrap();
+    assert_eq!(names(&writer.applied(&source).await.unwrap()), "");
+
+    // None of that name: nothing has begun, and the mistake shows each time.
+    let mistaken = migration("2_m", "select 1;", Some("drop index concurrently mistaken;"));
+    writer.apply(&source, &mistaken, None).await.unwrap();
+    for _ in 0..2 {
+        let error = writer.revert(&source, &mistaken).await.unwrap_err();
+        assert!(show(&error).starts_with("42704"), "{error}");
+        assert_eq!(names(&writer.applied(&source).await.unwrap()), "2_m (back 0)");
+    }
     writer.close().await;
 }

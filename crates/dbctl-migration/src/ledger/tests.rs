@@ -23,6 +23,8 @@ fn row(source: &str, applied: Applied) -> LedgerRow {
 
 const PARTIAL: Progress = Progress::Partial { done: 1, started: true, digest: None };
 
+const REVERTING: Progress = Progress::Reverting { done: 1, started: false, digest: None };
+
 /// The numbers of the parameters that a statement uses, each of which has to carry a cast.
 fn check_params(statement: &Statement) {
     for number in 1..=statement.params.len() {
@@ -46,6 +48,7 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
         record("m", &recording, Before::Any),
         record_progress("m", &one, &stamp, 3, true, "d", Before::Absent),
         record_progress("m", &one, &stamp, 3, false, "d", Before::Any),
+        record_reverting("m", &one, &stamp, 3, true, "d"),
         forget("m", KeyedBy::Version, &one),
         forget("m", KeyedBy::Name, &one),
         record_seed(&seed, &stamp),
@@ -65,8 +68,9 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
     assert!(
         statements[1].sql.contains("$7::bigint, true, ") && statements[2].sql.contains("$7::bigint, false, ")
     );
-    assert_eq!(statements[3].params[1], Value::Text("1".to_owned()));
-    assert_eq!(statements[4].params[1], Value::Text("1_a".to_owned()));
+    assert!(statements[3].sql.contains("$7::bigint, true, $8::text, true)"));
+    assert_eq!(statements[4].params[1], Value::Text("1".to_owned()));
+    assert_eq!(statements[5].params[1], Value::Text("1_a".to_owned()));
 }
 
 #[test]
@@ -92,16 +96,20 @@ fn the_foreign_table_is_the_truth_and_the_ledger_annotates_it() {
         row("m", applied("5_e", Some("c5"), PARTIAL)),
         row("m", applied("4_d", Some("c4"), PARTIAL)),
         row("m", applied("6_finished_by_the_tool", Some("c6"), PARTIAL)),
+        row("m", applied("7_half_undone", Some("c7"), REVERTING)),
+        row("m", applied("8_undone_by_the_tool", Some("c8"), REVERTING)),
     ];
     let foreign = vec![
         applied("1_a", None, Progress::Whole),
         applied("2_b", None, Progress::Whole),
         applied("6_finished_by_the_tool", Some("the tool's"), Progress::Whole),
+        applied("7_half_undone", None, Progress::Whole),
     ];
     let expected = [
         applied("1_a", None, Progress::Whole),
         known,
         applied("6_finished_by_the_tool", Some("the tool's"), Progress::Whole),
+        applied("7_half_undone", Some("c7"), REVERTING),
         applied("5_e", Some("c5"), PARTIAL),
         applied("4_d", Some("c4"), PARTIAL),
     ];

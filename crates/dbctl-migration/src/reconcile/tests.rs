@@ -3,9 +3,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Checksum, Version, test_support::migration};
 
-/// Rows as `1_a`, with `*` where the checksum is another, `?` where it is unknown, `!` failed, `%` partial.
+/// Rows as `1_a`, with `*` where the checksum is another, `?` where it is unknown, `!` failed, `%` partial, `<` half
+/// rolled back.
 fn row(text: &str) -> Applied {
-    let name = text.trim_end_matches(['*', '?', '!', '%']);
+    let name = text.trim_end_matches(['*', '?', '!', '%', '<']);
     let recorded = migration(name);
     Applied {
         version: recorded.version,
@@ -20,6 +21,7 @@ fn row(text: &str) -> Applied {
         progress: match text {
             _ if text.contains('!') => Progress::Failed,
             _ if text.contains('%') => Progress::Partial { done: 1, started: true, digest: None },
+            _ if text.contains('<') => Progress::Reverting { done: 1, started: true, digest: None },
             _ => Progress::Whole,
         },
     }
@@ -52,6 +54,7 @@ fn states() {
         ("1_a 2_b 3_c", "1_a? 2_b* 3_c", "1_a=applied 2_b=changed 3_c=applied"),
         ("1_a 2_b 3_c", "1_a! 2_b%", "1_a=failed 2_b=partial 3_c=pending"),
         ("1_a 2_b", "1_a*% 2_b*!", "1_a=partial 2_b=failed"),
+        ("1_a 2_b", "1_a 2_b*<", "1_a=applied 2_b=partial"),
         ("1_a", "1_a 2_b", "1_a=applied 2_b=missing"),
         ("2_b", "1_a 2_b", "1_a=missing 2_b=applied"),
         ("", "1_a! 2_b%", "1_a=missing 2_b=missing"),
@@ -98,6 +101,8 @@ fn what_may_run() {
         ("1_a 2_b", "1_a!", OutOfOrder::Allow, drift(Drift::Failed, "1_a")),
         ("1_a", "9_x! 1_a!", OutOfOrder::Allow, drift(Drift::Failed, "9_x 1_a")),
         ("1_a", "9_x%", OutOfOrder::Allow, drift(Drift::Partial, "9_x")),
+        ("1_a 2_b", "1_a<", OutOfOrder::Allow, drift(Drift::Reverting, "1_a")),
+        ("1_a", "9_x<", OutOfOrder::Allow, drift(Drift::Reverting, "9_x")),
         ("1_a 2_b", "2_b*!", OutOfOrder::Deny, drift(Drift::Failed, "2_b")),
     ];
     for (local, applied, order, expected) in cases {
@@ -144,6 +149,7 @@ fn drift_names_what_it_is_about() {
         (Drift::OutOfOrder(names()), "pending migrations sort before applied ones: 1_a, 2_b"),
         (Drift::Failed(names()), "migrations are recorded as failed: 1_a, 2_b"),
         (Drift::Partial(names()), "migrations stopped in the middle of a statement: 1_a, 2_b"),
+        (Drift::Reverting(names()), "migrations are rolled back only in part: 1_a, 2_b"),
         (Drift::Missing(names()), "applied migrations are missing on disk: 1_a, 2_b"),
     ];
     for (drift, message) in cases {

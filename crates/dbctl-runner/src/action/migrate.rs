@@ -218,7 +218,7 @@ async fn apply(
                 Progress::Partial { done, started, digest } => {
                     Some(Resume { done: *done, started: *started, digest: digest.clone() })
                 }
-                Progress::Whole | Progress::Failed => None,
+                Progress::Whole | Progress::Reverting { .. } | Progress::Failed => None,
             });
             writer.apply(&source.history(), migration, resume).await?
         };

@@ -129,6 +129,20 @@ fn concurrent_indexes_are_named() {
 }
 
 #[test]
+fn dropped_indexes_are_named() {
+    let cases = [
+        ("drop index concurrently i", Some("\"i\"")),
+        ("DROP INDEX CONCURRENTLY IF EXISTS App.\"My I\" CASCADE", Some("\"app\".\"My I\"")),
+        ("drop index i", None),
+        ("drop table concurrently", None),
+        ("create index concurrently i on t (x)", None),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(concurrent_drop(sql).as_deref(), expected, "{sql}");
+    }
+}
+
+#[test]
 fn session_settings_are_told_from_others() {
     let sql =
         "SET search_path = x; RESET ALL; SET LOCAL a.b = 1; SET TRANSACTION READ ONLY; set role r; SELECT 1";
