@@ -135,8 +135,11 @@ fn libpqs_conventions_lead_to_a_server() {
     // A password file that others may read is not read, as with libpq.
     set_mode(&home.join(".pgpass"), 0o644);
     sandbox.set("PGSERVICE", "mine");
-    let said = sandbox.dbctl(&["up", "--all"]).fails(1);
-    assert!(said.contains("wants a password") && !said.contains(password.as_str()), "{said}");
+    for args in [["up", "--all"], ["status", "--all"]] {
+        let said = sandbox.dbctl(&args).fails(1);
+        assert!(said.contains("wants a password") && !said.contains(password.as_str()), "{said}");
+        assert!(said.contains("others may read it; chmod 0600 makes it count"), "{said}");
+    }
 
     // Keywords, a server's url, several hosts of which the first is dead.
     let dead = closed_port();

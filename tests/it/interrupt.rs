@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     own_server::OwnServer,
     process::{self, Running, until},
-    support::{Sandbox, binary},
+    support::{Sandbox, binary, set_mode},
 };
 
 /// How long an interrupted run may take to end.
@@ -169,4 +169,32 @@ fn a_seeds_runner_is_ended() {
     sandbox.write("seeds/slow.sh", "exit 0\n");
     sandbox.ok(&["up", "--all"]);
     assert_eq!(server.query("a_db", "select count(*) from dbctl.seed_history"), "1\n");
+}
+
+/// npm is a script of a version manager's here, as often.
+#[test]
+fn what_fetches_a_server_ends_with_the_command() {
+    let mut sandbox = Sandbox::new(
+        "workspace: a\nservers: { old: { embedded: true, postgres: '11' } }\ndatabases: { a: {} }\n",
+        &[("bin/npm", "#!/bin/sh\nsleep 300 &\necho $$ $! > \"${0%/*}/pids\"\nwait\n")],
+    );
+    set_mode(&sandbox.root().join("bin/npm"), 0o755);
+    let path = format!("{}:{}", sandbox.root().join("bin").display(), std::env::var("PATH").unwrap());
+    let cache = sandbox.root().join("cache");
+    sandbox.set("PATH", &path).set("DBCTL_CACHE_DIR", cache.to_str().unwrap());
+    let pids = sandbox.root().join("bin/pids");
+    for args in [&["up", "--all"][..], &["status", "--all"], &["env", "a"], &["server", "start"]] {
+        drop(std::fs::remove_file(&pids));
+        let run = Running::start(sandbox.command(binary()).args(args));
+        until("npm is at work", || std::fs::read_to_string(&pids).is_ok_and(|pids| pids.ends_with('\n')));
+        run.signal("INT");
+        let ran = run.wait(BOUND);
+        assert_eq!(ran.code, 130, "{args:?}: {ran}");
+        for pid in sandbox.read("bin/pids").split_whitespace() {
+            until("it has ended", || {
+                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+                stat.map_or(true, |stat| stat.contains(") Z "))
+            });
+        }
+    }
 }

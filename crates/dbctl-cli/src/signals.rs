@@ -7,9 +7,22 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
+use crate::error::CliError;
+
 /// npm passes a Ctrl-C on to its children, who have had it from the terminal already: what follows a signal within
 /// this time is the same signal.
 const ECHO: Duration = Duration::from_millis(500);
+
+/// Does what leaves nothing behind that has to be undone. A signal ends it by dropping it, and so ends what it started,
+/// such as npm, which does not hear the terminal's Ctrl-C itself.
+pub(crate) async fn unless_stopped<T>(work: impl Future<Output = T>) -> Result<T, CliError> {
+    let mut signals = Signals::listen()?;
+    tokio::select! {
+        biased;
+        () = signals.once() => Err(CliError::Interrupted),
+        done = work => Ok(done),
+    }
+}
 
 /// The signals that end a run, heard from now on instead of ending the process.
 pub(crate) struct Signals {

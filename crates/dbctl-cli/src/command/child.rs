@@ -10,7 +10,7 @@ use dbctl_runner::{child_env, set_env};
 use dbctl_workspace::Key;
 use secrecy::SecretString;
 
-use crate::{context::Context, error::CliError, exit::Done};
+use crate::{context::Context, error::CliError, exit::Done, signals::unless_stopped};
 
 /// What `env` prints and what `exec` and `psql` add to the environment.
 pub(super) async fn variables(
@@ -21,7 +21,7 @@ pub(super) async fn variables(
     let mut keys: BTreeSet<&Key> = database.env.values().collect();
     keys.insert(key);
     let targets = context.targets(keys)?;
-    Ok(child_env(&context.workspace, key, &targets, &context.engine).await?)
+    Ok(unless_stopped(child_env(&context.workspace, key, &targets, &context.engine)).await??)
 }
 
 /// Runs a program in the package's folder with the database in its environment, in this process's place where the

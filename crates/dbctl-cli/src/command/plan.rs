@@ -31,7 +31,7 @@ pub(super) async fn run(
     // Nothing is going to be destroyed.
     request.allow_protected = Some(context.workspace.environment().name.clone());
     let plan = plan(&context.workspace, &request)?;
-    let report = if args.state { Some(status::look(context, &plan.databases).await?) } else { None };
+    let report = if args.state { Some(status::look(context, &plan.databases, console).await?) } else { None };
     let text = if console.mode.is_json() || args.shape == PlanShape::Json {
         let document = document(&context.workspace, &plan, report.as_ref());
         crate::console::write_json(console.out, &document, console.mode.format != cli::Format::Ndjson)?;

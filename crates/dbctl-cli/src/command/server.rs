@@ -19,6 +19,7 @@ use crate::{
     error::CliError,
     exit::Done,
     paths::relative,
+    signals::unless_stopped,
 };
 
 #[derive(Debug, Serialize)]
@@ -54,7 +55,7 @@ pub(super) async fn run(
     let mut found = false;
     match server {
         Server::Start { which } => {
-            for server in Site::of(global, process, console)?.started(which).await? {
+            for server in unless_stopped(Site::of(global, process, console)?.started(which)).await?? {
                 servers.push(running(&server));
             }
         }
@@ -76,7 +77,7 @@ pub(super) async fn run(
             }
         }
         Server::Url { which } => {
-            for server in Site::of(global, process, console)?.started(which).await? {
+            for server in unless_stopped(Site::of(global, process, console)?.started(which)).await?? {
                 let url = server.url("postgres").expose_secret().to_owned();
                 servers.push(ServerOf { line: url.clone(), url: Some(url), ..running(&server) });
             }

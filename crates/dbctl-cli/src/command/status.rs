@@ -1,8 +1,12 @@
 //! `dbctl status`.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    sync::{Mutex, PoisonError},
+};
 
-use dbctl_engine::{LockHolder, Notice, Observer, Session};
+use dbctl_engine::{LockHolder, Notice, Observer, Session, Severity};
 use dbctl_migration::State;
 use dbctl_runner::{DatabaseStatus, StatusEntry, StatusReport, status};
 use dbctl_workspace::Key;
@@ -26,7 +30,7 @@ pub(super) async fn run(
     console: &mut Console<'_>,
 ) -> Result<Done, CliError> {
     let keys = context.in_order(&context.select_or_all(&args.targets)?);
-    let report = look(context, &keys).await?;
+    let report = look(context, &keys, console).await?;
     match console.mode.format {
         Format::Human => {
             human(&report, console.out, console.mode)?;
@@ -47,32 +51,48 @@ pub(super) async fn run(
     Ok(Done::Status { report, check: args.check })
 }
 
-/// Looks where databases stand, through sessions that cannot write.
-pub(super) async fn look(context: &Context, keys: &[Key]) -> Result<StatusReport, CliError> {
+/// Looks where databases stand, through sessions that cannot write; says what is to be minded on the way.
+pub(super) async fn look(
+    context: &Context,
+    keys: &[Key],
+    console: &mut Console<'_>,
+) -> Result<StatusReport, CliError> {
     let targets = context.targets(keys)?;
     let mut signals = Signals::listen()?;
     let stop = CancellationToken::new();
+    let heard = Heard::default();
     let session = Session {
         verb: "status",
         stamp: &context.stamp,
         cancel: stop.clone(),
-        observer: &Deaf,
+        observer: &heard,
         wait: context.limits.wait,
     };
-    tokio::select! {
+    let report = tokio::select! {
         biased;
-        () = signals.twice(&stop) => Err(CliError::Interrupted),
+        () = signals.twice(&stop) => return Err(CliError::Interrupted),
         report = status(&context.workspace, keys, &targets, &context.engine, &session, context.limits.jobs) => {
-            Ok(report)
+            report
         }
+    };
+    for warning in
+        heard.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|_| !console.mode.quiet)
+    {
+        writeln!(console.err, "{} {warning}", console.mode.err.yellow("warning:"))?;
     }
+    Ok(report)
 }
 
-/// Whoever only reads waits for nobody and sets off no notices worth a line.
-struct Deaf;
+/// Whoever only reads waits for nobody; of what it hears warnings are worth a line, each once for all databases.
+#[derive(Default)]
+struct Heard(Mutex<BTreeSet<String>>);
 
-impl Observer for Deaf {
-    fn notice(&self, _: Notice) {}
+impl Observer for Heard {
+    fn notice(&self, notice: Notice) {
+        if notice.severity == Severity::Warning {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(notice.message);
+        }
+    }
 
     fn waiting(&self, _: &LockHolder) {}
 }
