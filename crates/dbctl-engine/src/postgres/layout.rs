@@ -110,8 +110,23 @@ impl<'a> Layout<'a> {
         match words.next() {
             Some(first) if first.is("reset") => true,
             Some(first) if first.is("set") => !words.eat(&["local", "transaction", "constraints"]),
+            Some(first) if first.is("select") => {
+                // As pg_dump empties the search path; with nothing else in it that could take effect twice.
+                let call = words.next().and_then(|word| word.name());
+                let call = match call.as_deref() {
+                    Some("pg_catalog") => words.nth(1).and_then(|word| word.name()),
+                    _ => call,
+                };
+                call.as_deref() == Some("set_config") && self.statement(piece).matches('(').count() == 1
+            }
             _ => false,
         }
+    }
+
+    /// The line of the first statement that cannot be part of one transaction; `None` where all can.
+    pub(super) fn not_whole(&self) -> Option<usize> {
+        let alone = self.units.iter().find(|unit| unit.alone).or(self.units.get(1));
+        (!self.whole).then(|| alone.map_or(1, |unit| self.line(unit.pieces.start)))
     }
 
     /// Whether nobody can say what a statement left behind once it has failed outside a transaction.

@@ -12,6 +12,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::{
     failure::Failure,
     inventory::inventory,
+    layout::Layout,
     lock, reader,
     script::{self, LOCK_TIMEOUT, Work, wait_for_lock},
     seed,
@@ -278,6 +279,15 @@ impl Writer for WriteSession<'_> {
         let statement = ledger::record_seed(row, self.link.session().stamp);
         match work {
             SeedWork::Sql(script) => {
+                if let Some(line) = Layout::of(script, false)?.not_whole() {
+                    return Err(EngineError::Seed {
+                        path: script.path.clone(),
+                        line: Some(line),
+                        message: "a seed runs in one transaction, which this statement cannot be part of; \
+                                  otherwise one that fails halfway would have run in part"
+                            .to_owned(),
+                    });
+                }
                 let record = |_, _| vec![statement.clone()];
                 self.run_script(script, &Directives::default(), &record, None, None).await
             }

@@ -136,9 +136,17 @@ async fn sql_seeds_commit_with_their_row() {
     writer.seed(&script("insert into t values (2)"), &row("2.sql")).await.unwrap();
     let error = fail(&mut *writer, &script("insert into t values (3);\ninsert into nope values (1)")).await;
     assert_eq!(error, "42P01 seeds/1.sql:2:13 relation \"nope\" does not exist");
-    writer.seed(&script("insert into t values (4); vacuum t;"), &row("4.sql")).await.unwrap();
-    assert_eq!(writer.seeds().await.unwrap().len(), 3);
-    assert_eq!(ask("sql_seed", "select id from t order by id").await, "1 2 4");
+    for halfway in ["insert into t values (4);\nvacuum t;", "insert into t values (4);\ncommit; select 1/0;"]
+    {
+        let EngineError::Seed { line, message, .. } =
+            writer.seed(&script(halfway), &row("4.sql")).await.unwrap_err()
+        else {
+            panic!("{halfway}")
+        };
+        assert!(line.is_some() && message.contains("one transaction"), "{halfway}: {message}");
+    }
+    assert_eq!(writer.seeds().await.unwrap().len(), 2);
+    assert_eq!(ask("sql_seed", "select id from t order by id").await, "1 2");
     writer.close().await;
 }
 
