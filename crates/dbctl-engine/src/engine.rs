@@ -94,8 +94,12 @@ pub trait Writer: Reader {
         migration: &Migration,
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError>;
-    /// Records a migration as applied without running it.
+    /// Records a migration as applied without running it, whatever was recorded of it before.
     async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError>;
+    /// Removes what is recorded of a migration, by its key, without running anything.
+    async fn forget(&mut self, source: &SourceRef<'_>, key: &str) -> Result<(), EngineError>;
+    /// Puts the file's present checksum where one is recorded of an applied migration.
+    async fn repair(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError>;
     /// Runs a migration's down part and forgets it; goes on where an earlier run stopped outside a transaction. The
     /// caller has seen that there is a down part.
     async fn revert(
@@ -139,6 +143,8 @@ pub struct SourceRef<'a> {
     pub name: &'a str,
     /// The foreign tool's table; `None` where the ledger is the truth.
     pub history: Option<&'a dyn History>,
+    /// What is on disk, in order: rows that older versions of the tool wrote are told by it.
+    pub migrations: &'a [Migration],
 }
 
 impl SourceRef<'_> {

@@ -50,6 +50,10 @@ pub enum CallKind {
     Apply(String),
     /// [`Writer::fake`], of a migration by name.
     Fake(String),
+    /// [`Writer::forget`], of a migration by key.
+    Forget(String),
+    /// [`Writer::repair`], of a migration by name.
+    Repair(String),
     /// [`Writer::revert`], of a migration by name.
     Revert(String),
     /// [`Writer::seed`], of a file.
@@ -501,7 +505,30 @@ impl Writer for FakeSession<'_> {
     async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
         let source = source.name.to_owned();
         self.on_database(CallKind::Fake(migration.name.clone()), |database| {
+            database.sources.entry(source.clone()).or_default().retain(|row| row.name != migration.name);
             database.record(source, migration);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn forget(&mut self, source: &SourceRef<'_>, key: &str) -> Result<(), EngineError> {
+        let (name, keyed_by) = (source.name.to_owned(), source.keyed_by());
+        self.on_database(CallKind::Forget(key.to_owned()), |database| {
+            database.sources.entry(name).or_default().retain(|row| keyed_by.of_applied(row) != key);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn repair(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
+        let source = source.name.to_owned();
+        self.on_database(CallKind::Repair(migration.name.clone()), |database| {
+            for row in database.sources.entry(source).or_default() {
+                if row.name == migration.name {
+                    row.checksum = Some(migration.checksum.clone());
+                }
+            }
             Ok(())
         })
         .await

@@ -13,6 +13,7 @@ use std::{
 use jiff::Timestamp;
 use thiserror::Error;
 
+use self::detect::{Likeness, Sample};
 use crate::{DirectiveError, History, Migration};
 
 /// A source folder: where it is, and how errors show it.
@@ -24,20 +25,43 @@ pub struct Folder {
     pub shown: PathBuf,
 }
 
-/// What a source in the manifest may set beyond its path and format.
+/// What a source in the manifest may set beyond its path and format. Which of them a format takes is
+/// [`FormatKind::options`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceOptions {
     /// Schema of the history table, where it is not the tool's default.
     pub schema: Option<String>,
     /// Name of the history table, where it is not the tool's default.
     pub table: Option<String>,
+    /// How a home-grown runner names its files.
+    pub pattern: Option<String>,
+    /// Column of its table that holds what identifies a migration.
+    pub name_column: Option<String>,
+    /// Column of its table that holds when a migration was applied.
+    pub applied_column: Option<String>,
+    /// What its table holds of a migration: `name`, `file` or `version`.
+    pub records: Option<String>,
 }
 
-/// A file to be written by `dbctl new`; the folder is the source's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why an option of a source cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct OptionError {
+    /// As the manifest spells it.
+    pub option: &'static str,
+    /// What is wrong with its value, or with its absence.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+/// Files to be written by `dbctl new`, by their paths within the source's folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewFile {
-    /// File name within the folder, and its content. Some formats write an up and a down file.
+    /// Files that are not there yet; the first is the one to be edited. Some formats write an up and a down file.
     pub files: Vec<(PathBuf, String)>,
+    /// Files that are there, such as a journal, and what they are to hold instead.
+    pub rewritten: Vec<(PathBuf, String)>,
 }
 
 /// How one tool lays out its migrations and remembers them.
@@ -50,47 +74,87 @@ pub trait Format: Send + Sync {
     fn new_file(&self, folder: &Folder, name: &str, now: Timestamp) -> Result<NewFile, FormatError>;
 }
 
-/// Every format dbctl knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FormatKind {
-    /// dbctl's own: `<UTC 14 digits>_<snake_name>.sql` with an optional `.down.sql` beside it.
-    Native,
-    /// SQL files of node-pg-migrate.
-    NodePgMigrate,
+/// One line of the list of formats; every format's file has its own.
+struct Tool {
+    /// As the manifest spells it.
+    name: &'static str,
+    /// Names of [`SourceOptions`] that it takes.
+    options: &'static [&'static str],
+    /// Says what is wrong with the options; they are looked at one by one before a folder is.
+    check: fn(&SourceOptions) -> Result<(), OptionError>,
+    /// The format of a folder, which may decide between the layouts that a tool has had; the folder may be missing.
+    open: fn(&Folder, &SourceOptions) -> Box<dyn Format>,
+    /// Whether a folder is of this format.
+    recognise: fn(&Sample) -> Likeness,
 }
 
+/// Every format that dbctl knows, in the order in which detection and documentation list them.
+const TOOLS: &[&Tool] = &[&native::TOOL, &node_pg_migrate::TOOL];
+
+/// One of the formats that dbctl knows.
+#[derive(Clone, Copy)]
+pub struct FormatKind(&'static Tool);
+
 impl FormatKind {
+    /// dbctl's own: `<UTC 14 digits>_<snake_name>.sql` with an optional `.down.sql` beside it.
+    pub const NATIVE: Self = Self(&native::TOOL);
+
     /// All of them, in the order in which detection and documentation list them.
-    pub const ALL: [Self; 2] = [Self::Native, Self::NodePgMigrate];
+    pub fn all() -> impl Iterator<Item = Self> {
+        TOOLS.iter().map(|tool| Self(tool))
+    }
+
+    /// All their names.
+    pub fn names() -> Vec<&'static str> {
+        Self::all().map(Self::as_str).collect()
+    }
 
     /// As the manifest spells it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::NodePgMigrate => "node-pg-migrate",
-        }
+        self.0.name
     }
 
     /// From the manifest's spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+        Self::all().find(|kind| kind.as_str() == text)
     }
 
-    /// The format itself.
-    pub fn format(self, options: &SourceOptions) -> Box<dyn Format> {
-        match self {
-            Self::Native => Box::new(native::Native),
-            Self::NodePgMigrate => Box::new(node_pg_migrate::NodePgMigrate::new(options)),
-        }
+    /// Names of the [`SourceOptions`] that it takes.
+    pub fn options(self) -> &'static [&'static str] {
+        self.0.options
     }
 
-    /// Which formats a folder may be of, by its file names and contents, likeliest first; empty for an empty folder,
-    /// one that is not there, and one of a tool that dbctl does not know.
+    /// Whether the options make sense to the format, the first trouble found.
+    pub fn check(self, options: &SourceOptions) -> Result<(), OptionError> {
+        (self.0.check)(options)
+    }
+
+    /// The format of a folder, which need not be there; the options have passed [`Self::check`].
+    pub fn open(self, folder: &Folder, options: &SourceOptions) -> Box<dyn Format> {
+        (self.0.open)(folder, options)
+    }
+
+    /// Which formats a folder may be of, by its file names, contents and surroundings, likeliest first; empty for an
+    /// empty folder, one that is not there, and one of a tool that dbctl does not know.
     ///
     /// More than one means that people have to say: what is the down part of one format runs with the up part in the
     /// other.
     pub fn detect(folder: &Path) -> std::io::Result<Vec<Self>> {
         detect::detect(folder)
+    }
+}
+
+impl PartialEq for FormatKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for FormatKind {}
+
+impl fmt::Debug for FormatKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

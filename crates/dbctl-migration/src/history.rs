@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Migration, TableName};
+use crate::{Applied, Migration, TableName};
 
 /// One SQL statement with its bound values. Every parameter carries a cast in the SQL (`$1::text`), so that the
 /// driver never guesses a type.
@@ -23,6 +23,8 @@ pub enum Value {
     Int(i64),
     /// Bound as `bytea`.
     Bytes(Vec<u8>),
+    /// Bound as `text[]`.
+    Texts(Vec<String>),
     /// Bound as `text`, NULL.
     Null,
 }
@@ -76,9 +78,9 @@ pub struct Recording<'a> {
 
 /// A foreign tool's history table: its name, shape and lock, as that tool would have made them.
 ///
-/// The rows that [`History::read`] selects have exactly these columns, in this order, each nullable but the first
-/// two: `version text, name text, checksum text, applied_at_us bigint` (microseconds since 1970 UTC), `elapsed_ms
-/// bigint, failed boolean`.
+/// The rows that [`History::read`] selects have exactly these columns, in this order, each nullable: `version text,
+/// name text, checksum text, applied_at_us bigint` (microseconds since 1970 UTC), `elapsed_ms bigint, failed boolean`.
+/// Where versions of the tool differ in a column, `to_jsonb(row) ->> 'column'` reads it whether or not it is there.
 pub trait History: Send + Sync {
     /// The table, for `to_regclass` and for `clean`'s list.
     fn table(&self) -> &TableName;
@@ -88,12 +90,42 @@ pub trait History: Send + Sync {
     fn read(&self) -> String;
     /// Records a migration as applied, the way the tool does.
     fn record(&self, recording: &Recording<'_>) -> Vec<Statement>;
-    /// Removes the record of a migration that was reverted, the way the tool does.
-    fn forget(&self, migration: &Migration) -> Vec<Statement>;
+    /// Removes the record of a migration that was reverted, the way the tool does. `key` is what [`Self::keyed_by`]
+    /// says.
+    fn forget(&self, key: &str) -> Vec<Statement>;
     /// The key of the tool's own advisory lock, for the database of that name; `None` where the tool takes none.
     fn lock_key(&self, database: &str) -> Option<i64>;
     /// What identifies a row.
     fn keyed_by(&self) -> KeyedBy;
     /// Whether the tool itself fails when a file is applied out of order.
-    fn refuses_out_of_order(&self) -> bool;
+    fn refuses_out_of_order(&self) -> bool {
+        false
+    }
+    /// Says that a migration outside a transaction has begun, where the tool would; [`Self::record`] then finishes that
+    /// row, and [`Self::forget`] removes it.
+    fn start(&self, _migration: &Migration) -> Vec<Statement> {
+        Vec::new()
+    }
+    /// Puts the file's present checksum into the row of an applied migration, where the tool keeps one.
+    fn repair(&self, _migration: &Migration) -> Vec<Statement> {
+        Vec::new()
+    }
+    /// Fills in what rows of an older version of the tool do not say; `local` is what is on disk.
+    fn identify(&self, rows: Vec<Applied>, _local: &[Migration]) -> Vec<Applied> {
+        rows
+    }
+    /// What makes a table of an older version of the tool one of the version whose files are on disk, as that version
+    /// does it itself before it writes; `None` where its versions do not differ.
+    fn upgrade(&self, _local: &[Migration]) -> Option<Upgrade> {
+        None
+    }
+}
+
+/// How a history table is brought up to date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// A query of one row and one column: whether the table is of an older version. Not asked where there is none.
+    pub needed: String,
+    /// What is then done, in one transaction.
+    pub statements: Vec<Statement>,
 }

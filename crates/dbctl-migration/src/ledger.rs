@@ -231,8 +231,8 @@ fn progress_params(
     ]
 }
 
-/// Removes a reverted migration.
-pub fn forget(source: &str, keyed_by: KeyedBy, migration: &Migration) -> Statement {
+/// Removes a migration by its key.
+pub fn forget(source: &str, keyed_by: KeyedBy, key: &str) -> Statement {
     let column = match keyed_by {
         KeyedBy::Version => "version",
         KeyedBy::Name => "name",
@@ -241,7 +241,16 @@ pub fn forget(source: &str, keyed_by: KeyedBy, migration: &Migration) -> Stateme
         sql: format!(
             "DELETE FROM \"dbctl\".\"migration_history\" WHERE source = $1::text AND {column} = $2::text"
         ),
-        params: vec![text(source), text(keyed_by.of(migration))],
+        params: vec![text(source), text(key)],
+    }
+}
+
+/// Puts the file's present checksum into the row of an applied migration.
+pub fn repair(source: &str, migration: &Migration) -> Statement {
+    Statement {
+        sql: "UPDATE \"dbctl\".\"migration_history\" SET checksum = $3::text WHERE source = $1::text AND name = $2::text"
+            .to_owned(),
+        params: vec![text(source), text(&migration.name), text(migration.checksum.as_str())],
     }
 }
 
@@ -304,8 +313,12 @@ pub fn annotate(
             row.checksum = row.checksum.take().or_else(|| ledger.checksum.clone());
             row.at = row.at.or(ledger.at);
             row.elapsed = row.elapsed.or(ledger.elapsed);
-            if matches!(ledger.progress, Progress::Reverting { .. }) {
-                row.progress = ledger.progress.clone();
+            match (&ledger.progress, &row.progress) {
+                // What the tool shows as failed is one that dbctl began outside a transaction, and knows more of.
+                (Progress::Reverting { .. }, _) | (Progress::Partial { .. }, Progress::Failed) => {
+                    row.progress = ledger.progress.clone();
+                }
+                (Progress::Partial { .. } | Progress::Whole | Progress::Failed, _) => {}
             }
         }
     }

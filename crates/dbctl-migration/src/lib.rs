@@ -19,10 +19,12 @@ mod test_support;
 pub mod text;
 
 pub use applied::{Applied, Progress};
-pub use checksum::Checksum;
+pub use checksum::{Checksum, ToolChecksum};
 pub use directive::{DirectiveError, Directives, Requirement};
-pub use format::{Folder, Format, FormatError, FormatErrors, FormatKind, NewFile, SourceOptions};
-pub use history::{History, KeyedBy, Recording, RunStamp, Statement, Value};
+pub use format::{
+    Folder, Format, FormatError, FormatErrors, FormatKind, NewFile, OptionError, SourceOptions,
+};
+pub use history::{History, KeyedBy, Recording, RunStamp, Statement, Upgrade, Value};
 pub use ident::{DatabaseName, IdentError, TableName, quote_ident};
 pub use migration::{Migration, Script, Transaction, Version};
 pub use reconcile::{Drift, Entry, OutOfOrder, Reconciled, State, TargetError, reconcile};

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::{Checksum, Directives, split::split};
+use crate::{Checksum, Directives, ToolChecksum, split::split};
 
 /// What orders and names a migration within its source, as the format spells it (`1700000000000`, `20260101120000`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,13 +37,20 @@ pub struct Migration {
     pub up: Script,
     /// What reverting it runs; `None` where there is no down part, or one without a statement.
     pub down: Option<Script>,
-    /// Of the whole file as the tool would compute it, for telling a changed file.
+    /// dbctl's own, of the whole file; what the ledger keeps.
     pub checksum: Checksum,
+    /// The tool's, where it keeps one.
+    pub tool_checksum: Option<ToolChecksum>,
     /// What the comments at the top of the file ask for.
     pub directives: Directives,
 }
 
 impl Migration {
+    /// Whether a recorded checksum, the tool's or the ledger's, is that of this file.
+    pub fn has_checksum(&self, recorded: &Checksum) -> bool {
+        self.checksum == *recorded || self.tool_checksum.as_ref().is_some_and(|tool| tool.covers(recorded))
+    }
+
     /// Takes a down part that has no statement for none, unless there is nothing to revert either: what a template left
     /// empty would record a migration as reverted whose tables are still there.
     pub(crate) fn reverting(mut self) -> Self {

@@ -156,7 +156,7 @@ fn state_of(migration: &Migration, row: &Applied) -> State {
         Progress::Failed => State::Failed,
         Progress::Partial { .. } | Progress::Reverting { .. } => State::Partial,
         Progress::Whole => match &row.checksum {
-            Some(recorded) if *recorded != migration.checksum => State::Changed,
+            Some(recorded) if !migration.has_checksum(recorded) => State::Changed,
             Some(_) | None => State::Applied,
         },
     }

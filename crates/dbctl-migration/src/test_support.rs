@@ -13,6 +13,7 @@ pub(crate) fn migration(name: &str) -> Migration {
         up: script(&format!("m/{name}.sql")),
         down: Some(script(&format!("m/{name}.down.sql"))),
         checksum: Checksum::recorded(format!("checksum of {name}")),
+        tool_checksum: None,
         directives: Directives::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! A database's migration folders, read.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -28,7 +28,7 @@ pub fn read_sources(database: &Database) -> Result<Vec<SourceFiles>, FormatError
     let mut wrong = Vec::new();
     for source in &database.sources {
         let kind = source.format.kind();
-        let format = kind.format(&source.options);
+        let format = kind.open(&source.folder, &source.options);
         match format.read(&source.folder) {
             Ok(migrations) => {
                 sources.push(SourceFiles { name: source.name.clone(), kind, migrations, format });
@@ -65,7 +65,36 @@ pub(crate) async fn applied<R: Reader + ?Sized>(
     for source in sources {
         applied.push(reader.applied(&source.history()).await?);
     }
-    Ok(applied)
+    Ok(apart(sources, applied))
+}
+
+/// Several folders may share one table, as dbmate's do: a row belongs to the folder that has its file, and one whose
+/// file is gone to the first of them.
+fn apart(sources: &[SourceFiles], mut rows: Vec<Rows>) -> Vec<Rows> {
+    let table = |source: &SourceFiles| source.format.history().map(|history| history.table().clone());
+    let keys = |source: &SourceFiles| -> HashSet<String> {
+        let keyed_by = source.history().keyed_by();
+        source.migrations.iter().map(|migration| keyed_by.of(migration).to_owned()).collect()
+    };
+    for (at, source) in sources.iter().enumerate() {
+        let Some(shared) = table(source) else { continue };
+        let others = |range: std::ops::Range<usize>| {
+            range.filter(|other| *other != at && table(&sources[*other]).as_ref() == Some(&shared))
+        };
+        if others(0..sources.len()).next().is_none() {
+            continue;
+        }
+        let own = keys(source);
+        let theirs: HashSet<String> =
+            others(0..sources.len()).flat_map(|other| keys(&sources[other])).collect();
+        let is_first = others(0..at).next().is_none();
+        let keyed_by = source.history().keyed_by();
+        rows[at].retain(|row| {
+            let key = keyed_by.of_applied(row);
+            own.contains(key) || is_first && !theirs.contains(key)
+        });
+    }
+    rows
 }
 
 /// Each source's files against its rows.
@@ -141,7 +170,7 @@ impl<'a> Files<'a> {
 impl SourceFiles {
     /// The source's history, as engines take it.
     pub fn history(&self) -> SourceRef<'_> {
-        SourceRef { name: &self.name, history: self.format.history() }
+        SourceRef { name: &self.name, history: self.format.history(), migrations: &self.migrations }
     }
 
     /// Compares the files with what is applied.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     StepError,
-    files::read_sources,
+    files::{Rows, applied, read_sources, reconcile_all},
     gate::{Gate, Seated},
     twins::twins,
 };
@@ -142,15 +142,15 @@ impl Look<'_> {
 
 async fn entries(
     sources: &[crate::SourceFiles],
-    mut reader: Option<&mut (dyn Reader + '_)>,
+    reader: Option<&mut (dyn Reader + '_)>,
 ) -> Result<Vec<StatusEntry>, StepError> {
+    let rows = match reader {
+        Some(reader) => applied(reader, sources).await?,
+        None => vec![Rows::new(); sources.len()],
+    };
     let mut entries = Vec::new();
-    for source in sources {
-        let applied = match &mut reader {
-            Some(reader) => reader.applied(&source.history()).await?,
-            None => Vec::new(),
-        };
-        for entry in source.reconcile(&applied).entries {
+    for (source, reconciled) in sources.iter().zip(reconcile_all(sources, &rows)) {
+        for entry in reconciled.entries {
             let (version, name) = match (entry.local, &entry.applied) {
                 (Some(local), _) => (local.version.to_string(), local.name.clone()),
                 (None, Some(applied)) => (applied.version.to_string(), applied.name.clone()),

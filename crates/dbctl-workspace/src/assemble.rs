@@ -283,14 +283,14 @@ impl Site<'_> {
             Some(kind) => FormatChoice::Declared(kind),
             None => self.detected_format(&folder, raw.path.span).ok_or_else(|| name.clone())?,
         };
-        let options = SourceOptions { schema, table };
+        let options = SourceOptions { schema, table, ..SourceOptions::default() };
         Ok(Source { name, folder, format, options, declared: raw.path.span })
     }
 
     fn declared_format(&mut self, text: &Text) -> Option<FormatKind> {
         let kind = FormatKind::parse(&text.value);
         if kind.is_none() {
-            let known = FormatKind::ALL.map(FormatKind::as_str);
+            let known = FormatKind::names();
             self.problems
                 .at(text.span, format!("there is no migration format `{}`", text.value))
                 .maybe_hint(did_you_mean_or_list(&text.value, "formats", &known));
@@ -300,7 +300,7 @@ impl Site<'_> {
 
     /// `None` where the files do not tell, which matters only to who needs the database.
     fn detected_format(&mut self, folder: &Folder, span: Span) -> Option<FormatChoice> {
-        let assumed = FormatChoice::Assumed(FormatKind::Native);
+        let assumed = FormatChoice::Assumed(FormatKind::NATIVE);
         if !folder.path.is_dir() {
             return Some(assumed);
         }
@@ -314,7 +314,7 @@ impl Site<'_> {
                 return None;
             }
         };
-        let known = FormatKind::ALL.map(FormatKind::as_str).join(", ");
+        let known = FormatKind::names().join(", ");
         let (message, hint) = match candidates.as_slice() {
             [kind] => return Some(FormatChoice::Detected(*kind)),
             // Taking another tool's files for our own would run its down parts with its up parts.

@@ -164,7 +164,7 @@ struct Environment {
 }
 
 fn format(_: &mut SchemaGenerator) -> Schema {
-    let names: Vec<_> = FormatKind::ALL.iter().map(|kind| Some(kind.as_str())).chain([None]).collect();
+    let names: Vec<_> = FormatKind::names().into_iter().map(Some).chain([None]).collect();
     json_schema!({ "type": ["string", "null"], "enum": names })
 }
 

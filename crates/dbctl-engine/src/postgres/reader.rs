@@ -134,6 +134,7 @@ pub(super) async fn applied(
     for row in rows(link, history.table(), &history.read()).await? {
         foreign.push(foreign_row(&row)?);
     }
+    let foreign = history.identify(foreign, source.migrations);
     Ok(ledger::annotate(foreign, &known, source.name, source.keyed_by()))
 }
 

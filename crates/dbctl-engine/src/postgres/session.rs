@@ -360,6 +360,7 @@ fn bound(value: &Value) -> (Box<dyn ToSql + Sync + Send>, Type) {
         Value::Text(text) => (Box::new(text.clone()), Type::TEXT),
         Value::Int(number) => (Box::new(*number), Type::INT8),
         Value::Bytes(bytes) => (Box::new(bytes.clone()), Type::BYTEA),
+        Value::Texts(texts) => (Box::new(texts.clone()), Type::TEXT_ARRAY),
         Value::Null => (Box::new(None::<String>), Type::TEXT),
     }
 }

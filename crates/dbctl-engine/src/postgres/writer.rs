@@ -16,7 +16,7 @@ use super::{
     lock, reader,
     script::{self, LOCK_TIMEOUT, Work, wait_for_lock},
     seed,
-    session::{Link, set_local},
+    session::{Link, get, set_local},
 };
 use crate::{
     EngineError, Identity, Reader, Resume, SeedWork, SourceRef, Writer,
@@ -133,18 +133,27 @@ impl<'s> WriteSession<'s> {
                 break;
             }
         }
-        for history in sources.iter().filter_map(|source| source.history) {
+        let mut upgrades = Vec::new();
+        for source in sources {
+            let Some(history) = source.history else { continue };
             if !reader::table_exists(link, history.table()).await? {
                 ddl.extend(history.create());
+            } else if let Some(upgrade) = history.upgrade(source.migrations)
+                && get(&link.one(&upgrade.needed, &[]).await?, 0)?
+            {
+                upgrades.extend(upgrade.statements);
             }
         }
-        if ddl.is_empty() && reader::environment(link).await?.is_some() {
+        if ddl.is_empty() && upgrades.is_empty() && reader::environment(link).await?.is_some() {
             return Ok(());
         }
         let made = async {
             link.batch(&format!("BEGIN; {}", set_local("client_min_messages", "warning"))).await?;
             for sql in &ddl {
                 link.batch(sql).await?;
+            }
+            for statement in &upgrades {
+                link.execute(statement).await?;
             }
             link.execute(&ledger::record_environment(environment)).await?;
             link.commit().await
@@ -230,6 +239,9 @@ impl Writer for WriteSession<'_> {
         let progress = |at: &Resume, before| {
             let digest = at.digest.as_deref().unwrap_or_default();
             let mut statements = stale(source, migration, before);
+            if let (Before::Absent, Some(history)) = (before, source.history) {
+                statements.extend(history.start(migration));
+            }
             let (done, started) = (at.done, at.started);
             statements.push(ledger::record_progress(
                 source.name,
@@ -246,7 +258,18 @@ impl Writer for WriteSession<'_> {
     }
 
     async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
-        let statements = applied(source, migration, self.link.session().stamp, Duration::ZERO, Before::Any);
+        let mut statements = forgotten(source, source.keyed_by().of(migration));
+        statements.extend(applied(source, migration, self.link.session().stamp, Duration::ZERO, Before::Any));
+        in_transaction(self.fresh().await?, &[], &statements).await
+    }
+
+    async fn forget(&mut self, source: &SourceRef<'_>, key: &str) -> Result<(), EngineError> {
+        in_transaction(self.fresh().await?, &[], &forgotten(source, key)).await
+    }
+
+    async fn repair(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
+        let mut statements = source.history.map_or_else(Vec::new, |history| history.repair(migration));
+        statements.push(ledger::repair(source.name, migration));
         in_transaction(self.fresh().await?, &[], &statements).await
     }
 
@@ -261,11 +284,7 @@ impl Writer for WriteSession<'_> {
                 migration.up.path.display()
             )));
         };
-        let record = |_, _| {
-            let mut statements = source.history.map_or_else(Vec::new, |history| history.forget(migration));
-            statements.push(ledger::forget(source.name, source.keyed_by(), migration));
-            statements
-        };
+        let record = |_, _| forgotten(source, source.keyed_by().of(migration));
         let stamp = self.link.session().stamp;
         let progress = |at: &Resume, _| {
             let digest = at.digest.as_deref().unwrap_or_default();
@@ -329,6 +348,13 @@ fn stale(source: &SourceRef<'_>, migration: &Migration, before: Before) -> Vec<S
         (Before::Absent, Some(history)) => vec![ledger::forget_stale(source.name, history, migration)],
         (Before::Absent, None) | (Before::Any, _) => Vec::new(),
     }
+}
+
+/// What removes every record of a migration.
+fn forgotten(source: &SourceRef<'_>, key: &str) -> Vec<Statement> {
+    let mut statements = source.history.map_or_else(Vec::new, |history| history.forget(key));
+    statements.push(ledger::forget(source.name, source.keyed_by(), key));
+    statements
 }
 
 fn applied(

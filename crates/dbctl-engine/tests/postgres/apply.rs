@@ -114,7 +114,7 @@ async fn a_file_commits_with_its_rows_or_not_at_all() {
     let run = Run::new();
     let target = run.create("rows").await;
     let peer = Peer(TableName::new("tool", "pgmigrations"));
-    let source = SourceRef { name: "apps/x/migrations", history: Some(&peer) };
+    let source = SourceRef { name: "apps/x/migrations", history: Some(&peer), migrations: &[] };
     let key = peer.lock_key("rows").unwrap();
     let mut writer = engine().open_exclusive(&target, &[key, key], &run.session()).await.unwrap();
     writer.prepare(&[source], "test").await.unwrap();
@@ -395,7 +395,7 @@ async fn what_somebody_else_has_applied_meanwhile_is_not_applied_again() {
     let run = Run::new();
     let target = run.create("meanwhile").await;
     let peer = Peer(TableName::new("tool", "pgmigrations"));
-    let foreign = SourceRef { name: "apps/x/migrations", history: Some(&peer) };
+    let foreign = SourceRef { name: "apps/x/migrations", history: Some(&peer), migrations: &[] };
     let mut writer = engine().open_exclusive(&target, &[], &run.session()).await.unwrap();
     writer.prepare(&[OWN, foreign], "test").await.unwrap();
     let seen = client("meanwhile").await;

@@ -210,7 +210,7 @@ impl Observer for Heard {
 }
 
 /// A source whose truth is the ledger.
-pub(crate) const OWN: SourceRef<'_> = SourceRef { name: "migrations", history: None };
+pub(crate) const OWN: SourceRef<'_> = SourceRef { name: "migrations", history: None, migrations: &[] };
 
 /// A migration from text; `-- dbctl:` comments count, `up` and `down` stand on line 1 of their files.
 pub(crate) fn migration(name: &str, up: &str, down: Option<&str>) -> Migration {
@@ -228,6 +228,7 @@ pub(crate) fn migration(name: &str, up: &str, down: Option<&str>) -> Migration {
         up: script(".sql", up, transaction),
         down: down.map(|sql| script(".down.sql", sql, Transaction::One)),
         checksum: Checksum::of_text(up),
+        tool_checksum: None,
         directives,
     }
 }
@@ -297,10 +298,10 @@ impl History for Peer {
         }]
     }
 
-    fn forget(&self, migration: &Migration) -> Vec<Statement> {
+    fn forget(&self, key: &str) -> Vec<Statement> {
         vec![Statement {
             sql: format!("DELETE FROM {} WHERE name = $1::text", self.0),
-            params: vec![Value::Text(migration.name.clone())],
+            params: vec![Value::Text(key.to_owned())],
         }]
     }
 

@@ -12,7 +12,7 @@ async fn a_reader_writes_nothing() {
     let target = run.create("read_only").await;
     let before = ask("read_only", "select count(*) from pg_class").await;
     let peer = Peer(TableName::new("public", "pgmigrations"));
-    let source = SourceRef { name: "m", history: Some(&peer) };
+    let source = SourceRef { name: "m", history: Some(&peer), migrations: &[] };
     let mut reader = engine().open(&target, &run.session()).await.unwrap();
     assert!(reader.applied(&source).await.unwrap().is_empty());
     assert!(reader.applied(&OWN).await.unwrap().is_empty());

@@ -238,7 +238,7 @@ async fn a_rollback_that_stopped_goes_on_where_it_stopped() {
     let run = Run::new();
     let target = run.create("half_back").await;
     let peer = Peer(TableName::new("public", "pgmigrations"));
-    let source = SourceRef { name: "migrations", history: Some(&peer) };
+    let source = SourceRef { name: "migrations", history: Some(&peer), migrations: &[] };
     let session = run.session();
     let mut writer = engine().open_exclusive(&target, &[], &session).await.unwrap();
     writer.prepare(&[source], "test").await.unwrap();

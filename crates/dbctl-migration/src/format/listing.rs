@@ -64,6 +64,25 @@ impl Folder {
         }
     }
 
+    /// A folder in this one.
+    pub(super) fn within(&self, listed: &Listed) -> Self {
+        Self { path: self.path.join(&listed.file_name), shown: self.shown(listed) }
+    }
+
+    /// A file of this folder by its name.
+    pub(super) fn listed(name: &str) -> Listed {
+        Listed { name: name.to_owned(), file_name: name.into() }
+    }
+
+    /// The bytes of one of its files, for a tool that hashes them, and its text.
+    pub(super) fn bytes_and_text(&self, listed: &Listed) -> Result<(Vec<u8>, String), FormatError> {
+        let shown = self.shown(listed);
+        let bytes = std::fs::read(self.path.join(&listed.file_name))
+            .map_err(|source| FormatError::Io { path: shown.clone(), source })?;
+        let text = text::decode(bytes.clone(), &shown)?;
+        Ok((bytes, text))
+    }
+
     /// The text of one of its files.
     pub(super) fn text(&self, listed: &Listed) -> Result<String, FormatError> {
         text::read(&self.path.join(&listed.file_name), &self.shown(listed))

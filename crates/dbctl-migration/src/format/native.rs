@@ -5,20 +5,33 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Folder, Format, FormatError, FormatErrors, NewFile,
+    Folder, Format, FormatError, FormatErrors, NewFile, Tool,
+    detect::{Likeness, Sample},
     listing::{Listed, leading_digits, split_extension, wrong_directive},
 };
 use crate::{Checksum, Directives, History, Migration, Script, Transaction, Version};
 
 /// How many digits a version has: `20260101120000`.
-pub(super) const VERSION_DIGITS: usize = 14;
+const VERSION_DIGITS: usize = 14;
 
 /// `<UTC 14 digits>_<snake_name>.sql`, and `<same>.down.sql` beside it where the migration can be reverted.
 ///
 /// Every `.sql` file has to fit: a typo in a name must not make a migration vanish. What is no `.sql` file (a README,
 /// an editor's backup), directories and dotfiles are passed over. The order is that of the versions, and two files of
 /// one version are an error. The 14 digits need not be a date that exists.
-pub(super) struct Native;
+struct Native;
+
+/// Its line in the list of formats.
+pub(super) const TOOL: Tool =
+    Tool { name: "native", options: &[], check: |_| Ok(()), open: |_, _| Box::new(Native), recognise };
+
+/// The names alone; other tools write such names, too.
+fn recognise(sample: &Sample) -> Likeness {
+    match sample.sql().any(|file| is_stem(file.stem())) {
+        true => Likeness::Possible,
+        false => Likeness::No,
+    }
+}
 
 impl Format for Native {
     fn read(&self, folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
@@ -79,7 +92,7 @@ impl Format for Native {
         let text = format!(
             "-- {slug}\n-- Runs in one transaction. What reverts it goes into {version}_{slug}.down.sql.\n\n"
         );
-        Ok(NewFile { files: vec![(file, text)] })
+        Ok(NewFile { files: vec![(file, text)], ..Default::default() })
     }
 }
 
@@ -117,7 +130,7 @@ fn place(folder: &Folder, listed: Listed, units: &mut BTreeMap<String, Unit>) ->
 }
 
 /// Whether a file name without its extension is a version, `_` and a name in snake case.
-pub(super) fn is_stem(stem: &str) -> bool {
+fn is_stem(stem: &str) -> bool {
     let version = leading_digits(stem);
     let name = stem[version.len()..].strip_prefix('_');
     let in_name = |c: char| c == '_' || c.is_alphanumeric() && !c.is_uppercase();
@@ -150,6 +163,7 @@ fn read_unit(folder: &Folder, stem: &str, unit: Unit) -> Result<Migration, Forma
         version: Version::new(leading_digits(stem)),
         name: stem.to_owned(),
         checksum: Checksum::of_text(&sql),
+        tool_checksum: None,
         up: script(folder, &up, sql, &directives),
         down,
         directives,

@@ -20,14 +20,14 @@ use std::{collections::BTreeMap, ops::Range, path::PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub(super) use self::markers::has_markers;
 use self::{
     history::PgMigrations,
-    markers::{Sections, sections},
+    markers::{Sections, has_markers, sections},
     order::SortKey,
 };
 use super::{
-    Folder, Format, FormatError, FormatErrors, NewFile, SourceOptions,
+    Folder, Format, FormatError, FormatErrors, NewFile, Tool,
+    detect::{Likeness, Sample},
     listing::{Listed, leading_digits, split_extension, wrong_directive},
 };
 use crate::{Checksum, Directives, History, Migration, Script, Transaction, Version, text};
@@ -38,14 +38,29 @@ const TEMPLATE: &str = "-- Up Migration\n\n-- Down Migration";
 /// The longest number that is an index (`0001`) and not a time.
 const MAX_INDEX_DIGITS: usize = 4;
 
-pub(super) struct NodePgMigrate {
-    history: PgMigrations,
+/// Its line in the list of formats.
+pub(super) const TOOL: Tool = Tool {
+    name: "node-pg-migrate",
+    options: &["schema", "table"],
+    check: |_| Ok(()),
+    open: |_, options| Box::new(NodePgMigrate { history: PgMigrations::new(options) }),
+    recognise,
+};
+
+/// Its markers tell for sure that reading the folder otherwise would run down parts with up parts; a number of 13 or
+/// 17 digits is written by no other tool.
+fn recognise(sample: &Sample) -> Likeness {
+    let names = |stem: &str| matches!(leading_digits(stem).len(), 13 | 17);
+    let scripts = sample.files().any(|file| is_script(file.extension()) && names(file.stem()));
+    let marked = sample.sql().any(|file| !leading_digits(file.stem()).is_empty() && has_markers(file.text()));
+    match marked || scripts || sample.sql().any(|file| names(file.stem())) {
+        true => Likeness::Possible,
+        false => Likeness::No,
+    }
 }
 
-impl NodePgMigrate {
-    pub(super) fn new(options: &SourceOptions) -> Self {
-        Self { history: PgMigrations::new(options) }
-    }
+struct NodePgMigrate {
+    history: PgMigrations,
 }
 
 impl Format for NodePgMigrate {
@@ -82,7 +97,7 @@ impl Format for NodePgMigrate {
         }
         let prefix = new_prefix(folder, now)?;
         let file = folder.fitting(format!("{prefix}_{slug}.sql"))?;
-        Ok(NewFile { files: vec![(file, TEMPLATE.to_owned())] })
+        Ok(NewFile { files: vec![(file, TEMPLATE.to_owned())], ..Default::default() })
     }
 }
 
@@ -99,7 +114,7 @@ impl SqlFile {
 }
 
 /// Whether the tool runs files of this extension (in lower case) as programs.
-pub(super) fn is_script(extension: &str) -> bool {
+fn is_script(extension: &str) -> bool {
     language(extension).is_some()
 }
 
@@ -195,7 +210,16 @@ fn read_unit(folder: &Folder, unit: Unit) -> Result<Migration, FormatError> {
         let directives = Directives::parse(&whole).map_err(wrong())?;
         let down = unit.down.map(|listed| down_file(folder, &listed)).transpose()?.flatten();
         let up = script(path, 1, whole, directives.no_transaction);
-        return Ok(Migration { version, name: unit.name, up, down, checksum, directives }.reverting());
+        return Ok(Migration {
+            version,
+            name: unit.name,
+            up,
+            down,
+            checksum,
+            tool_checksum: None,
+            directives,
+        }
+        .reverting());
     }
     let Sections { up, down } = sections(&whole);
     // What stands above the sections belongs to both of them.
@@ -216,7 +240,8 @@ fn read_unit(folder: &Folder, unit: Unit) -> Result<Migration, FormatError> {
     };
     let (up, directives) = part(&up, up_speaks_until.unwrap_or(up.end))?;
     let down = down.as_ref().map(|down| part(down, down.end)).transpose()?.map(|(script, _)| script);
-    Ok(Migration { version, name: unit.name, up, down, checksum, directives }.reverting())
+    Ok(Migration { version, name: unit.name, up, down, checksum, tool_checksum: None, directives }
+        .reverting())
 }
 
 /// The down part of a pair; the tool takes an empty file for none.

@@ -3,22 +3,22 @@ use super::*;
 /// What every format has to get right, whatever its files look like.
 #[test]
 fn every_format_reads_what_it_writes() {
-    for kind in FormatKind::ALL {
+    for kind in FormatKind::all() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder { path: dir.path().join("sub"), shown: PathBuf::from("m") };
-        let format = kind.format(&SourceOptions::default());
-        let missing = format.read(&folder).unwrap_err().0;
+        let options = SourceOptions::default();
+        kind.check(&options).unwrap();
+        let missing = kind.open(&folder, &options).read(&folder).unwrap_err().0;
         assert!(matches!(&missing[..], [FormatError::NoFolder { path }] if path == Path::new("m")), "{kind}");
 
         std::fs::create_dir(&folder.path).unwrap();
+        let format = kind.open(&folder, &options);
         assert_eq!(format.read(&folder).unwrap(), [], "{kind}");
         assert_eq!(FormatKind::detect(&folder.path).unwrap(), [], "{kind}");
 
         let now: Timestamp = "2026-01-31T09:30:00Z".parse().unwrap();
         for name in ["add users", "add posts", "3rd"] {
-            for (file, text) in format.new_file(&folder, name, now).unwrap().files {
-                std::fs::write(folder.path.join(file), text).unwrap();
-            }
+            write(&folder, format.new_file(&folder, name, now).unwrap());
         }
         let migrations = format.read(&folder).unwrap();
         assert_eq!(migrations.len(), 3, "{kind}");
@@ -39,7 +39,7 @@ fn every_format_reads_what_it_writes() {
 
 #[test]
 fn kinds_are_spelled_as_in_the_manifest() {
-    for kind in FormatKind::ALL {
+    for kind in FormatKind::all() {
         assert_eq!(FormatKind::parse(kind.as_str()), Some(kind));
         assert_eq!(kind.to_string(), kind.as_str());
     }
@@ -47,9 +47,26 @@ fn kinds_are_spelled_as_in_the_manifest() {
 }
 
 #[test]
-fn only_foreign_formats_have_a_table_of_their_own() {
-    let options = SourceOptions { schema: Some("s".to_owned()), table: Some("t".to_owned()) };
-    let table = |kind: FormatKind| kind.format(&options).history().map(|history| history.table().to_string());
-    assert_eq!(table(FormatKind::Native), None);
-    assert_eq!(table(FormatKind::NodePgMigrate).as_deref(), Some(r#""s"."t""#));
+fn tables_can_be_named() {
+    let folder = Folder { path: PathBuf::from("/nowhere"), shown: PathBuf::from("m") };
+    let options = SourceOptions {
+        schema: Some("s".to_owned()),
+        table: Some("t".to_owned()),
+        ..SourceOptions::default()
+    };
+    for kind in FormatKind::all().filter(|kind| kind.options().contains(&"table")) {
+        let format = kind.open(&folder, &options);
+        let history = format.history().unwrap();
+        assert_eq!(history.table().to_string(), r#""s"."t""#, "{kind}");
+        assert!(history.read().contains(r#""s"."t""#), "{kind}");
+        assert!(history.create().iter().all(|sql| sql.contains("IF NOT EXISTS")), "{kind}");
+    }
+}
+
+fn write(folder: &Folder, new: NewFile) {
+    for (file, text) in new.files.into_iter().chain(new.rewritten) {
+        let path = folder.path.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
 }

@@ -32,6 +32,7 @@ fn check_params(statement: &Statement) {
             Value::Text(_) | Value::Null => "text",
             Value::Int(_) => "bigint",
             Value::Bytes(_) => "bytea",
+            Value::Texts(_) => "text[]",
         };
         assert!(statement.sql.contains(&format!("${number}::{cast}")), "${number} in {}", statement.sql);
     }
@@ -49,8 +50,8 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
         record_progress("m", &one, &stamp, 3, true, "d", Before::Absent),
         record_progress("m", &one, &stamp, 3, false, "d", Before::Any),
         record_reverting("m", &one, &stamp, 3, true, "d"),
-        forget("m", KeyedBy::Version, &one),
-        forget("m", KeyedBy::Name, &one),
+        forget("m", KeyedBy::Version, one.version.as_str()),
+        forget("m", KeyedBy::Name, &one.name),
         record_seed(&seed, &stamp),
         forget_seeds(),
         record_environment("test"),

@@ -134,7 +134,9 @@ fn nothing_missing(
     if !source.refuses_out_of_order() || order != OutOfOrder::Deny {
         return Ok(());
     }
-    let missing = reconciled.entries.iter().filter(|entry| entry.state == State::Missing);
+    // It compares as many as there are of both: what is gone behind the last file does not trouble it yet.
+    let last = reconciled.entries.iter().rposition(|entry| entry.local.is_some()).unwrap_or(0);
+    let missing = reconciled.entries[..last].iter().filter(|entry| entry.state == State::Missing);
     let missing: Vec<String> = missing.map(|entry| entry.name().to_owned()).collect();
     if missing.is_empty() { Ok(()) } else { Err(Drift::Missing(missing)) }
 }

@@ -160,11 +160,11 @@ databases:
     let a = workspace.database(&key("a"));
     let [one, two] = &a.sources[..] else { panic!("{a:?}") };
     assert_eq!((&*one.name, &*two.name), ("one", "../shared/two"));
-    assert_eq!(one.format, FormatChoice::Declared(FormatKind::NodePgMigrate));
+    assert_eq!(one.format, FormatChoice::Declared(FormatKind::parse("node-pg-migrate").unwrap()));
     assert_eq!((one.options.schema.as_deref(), one.options.table.as_deref()), (Some("s"), Some("t")));
     assert_eq!(one.folder.path, site.path("p/one"));
     assert_eq!(one.folder.shown.to_str(), Some("p/one"));
-    assert_eq!(two.format, FormatChoice::Assumed(FormatKind::Native));
+    assert_eq!(two.format, FormatChoice::Assumed(FormatKind::NATIVE));
     assert_eq!(two.folder.shown.to_str(), Some("shared/two"));
     let seeds = a.seeds.as_ref().unwrap();
     assert_eq!(seeds.shown.to_str(), Some("p/seeds"));
@@ -230,10 +230,10 @@ fn formats_are_detected() {
         })
     };
     for (files, expected) in [
-        (&[][..], FormatChoice::Assumed(FormatKind::Native)),
-        (&[".gitkeep", "README.md"], FormatChoice::Assumed(FormatKind::Native)),
-        (&["20260101000000_users.sql"], FormatChoice::Detected(FormatKind::Native)),
-        (&["1700000000000_users.sql"], FormatChoice::Detected(FormatKind::NodePgMigrate)),
+        (&[][..], FormatChoice::Assumed(FormatKind::NATIVE)),
+        (&[".gitkeep", "README.md"], FormatChoice::Assumed(FormatKind::NATIVE)),
+        (&["20260101000000_users.sql"], FormatChoice::Detected(FormatKind::NATIVE)),
+        (&["1700000000000_users.sql"], FormatChoice::Detected(FormatKind::parse("node-pg-migrate").unwrap())),
     ] {
         let workspace = site(files).workspace();
         let format = workspace.database(&key("a")).sources[0].format;

@@ -1,8 +1,6 @@
 //! The table `pgmigrations`, as `runner.ts` makes and reads it.
 
-use crate::{
-    History, KeyedBy, Migration, Recording, SourceOptions, Statement, TableName, Value, quote_ident,
-};
+use crate::{History, KeyedBy, Recording, SourceOptions, Statement, TableName, Value, quote_ident};
 
 /// `PG_MIGRATE_LOCK_ID` of the tool, for `pg_try_advisory_lock`.
 const LOCK_KEY: i64 = 7_241_865_325_823_964;
@@ -62,10 +60,10 @@ impl History for PgMigrations {
         }]
     }
 
-    fn forget(&self, migration: &Migration) -> Vec<Statement> {
+    fn forget(&self, key: &str) -> Vec<Statement> {
         vec![Statement {
             sql: format!("DELETE FROM {} WHERE name = $1::text", self.table),
-            params: vec![Value::Text(migration.name.clone())],
+            params: vec![Value::Text(key.to_owned())],
         }]
     }
 
@@ -91,7 +89,11 @@ mod tests {
     use crate::{RunStamp, test_support::migration};
 
     fn history(schema: Option<&str>, table: Option<&str>) -> PgMigrations {
-        let options = SourceOptions { schema: schema.map(str::to_owned), table: table.map(str::to_owned) };
+        let options = SourceOptions {
+            schema: schema.map(str::to_owned),
+            table: table.map(str::to_owned),
+            ..Default::default()
+        };
         PgMigrations::new(&options)
     }
 
@@ -127,7 +129,7 @@ mod tests {
             }]
         );
         assert_eq!(
-            history.forget(&one),
+            history.forget(&one.name),
             [Statement {
                 sql: r#"DELETE FROM "public"."pgmigrations" WHERE name = $1::text"#.to_owned(),
                 params

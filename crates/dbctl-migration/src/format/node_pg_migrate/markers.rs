@@ -24,7 +24,7 @@ pub(super) fn sections(text: &str) -> Sections {
 }
 
 /// Whether a file has any marker.
-pub(in crate::format) fn has_markers(text: &str) -> bool {
+pub(super) fn has_markers(text: &str) -> bool {
     find(text, "up").or_else(|| find(text, "down")).is_some()
 }
 

@@ -14,7 +14,7 @@ fn folder(files: &[(&str, &str)]) -> (TempDir, Folder) {
 }
 
 fn format() -> NodePgMigrate {
-    NodePgMigrate::new(&SourceOptions::default())
+    NodePgMigrate { history: PgMigrations::new(&crate::SourceOptions::default()) }
 }
 
 fn read(files: &[(&str, &str)]) -> Vec<Migration> {
