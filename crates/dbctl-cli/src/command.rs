@@ -124,6 +124,7 @@ mod tests {
         let all = lines.map(|line| format!("$ dbctl {line}\n{}", shown(&world, line)));
         let all =
             all.join("\n").replace(&manifest.canonicalize().unwrap().display().to_string(), "workspace.yaml");
+        let all = all.replace(&dbctl_migration::FormatKind::names().join(", "), "[FORMATS]");
         insta::assert_snapshot!(all, @r#"
         $ dbctl list vague core
         DATABASE  NAME     PACKAGE  SERVER           DEPENDS ON  TAGS  FORMATS
@@ -169,7 +170,7 @@ mod tests {
 
         $ dbctl new vague x
         error: workspace.yaml:4:19: the variable `VAGUE` is not set (set it in the environment or in an env file, or give a default: `${VAGUE:-…}`)
-        workspace.yaml:4:51: it cannot be told which tool wrote the migrations in m (say so with `format`; dbctl knows native, node-pg-migrate)
+        workspace.yaml:4:51: it cannot be told which tool wrote the migrations in m (say so with `format`; dbctl knows [FORMATS])
         workspace.yaml:4:65: the variable `VAGUE` is not set (set it in the environment or in an env file, or give a default: `${VAGUE:-…}`)
         "#);
     }

@@ -7,6 +7,7 @@ mod node_pg_migrate;
 
 use std::{
     fmt,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -43,12 +44,32 @@ pub struct SourceOptions {
     pub records: Option<String>,
 }
 
+impl SourceOptions {
+    /// All their names, as the manifest spells them.
+    pub const NAMES: [&str; 6] = ["schema", "table", "pattern", "name_column", "applied_column", "records"];
+
+    /// One of them by its name.
+    pub fn field(&mut self, name: &str) -> Option<&mut Option<String>> {
+        match name {
+            "schema" => Some(&mut self.schema),
+            "table" => Some(&mut self.table),
+            "pattern" => Some(&mut self.pattern),
+            "name_column" => Some(&mut self.name_column),
+            "applied_column" => Some(&mut self.applied_column),
+            "records" => Some(&mut self.records),
+            _ => None,
+        }
+    }
+}
+
 /// Why an option of a source cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct OptionError {
     /// As the manifest spells it.
     pub option: &'static str,
+    /// Which bytes of its value are wrong, where it is not the whole.
+    pub part: Option<Range<usize>>,
     /// What is wrong with its value, or with its absence.
     pub message: String,
     /// What to write instead.

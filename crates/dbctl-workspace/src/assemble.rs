@@ -273,8 +273,6 @@ impl Site<'_> {
         declared: Option<FormatKind>,
         viewer: Viewer<'_>,
     ) -> Result<Source, String> {
-        let schema = self.ident("the schema", raw.schema.as_ref(), viewer);
-        let table = self.ident("the table", raw.table.as_ref(), viewer);
         let base = viewer.unwrap_or(Path::new(""));
         let relative = self.path(&raw.path, base, viewer).ok_or_else(|| raw.path.value.clone())?;
         let name = from_to(base, &relative);
@@ -283,8 +281,63 @@ impl Site<'_> {
             Some(kind) => FormatChoice::Declared(kind),
             None => self.detected_format(&folder, raw.path.span).ok_or_else(|| name.clone())?,
         };
-        let options = SourceOptions { schema, table, ..SourceOptions::default() };
+        let options = self.source_options(raw, format, viewer);
         Ok(Source { name, folder, format, options, declared: raw.path.span })
+    }
+
+    /// What a source says beyond its path and format; a problem where its format has no use for it.
+    fn source_options(
+        &mut self,
+        raw: &raw::Source,
+        format: FormatChoice,
+        viewer: Viewer<'_>,
+    ) -> SourceOptions {
+        let kind = format.kind();
+        let (mut options, mut all_known) = (SourceOptions::default(), true);
+        for raw::SourceOption { name, key, value: text } in &raw.options {
+            let value = match *name {
+                "schema" => self.ident("the schema", Some(text), viewer),
+                "table" => self.ident("the table", Some(text), viewer),
+                "name_column" | "applied_column" => self.ident("the column", Some(text), viewer),
+                _ => self.evaluate(text, viewer),
+            };
+            all_known &= value.is_some();
+            if value.is_some() && !kind.options().contains(name) {
+                self.useless_option(name, *key, format);
+            }
+            if let Some(field) = options.field(name) {
+                *field = value;
+            }
+        }
+        if all_known && let Err(error) = kind.check(&options) {
+            let given = raw.options.iter().find(|given| given.name == error.option).map(|given| &given.value);
+            let text = given.unwrap_or_else(|| raw.format.as_ref().unwrap_or(&raw.path));
+            // Another option may be the one that has to change.
+            let is_fixed = raw.options.iter().all(|given| !has_references(&given.value.value));
+            let has_place = given.is_some() && !has_references(&text.value);
+            let part = error.part.filter(|_| has_place).map(|part| text.part(part));
+            let problems = if is_fixed { &mut *self.problems } else { &mut self.deferred };
+            problems.at(part.unwrap_or(text.span), error.message).maybe_hint(error.hint);
+        }
+        options
+    }
+
+    /// A format that was not declared depends on the files, which are nobody's business who does not need them.
+    fn useless_option(&mut self, name: &str, key: Span, format: FormatChoice) {
+        let kind = format.kind();
+        let takers: Vec<FormatKind> =
+            FormatKind::all().filter(|kind| kind.options().contains(&name)).collect();
+        let (problems, remedy) = match format {
+            FormatChoice::Declared(_) => (&mut *self.problems, "remove it"),
+            FormatChoice::Detected(_) | FormatChoice::Assumed(_) => {
+                (&mut self.deferred, "say which `format` it is")
+            }
+        };
+        let hint = match takers.as_slice() {
+            [only] => format!("{remedy}; only `{only}` has it"),
+            _ => remedy.to_owned(),
+        };
+        problems.at(key, format!("the format `{kind}` has no `{name}`")).hint(hint);
     }
 
     fn declared_format(&mut self, text: &Text) -> Option<FormatKind> {

@@ -2,6 +2,8 @@
 
 mod fields;
 
+use dbctl_migration::SourceOptions;
+
 use self::fields::{Fields, entries, list, written};
 use crate::{
     Span,
@@ -29,7 +31,8 @@ pub(crate) const DATABASE: &[&str] = &[
     "clean",
     "env",
 ];
-pub(crate) const SOURCE: &[&str] = &["path", "format", "schema", "table"];
+pub(crate) const SOURCE: &[&str] =
+    &["path", "format", "schema", "table", "pattern", "name_column", "applied_column", "records"];
 pub(crate) const SEEDS: &[&str] = &["path", "skip_in", "runners"];
 pub(crate) const CLEAN: &[&str] = &["keep"];
 pub(crate) const ENVIRONMENT: &[&str] = &["protected", "servers", "databases"];
@@ -85,8 +88,16 @@ pub(crate) struct Database {
 pub(crate) struct Source {
     pub(crate) path: Text,
     pub(crate) format: Option<Text>,
-    pub(crate) schema: Option<Text>,
-    pub(crate) table: Option<Text>,
+    pub(crate) options: Vec<SourceOption>,
+}
+
+/// One of [`SourceOptions`].
+#[derive(Debug, Clone)]
+pub(crate) struct SourceOption {
+    pub(crate) name: &'static str,
+    /// Where its key stands.
+    pub(crate) key: Span,
+    pub(crate) value: Text,
 }
 
 #[derive(Debug, Clone)]
@@ -198,14 +209,14 @@ fn sources(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<Sourc
             }
             return None;
         };
-        let source = (
-            fields.required("path", problems),
-            fields.text("format", problems),
-            fields.text("schema", problems),
-            fields.text("table", problems),
-        );
-        let (path, format, schema, table) = source;
-        Some(Source { path: path?, format, schema, table })
+        let path = fields.required("path", problems);
+        let format = fields.text("format", problems);
+        let options = SourceOptions::NAMES.into_iter().filter_map(|name| {
+            let value = fields.text(name, problems)?;
+            Some(SourceOption { name, key: fields.key(name)?, value })
+        });
+        let options = options.collect();
+        Some(Source { path: path?, format, options })
     });
     Some(sources.collect())
 }

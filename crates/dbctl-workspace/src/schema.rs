@@ -67,7 +67,7 @@ struct Server {
     #[schemars(extend("default" = false))]
     embedded: Option<bool>,
     /// The major version of an embedded server, such as "17". The newest that is found where left out.
-    #[schemars(schema_with = "major")]
+    #[schemars(schema_with = "major", default)]
     postgres: Option<String>,
 }
 
@@ -101,7 +101,7 @@ struct Database {
     /// Extensions created with the database.
     extensions: Option<Vec<String>>,
     /// Session settings that migrations and seeds may rely on.
-    #[schemars(schema_with = "settings")]
+    #[schemars(schema_with = "settings", default)]
     settings: Option<BTreeMap<String, String>>,
     /// How `dbctl clean` treats this database.
     clean: Option<Clean>,
@@ -119,12 +119,21 @@ struct Source {
     /// The folder, relative to the package.
     path: String,
     /// The tool whose files these are. Detected where left out.
-    #[schemars(schema_with = "format")]
+    #[schemars(schema_with = "format", default)]
     format: Option<String>,
     /// Schema of the tool's history table, where it is not the tool's default.
     schema: Option<String>,
     /// Name of the tool's history table, where it is not the tool's default.
     table: Option<String>,
+    /// How a home-grown runner names its files, such as `V{version}__{name}.sql`. `{version}_{name}.sql` where left out.
+    pattern: Option<String>,
+    /// Column of a home-grown runner's table that says which migration a row is. `name` where left out.
+    name_column: Option<String>,
+    /// Column of a home-grown runner's table that says when a migration was applied. `applied_at` where left out.
+    applied_column: Option<String>,
+    /// What a home-grown runner's table holds of a migration. `name` where left out.
+    #[schemars(schema_with = "records", default)]
+    records: Option<String>,
 }
 
 /// A folder of seed files, which run in byte order of their names.
@@ -166,6 +175,10 @@ struct Environment {
 fn format(_: &mut SchemaGenerator) -> Schema {
     let names: Vec<_> = FormatKind::names().into_iter().map(Some).chain([None]).collect();
     json_schema!({ "type": ["string", "null"], "enum": names })
+}
+
+fn records(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "enum": ["name", "file", "version", null] })
 }
 
 fn major(_: &mut SchemaGenerator) -> Schema {
@@ -218,6 +231,17 @@ mod tests {
             assert_eq!(fields(definition), known);
         }
         assert_eq!(definitions.as_object().unwrap().len(), 6);
+    }
+
+    #[test]
+    fn only_what_the_reader_misses_is_required() {
+        let schema = schema();
+        assert_eq!(schema["required"], serde_json::json!(["workspace", "databases"]));
+        for (name, definition) in schema["definitions"].as_object().unwrap() {
+            let required = definition["required"].as_array().map_or(&[][..], Vec::as_slice);
+            let expected = if ["Source", "Seeds"].contains(&&**name) { &["path"][..] } else { &[] };
+            assert_eq!(required, expected, "{name}");
+        }
     }
 
     #[test]

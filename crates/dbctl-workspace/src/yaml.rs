@@ -244,11 +244,12 @@ fn report(source: &str, error: &Error, problems: &mut Problems) {
             let before = &source[..span.start];
             let line = &source[before.rfind('\n').map_or(0, |at| at + 1)..];
             let line = line.lines().next().unwrap_or_default();
-            problems.at(span, format!("this is not YAML: {text}")).maybe_hint(
-                line.contains("${").then(|| {
-                    "between braces or brackets a text with `${…}` must be put in quotes".to_owned()
-                }),
-            );
+            let hint = if line.contains("${") {
+                Some("between braces or brackets a text with `${…}` must be put in quotes")
+            } else {
+                before.ends_with('}').then_some("a text that starts with `{` must be put in quotes")
+            };
+            problems.at(span, format!("this is not YAML: {text}")).maybe_hint(hint.map(str::to_owned));
         }
     }
 }

@@ -555,7 +555,7 @@ fn migrations() {
     2:83 there is no migration format `rails`
       | databases: {a: {migrations: [{path: m, format: node-pg-migrat}, {path: n, format: rails}]}}
       |                                                                                   ^^^^^
-      = formats: native, node-pg-migrate
+      = formats: [FORMATS]
     ");
     assert_snapshot!(wrong("workspace: x\ndatabases: {a: {migrations: [{path: m}, {path: ./m/}]}}\n"), @"
     2:48 the migration folder m is listed twice

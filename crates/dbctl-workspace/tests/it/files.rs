@@ -268,15 +268,15 @@ databases:
     4:51 it cannot be told which tool wrote the migrations in neither
       |   neither: { migrations: [{ path: fine }, { path: neither }] }
       |                                                   ^^^^^^^
-      = say so with `format`; dbctl knows native, node-pg-migrate
+      = say so with `format`; dbctl knows [FORMATS]
     5:35 it cannot be told which tool wrote the migrations in folders
       |   folders: { migrations: [{ path: folders }] }
       |                                   ^^^^^^^
-      = say so with `format`; dbctl knows native, node-pg-migrate
+      = say so with `format`; dbctl knows [FORMATS]
     6:34 it cannot be told which tool wrote the migrations in dbmate
       |   dbmate: { migrations: [{ path: dbmate }] }
       |                                  ^^^^^^
-      = say so with `format`; dbctl knows native, node-pg-migrate
+      = say so with `format`; dbctl knows [FORMATS]
     ");
     assert_eq!(wrong_if_needed(&workspace, &["said"]), "");
     let neither = workspace.database(&key("neither"));
@@ -411,7 +411,7 @@ fn what_no_variable_can_mend_is_wrong_at_once() {
     4:63 there is no migration format `rails`
       |   c: { package: '${P}', migrations: [{ path: '${NO}', format: rails }] }
       |                                                               ^^^^^
-      = formats: native, node-pg-migrate
+      = formats: [FORMATS]
     "#);
 }
 

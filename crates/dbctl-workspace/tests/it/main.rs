@@ -11,5 +11,6 @@ mod locate;
 mod references;
 mod secrets;
 mod select;
+mod sources;
 mod support;
 mod yaml;

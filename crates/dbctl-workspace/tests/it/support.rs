@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use dbctl_migration::FormatKind;
 use dbctl_workspace::{Env, Key, LoadOptions, ManifestErrors, Workspace, load};
 use tempfile::TempDir;
 
@@ -83,8 +84,12 @@ pub(crate) fn key(text: &str) -> Key {
     Key::parse(text).unwrap()
 }
 
-/// Message, place, line with carets and hint of each problem.
+/// Message, place, line with carets and hint of each problem; `[FORMATS]` are all that there are.
 pub(crate) fn report(errors: &ManifestErrors) -> String {
+    shown(errors).replace(&FormatKind::names().join(", "), "[FORMATS]")
+}
+
+fn shown(errors: &ManifestErrors) -> String {
     let mut out = String::new();
     for problem in &errors.problems {
         let Some(span) = &problem.span else {
