@@ -1,0 +1,2 @@
+-- no-transaction
+DROP INDEX CONCURRENTLY payments_order_id_idx;
