@@ -1,6 +1,7 @@
 //! PostgreSQL through tokio-postgres.
 
 mod admin;
+mod again;
 mod failure;
 mod inventory;
 mod layout;

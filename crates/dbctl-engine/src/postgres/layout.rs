@@ -72,6 +72,7 @@ impl<'a> Layout<'a> {
         let pieces = split(&script.sql).map_err(|error| unsplit(script, error))?;
         let mut layout = Self { script, pieces, digests: Vec::new(), units: Vec::new(), whole: false };
         layout.refuse_undo()?;
+        layout.refuse_copy_out()?;
         layout.whole = !stepwise && script.transaction == Transaction::One && layout.fits_one_transaction();
         if !layout.whole {
             layout.digests = layout.chain();
@@ -207,19 +208,43 @@ impl<'a> Layout<'a> {
     }
 
     fn refuse_undo(&self) -> Result<(), EngineError> {
-        let Some(n) = (0..self.len()).find(|n| control(self.statement(*n)) == Control::Undo) else {
-            return Ok(());
-        };
-        Err(EngineError::Sql(Box::new(SqlError {
-            code: "2D000".to_owned(),
-            message: "the file undoes or prepares its own transaction, so it cannot be recorded as applied"
-                .to_owned(),
+        let message = "the file undoes or prepares its own transaction, so it cannot be recorded as applied";
+        let hint = "leave the transaction to dbctl; `ROLLBACK TO SAVEPOINT` is fine";
+        self.refuse(|statement| control(statement) == Control::Undo, "2D000", message, hint)
+    }
+
+    /// The rows of a `COPY … TO STDOUT` would have to be read by somebody.
+    fn refuse_copy_out(&self) -> Result<(), EngineError> {
+        let message = "this COPY sends rows to the client, and there is none to take them";
+        let hint = "take it out of the file; rows are copied to where dbctl runs by psql's `\\copy … to 'file'`, \
+                    and to a file of the server's by `COPY … TO 'file'`";
+        self.refuse(copies_out, "0A000", message, hint)
+    }
+
+    fn refuse(
+        &self,
+        refused: impl Fn(&str) -> bool,
+        code: &str,
+        message: &str,
+        hint: &str,
+    ) -> Result<(), EngineError> {
+        match (0..self.len()).find(|n| refused(self.statement(*n))) {
+            Some(n) => Err(self.complaint(n, code, message.to_owned(), hint.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// What dbctl itself has against a statement.
+    pub(super) fn complaint(&self, piece: usize, code: &str, message: String, hint: String) -> EngineError {
+        EngineError::Sql(Box::new(SqlError {
+            code: code.to_owned(),
+            message,
             detail: None,
-            hint: Some("leave the transaction to dbctl; `ROLLBACK TO SAVEPOINT` is fine".to_owned()),
+            hint: Some(hint),
             context: None,
-            statement: Some(shown_statement(self.statement(n))),
-            location: Some(self.location(self.pieces[n].range.start, Mark::Error)),
-        })))
+            statement: Some(shown_statement(self.statement(piece))),
+            location: Some(self.location(self.pieces[piece].range.start, Mark::Error)),
+        }))
     }
 
     /// What helps a statement that cannot be where the file has it.
@@ -395,49 +420,21 @@ fn may_refuse_transaction(statement: &str) -> bool {
     Words::new(statement).next().is_some_and(|first| first.is("reindex") || first.is("cluster"))
 }
 
-/// The index that a `CREATE INDEX CONCURRENTLY` names, and its table as it is spelled; `None` for other statements and
-/// where PostgreSQL chooses the name.
-pub(super) fn concurrent_index(statement: &str) -> Option<(String, String)> {
+/// Whether a statement is a `COPY` to the client; `STDIN` says the same there.
+fn copies_out(statement: &str) -> bool {
     let mut words = Words::new(statement);
-    if !words.eat(&["create"]) {
-        return None;
+    if !words.eat(&["copy"]) {
+        return false;
     }
-    words.eat(&["unique"]);
-    if !(words.eat(&["index"]) && words.eat(&["concurrently"])) {
-        return None;
+    if !words.eat_parentheses() {
+        words.eat(&["binary"]);
+        words.next();
+        while words.eat_mark('.') {
+            words.next();
+        }
+        words.eat_parentheses();
     }
-    if words.eat(&["if"]) && !(words.eat(&["not"]) && words.eat(&["exists"])) {
-        return None;
-    }
-    if words.eat(&["on"]) {
-        return None;
-    }
-    let index = words.next()?.name()?;
-    if !words.eat(&["on"]) {
-        return None;
-    }
-    words.eat(&["only"]);
-    let mut table = quote_ident(&words.next()?.name()?);
-    if words.eat_mark('.') {
-        table = format!("{table}.{}", quote_ident(&words.next()?.name()?));
-    }
-    Some((index, table))
-}
-
-/// The index that a `DROP INDEX CONCURRENTLY` names, quoted; `None` for other statements.
-pub(super) fn concurrent_drop(statement: &str) -> Option<String> {
-    let mut words = Words::new(statement);
-    if !(words.eat(&["drop"]) && words.eat(&["index"]) && words.eat(&["concurrently"])) {
-        return None;
-    }
-    if words.eat(&["if"]) && !words.eat(&["exists"]) {
-        return None;
-    }
-    let mut index = quote_ident(&words.next()?.name()?);
-    if words.eat_mark('.') {
-        index = format!("{index}.{}", quote_ident(&words.next()?.name()?));
-    }
-    Some(index)
+    words.eat(&["to"]) && words.eat(&["stdout", "stdin"])
 }
 
 /// A statement that the server refuses for the same reasons as a `COPY … FROM stdin`: its table, columns, rights, and

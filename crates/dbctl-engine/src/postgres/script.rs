@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use dbctl_migration::{Script, Statement, ledger::Before};
+use dbctl_migration::{Script, Statement, ledger::Before, quote_ident};
 use tokio_postgres::types::Type;
 use tokio_util::bytes::Bytes;
 
 use super::{
+    again::{self, Found},
     failure::Failure,
-    layout::{Act, Layout, Unit, concurrent_drop, concurrent_index, copy_check},
+    layout::{Act, Layout, Unit, copy_check},
     lock::{self, HOLDER_COLUMNS, LOST, backoff, holder, pause},
     session::{Link, get, set_local},
 };
@@ -113,6 +114,9 @@ async fn alone(
         Ok(()) => {
             // `DISCARD ALL` has released the locks, and so may a procedure have.
             lock::keep(link, work.keys).await?;
+            if let Some(index) = again::passed_over(link, layout.statement(piece)).await? {
+                return Err(invalid(layout, piece, &index));
+            }
             recorded(link, work, &progress(work, layout, (piece + 1, false), Before::Any)).await
         }
         Err(error) => {
@@ -132,7 +136,19 @@ async fn alone(
     }
 }
 
-/// Whether the statement that an earlier run started is done; what it left half done is removed.
+/// The next run finds the statement started, and the index of its name to be built anew.
+fn invalid(layout: &Layout<'_>, piece: usize, index: &str) -> EngineError {
+    let message = format!(
+        "the index {index} was there already, so nothing was built; but it is INVALID, as one that was never \
+         finished is, and no query uses it"
+    );
+    let hint = format!(
+        "run the command again: it drops the index and builds it anew; or do so yourself: DROP INDEX CONCURRENTLY {index};"
+    );
+    layout.complaint(piece, "55000", message, hint)
+}
+
+/// Whether the statement that an earlier run started is done; else it is to run again.
 async fn took_effect(
     link: &mut Link<'_>,
     work: &Work<'_>,
@@ -142,29 +158,11 @@ async fn took_effect(
     if piece >= layout.len() {
         return Err(unresolved(work, layout, piece));
     }
-    if let Some(index) = concurrent_drop(layout.statement(piece)) {
-        let gone = "select pg_catalog.to_regclass($1::text) is null";
-        return get(&link.one(gone, &[(&index, Type::TEXT)]).await?, 0);
+    match again::look(link, layout.statement(piece)).await? {
+        Found::Done => Ok(true),
+        Found::Again => Ok(false),
+        Found::Unknown => Err(unresolved(work, layout, piece)),
     }
-    let Some((index, table)) = concurrent_index(layout.statement(piece)) else {
-        return Err(unresolved(work, layout, piece));
-    };
-    let rows = link
-        .query(
-            "select i.indisvalid, pg_catalog.format('%I.%I', n.nspname, c.relname) from pg_catalog.pg_index i \
-             join pg_catalog.pg_class c on c.oid = i.indexrelid \
-             join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-             where i.indrelid = pg_catalog.to_regclass($1::text) and c.relname = $2::text",
-            &[(&table, Type::TEXT), (&index, Type::TEXT)],
-        )
-        .await?;
-    let Some(row) = rows.first() else { return Ok(false) };
-    if get(row, 0)? {
-        return Ok(true);
-    }
-    let name: String = get(row, 1)?;
-    link.batch(&format!("DROP INDEX CONCURRENTLY {name}")).await?;
-    Ok(false)
 }
 
 fn unresolved(work: &Work<'_>, layout: &Layout<'_>, piece: usize) -> EngineError {
@@ -261,6 +259,8 @@ async fn transaction(
     unit: &Unit,
     record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
 ) -> Result<Duration, EngineError> {
+    // A whole file has found a clean session.
+    let before = if layout.whole { Vec::new() } else { prepared(link).await? };
     let mut attempt = 0;
     loop {
         match transaction_once(link, work, layout, unit, record).await {
@@ -268,9 +268,28 @@ async fn transaction(
             Err(error) => {
                 link.rollback().await;
                 wait_for_lock(link, error, &mut attempt).await?;
+                prepare_as(link, &before).await?;
             }
         }
     }
+}
+
+/// The names and texts of the statements that files have prepared, oldest first.
+async fn prepared(link: &mut Link<'_>) -> Result<Vec<(String, String)>, EngineError> {
+    let sql = "select name, statement from pg_catalog.pg_prepared_statements where from_sql order by prepare_time, name";
+    link.query(sql, &[]).await?.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
+}
+
+/// Puts prepared statements back as they were: a rollback leaves them as they are.
+async fn prepare_as(link: &mut Link<'_>, before: &[(String, String)]) -> Result<(), EngineError> {
+    let now = prepared(link).await?;
+    for (name, _) in now.iter().filter(|statement| !before.contains(statement)) {
+        link.batch(&format!("DEALLOCATE {}", quote_ident(name))).await?;
+    }
+    for (_, prepare) in before.iter().filter(|statement| !now.contains(statement)) {
+        link.batch(prepare).await?;
+    }
+    Ok(())
 }
 
 async fn transaction_once(
@@ -301,7 +320,7 @@ async fn transaction_once(
         .map_err(|f| at_end(layout, f))?;
     still_ours(link, work, &mark).await?;
     for statement in record(elapsed) {
-        link.execute(&statement).await?;
+        link.execute(&statement).await.map_err(not_recorded)?;
     }
     link.commit().await.map_err(|failure| at_end(layout, lost_failure(failure)))?;
     Ok(elapsed)
@@ -341,8 +360,21 @@ fn lost_in(work: &Work<'_>, failure: Failure) -> EngineError {
             database,
             message: format!("{message} (while recording {})", work.script.path.display()),
         },
-        other => other.into(),
+        other => not_recorded(other),
     }
+}
+
+/// A failure of dbctl's own rows.
+pub(super) fn not_recorded(failure: Failure) -> EngineError {
+    if failure.code() != "23505" {
+        return failure.into();
+    }
+    failure.with_hint(|| {
+        "another tool, or somebody by hand, has written that row meanwhile: see `dbctl status`, and run the command \
+         again. If it is not shown as applied there, rows with higher ids were written by hand, and the table's \
+         sequence has to be set past them: setval(pg_get_serial_sequence(…), …)"
+            .to_owned()
+    })
 }
 
 fn lost_failure(failure: Failure) -> Failure {

@@ -17,10 +17,10 @@ impl Token<'_> {
         matches!(self, Self::Word(word) if word.eq_ignore_ascii_case(keyword))
     }
 
-    /// The name it spells, folded as PostgreSQL folds it.
+    /// The name it spells, folded as PostgreSQL folds it: letters of ASCII only, in UTF-8.
     pub(super) fn name(&self) -> Option<String> {
         match self {
-            Self::Word(word) => Some(word.to_lowercase()),
+            Self::Word(word) => Some(word.to_ascii_lowercase()),
             Self::Quoted(name) => Some(name.clone()),
             Self::Mark(_) => None,
         }
@@ -47,6 +47,11 @@ impl<'a> Words<'a> {
         taken
     }
 
+    /// Takes the next tokens as long as they are these keywords; `true` where all of them were.
+    pub(super) fn eat_all(&mut self, keywords: &[&str]) -> bool {
+        keywords.iter().all(|keyword| self.eat(&[keyword]))
+    }
+
     /// Takes the next token where it is that character.
     pub(super) fn eat_mark(&mut self, mark: char) -> bool {
         let before = self.rest;
@@ -55,6 +60,28 @@ impl<'a> Words<'a> {
             self.rest = before;
         }
         taken
+    }
+
+    /// Takes a pair of parentheses with all that stands in it; `false` where none opens here, or it does not close.
+    pub(super) fn eat_parentheses(&mut self) -> bool {
+        if !self.eat_mark('(') {
+            return false;
+        }
+        let mut depth = 1_usize;
+        while depth > 0 {
+            self.skip_blanks();
+            if let Some(length) = literal(self.rest) {
+                self.rest = &self.rest[length..];
+                continue;
+            }
+            match self.next() {
+                Some(Token::Mark('(')) => depth += 1,
+                Some(Token::Mark(')')) => depth -= 1,
+                Some(_) => {}
+                None => return false,
+            }
+        }
+        true
     }
 
     /// What is still to be read; empty where only comments are.
@@ -116,6 +143,31 @@ fn comment_end(text: &str) -> usize {
     text.len()
 }
 
+/// How many bytes the string takes that a text begins with; `None` where it begins with none.
+fn literal(text: &str) -> Option<usize> {
+    let escapes = text.starts_with("E'") || text.starts_with("e'");
+    if escapes || text.starts_with('\'') {
+        let start = if escapes { 2 } else { 1 };
+        let mut chars = text[start..].char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '\\' if escapes => drop(chars.next()),
+                '\'' if chars.peek().is_some_and(|(_, next)| *next == '\'') => drop(chars.next()),
+                '\'' => return Some(start + at + 1),
+                _ => {}
+            }
+        }
+        return Some(text.len());
+    }
+    let tag = text.strip_prefix('$')?;
+    let end = tag.find('$')?;
+    let mut name = tag[..end].chars();
+    let is_tag = name.next().is_none_or(|c| c.is_alphabetic() || c == '_')
+        && name.all(|c| c.is_alphanumeric() || c == '_');
+    let quote = &text[..end + 2];
+    is_tag.then(|| text[quote.len()..].find(quote).map_or(text.len(), |at| at + 2 * quote.len()))
+}
+
 /// A quoted name and how many bytes it takes.
 fn quoted(text: &str) -> (String, usize) {
     let mut name = String::new();
@@ -153,5 +205,21 @@ mod tests {
         assert_eq!(Words::new("/* open").next(), None);
         assert_eq!(Words::new("-- end").next(), None);
         assert_eq!(Words::new("\"open").next(), Some(Token::Quoted("open".to_owned())));
+    }
+
+    #[test]
+    fn parentheses_are_taken_whole() {
+        for (sql, rest) in [
+            ("(a, (b)) c", Some("c")),
+            ("('a)', 'it''s)', E'\\')' ) c", Some("c")),
+            ("($$ ) $$, $x$ $$ ) $x$, $1) c", Some("c")),
+            ("(\")\" /* ) */ -- )\n) c", Some("c")),
+            ("a (b)", None),
+            ("('a)", None),
+        ] {
+            let mut words = Words::new(sql);
+            let taken = words.eat_parentheses().then(|| words.remainder());
+            assert_eq!(taken, rest, "{sql}");
+        }
     }
 }

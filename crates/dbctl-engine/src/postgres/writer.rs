@@ -14,7 +14,7 @@ use super::{
     inventory::inventory,
     layout::Layout,
     lock, reader,
-    script::{self, LOCK_TIMEOUT, Work, wait_for_lock},
+    script::{self, LOCK_TIMEOUT, Work, not_recorded, wait_for_lock},
     seed,
     session::{Link, get, set_local},
 };
@@ -397,7 +397,7 @@ async fn in_transaction(
             Ok(()) => return Ok(()),
             Err(failure) => {
                 link.rollback().await;
-                wait_for_lock(link, failure.into(), &mut attempt).await?;
+                wait_for_lock(link, not_recorded(failure), &mut attempt).await?;
             }
         }
     }

@@ -410,6 +410,8 @@ async fn what_somebody_else_has_applied_meanwhile_is_not_applied_again() {
             writer.apply(&source, migration, None).await.unwrap();
             let error = writer.apply(&source, migration, None).await.unwrap_err();
             assert!(show(&error).starts_with("23505 "), "{error:?}");
+            let EngineError::Sql(error) = error else { panic!() };
+            assert!(error.hint.as_deref().unwrap().contains("see `dbctl status`"), "{:?}", error.hint);
         }
         assert_eq!(rows(&seen, "select id from t order by id").await, "1 2");
         assert_eq!(names(&writer.applied(&source).await.unwrap()), "1_a 2_b 3_c");

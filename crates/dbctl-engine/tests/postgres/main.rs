@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod admin;
+mod again;
 mod apply;
 #[path = "../shared/asked_postgres.rs"]
 mod asked_postgres;
