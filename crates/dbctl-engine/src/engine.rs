@@ -22,6 +22,8 @@ pub trait Engine: Send + Sync {
     async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError>;
     /// Which database this really is, or would be once it exists, whatever way leads to it.
     async fn identity(&self, target: &Target, session: &Session<'_>) -> Result<Identity, EngineError>;
+    /// Sees that [`Engine::create`] could make the database anew, as far as that can be known before it is dropped.
+    async fn may_create(&self, target: &Target, session: &Session<'_>) -> Result<(), EngineError>;
     /// Creates the database where it is missing, sets its owner, installs its extensions. Serialised among dbctl runs
     /// by a lock in the maintenance database.
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError>;

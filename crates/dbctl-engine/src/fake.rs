@@ -34,6 +34,8 @@ pub struct Call {
 pub enum CallKind {
     /// [`Engine::exists`].
     Exists,
+    /// [`Engine::may_create`].
+    MayCreate,
     /// [`Engine::create`].
     Create,
     /// [`Engine::drop`].
@@ -347,6 +349,11 @@ impl Engine for Fake {
     async fn identity(&self, target: &Target, _session: &Session<'_>) -> Result<Identity, EngineError> {
         let _seat = self.seat(target);
         Ok(Identity { system: "fake".to_owned(), database: target.name.to_string() })
+    }
+
+    async fn may_create(&self, target: &Target, session: &Session<'_>) -> Result<(), EngineError> {
+        let _seat = self.seat(target);
+        self.play(target.name.as_str(), CallKind::MayCreate, session, |_| Ok(())).await
     }
 
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {

@@ -108,6 +108,23 @@ impl Postgres {
             None => self.direct(target, session).await,
         }
     }
+
+    /// For creating, with the role that is to own what an admin makes where the target names none: its migrations could
+    /// not even use the public schema of somebody else's.
+    async fn maker(
+        &self,
+        target: &Target,
+        session: &Session<'_>,
+    ) -> Result<(Settings, Option<String>), EngineError> {
+        let admin = self.admin(target, session).await?;
+        if target.admin.is_none() {
+            return Ok((admin, None));
+        }
+        let own = self.direct(target, session).await?;
+        admin::same_server(&admin, &own, target, session).await?;
+        let user = Some(own.user).filter(|user| *user != admin.user);
+        Ok((admin, user))
+    }
 }
 
 #[async_trait]
@@ -120,17 +137,13 @@ impl Engine for Postgres {
         admin::identity(&self.direct(target, session).await?, target, session).await
     }
 
+    async fn may_create(&self, target: &Target, session: &Session<'_>) -> Result<(), EngineError> {
+        let (admin, user) = self.maker(target, session).await?;
+        admin::may_create(&admin, target, user.as_deref(), session).await
+    }
+
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
-        let admin = self.admin(target, session).await?;
-        // What the admin makes is for whoever works in it: their migrations could not even use its public schema.
-        let user = match &target.admin {
-            Some(_) => {
-                let own = self.direct(target, session).await?;
-                admin::same_server(&admin, &own, target, session).await?;
-                Some(own.user).filter(|user| *user != admin.user)
-            }
-            None => None,
-        };
+        let (admin, user) = self.maker(target, session).await?;
         admin::create(&admin, target, user.as_deref(), session).await
     }
 

@@ -60,6 +60,11 @@ impl StepContext<'_> {
         Ok(self.shared.engine.exists(self.target, &self.shared.session(&self.ear)).await?)
     }
 
+    pub(crate) async fn may_create(&self) -> Result<(), StepError> {
+        let _place = self.enter().await?;
+        Ok(self.shared.engine.may_create(self.target, &self.shared.session(&self.ear)).await?)
+    }
+
     async fn create(&self) -> Result<Creation, StepError> {
         let _place = self.enter().await?;
         Ok(self.shared.engine.create(self.target, &self.shared.session(&self.ear)).await?)

@@ -138,7 +138,19 @@ async fn check_database(
     {
         check_dependents(shared, key).await?;
     }
-    if request.destroys() { check_destruction(&context, request, sources).await } else { Ok(None) }
+    let rows = if request.destroys() { check_destruction(&context, request, sources).await? } else { None };
+    if makes_anew(shared.run.plan, key) {
+        context.may_create().await?;
+    }
+    Ok(rows)
+}
+
+/// Whether the plan drops the database and creates it again.
+fn makes_anew(plan: &Plan, key: &Key) -> bool {
+    let any = |wanted: fn(&Action) -> bool| {
+        plan.steps.iter().any(|step| step.database == *key && wanted(&step.action))
+    };
+    any(|action| matches!(action, Action::Drop { .. })) && any(|action| matches!(action, Action::Create))
 }
 
 fn needs_files(action: &Action) -> bool {

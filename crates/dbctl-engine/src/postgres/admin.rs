@@ -1,5 +1,7 @@
 //! The databases themselves: whether they exist, making and dropping them, from the maintenance database.
 
+mod rights;
+
 use std::time::Duration;
 
 use dbctl_migration::quote_ident;
@@ -16,12 +18,17 @@ use crate::{
     libpq::Settings,
 };
 
+pub(super) use rights::may_create;
+
 /// Databases that every server has and to which one connects to make others, likeliest first; before them comes the one
 /// that the settings name, for some hosts keep these to themselves.
 const MAINTENANCE: [&str; 2] = ["postgres", "template1"];
 
 /// How often a statement is tried again that others' sessions are in the way of.
 const ATTEMPTS: u32 = 10;
+
+/// What helps where the server does not have an extension.
+const NOT_INSTALLED: &str = "the extension has to be installed on the server's machine first";
 
 /// How long between two such attempts.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -191,27 +198,32 @@ fn created(result: Result<(), Failure>, owner: Option<&str>, user: &str) -> Resu
     let Err(failure) = result else { return Ok(true) };
     match failure.code() {
         "42P04" | "23505" => Ok(false),
-        "42501" => Err(failure.with_hint(|| {
-            let role = quote_ident(user);
-            match owner {
-                Some(owner) if owner != user => format!(
-                    "ALTER ROLE {role} CREATEDB; GRANT {} TO {role}; or name a role that may do it in `admin_url`",
-                    quote_ident(owner)
-                ),
-                Some(_) | None => {
-                    format!("ALTER ROLE {role} CREATEDB; or name a role that may create databases in `admin_url`")
-                }
-            }
-        })),
+        "42501" => Err(failure.with_hint(|| grant(owner, user))),
         "42704" => Err(no_owner(failure, owner.unwrap_or_default())),
         _ => Err(failure.into()),
     }
 }
 
+/// What lets the role make a database of that owner.
+fn grant(owner: Option<&str>, user: &str) -> String {
+    let role = quote_ident(user);
+    match owner {
+        Some(owner) if owner != user => format!(
+            "ALTER ROLE {role} CREATEDB; GRANT {} TO {role}; or name a role that may do it in `admin_url`",
+            quote_ident(owner)
+        ),
+        Some(_) | None => {
+            format!("ALTER ROLE {role} CREATEDB; or name a role that may create databases in `admin_url`")
+        }
+    }
+}
+
 fn no_owner(failure: Failure, owner: &str) -> EngineError {
-    failure.with_hint(|| {
-        format!("roles belong to the server, not to a database: CREATE ROLE {} LOGIN;", quote_ident(owner))
-    })
+    failure.with_hint(|| make_role(owner))
+}
+
+fn make_role(owner: &str) -> String {
+    format!("roles belong to the server, not to a database: CREATE ROLE {} LOGIN;", quote_ident(owner))
 }
 
 /// Hands the database to its owner where it belongs to somebody else.
@@ -298,9 +310,7 @@ async fn extend(link: &mut Link<'_>, target: &Target) -> Result<Vec<String>, Eng
                 }));
             }
             Err(failure) if matches!(failure.code(), "0A000" | "58P01") => {
-                return Err(failure.with_hint(|| {
-                    "the extension has to be installed on the server's machine first".to_owned()
-                }));
+                return Err(failure.with_hint(|| NOT_INSTALLED.to_owned()));
             }
             Err(failure) => return Err(failure.into()),
         }
@@ -435,19 +445,24 @@ fn is_closed_to_us(failure: &ConnectFailure) -> bool {
 
 /// There is no database from which the target could be made or dropped.
 fn closed(target: &Target, why: &ConnectError) -> EngineError {
+    let message = format!(
+        "{} cannot be made or dropped: no other database of {} lets the role {} in",
+        quote_ident(target.name.as_str()),
+        why.server,
+        quote_ident(&why.user)
+    );
+    let hint =
+        "name a role that may create databases in `admin_url`, and in its path a database that it may enter";
+    refusal("42501", message, Some(why.to_string()), hint.to_owned())
+}
+
+/// What is known to fail, in the server's stead.
+fn refusal(code: &str, message: String, detail: Option<String>, hint: String) -> EngineError {
     EngineError::Sql(Box::new(SqlError {
-        code: "42501".to_owned(),
-        message: format!(
-            "{} cannot be made or dropped: no other database of {} lets the role {} in",
-            quote_ident(target.name.as_str()),
-            why.server,
-            quote_ident(&why.user)
-        ),
-        detail: Some(why.to_string()),
-        hint: Some(
-            "name a role that may create databases in `admin_url`, and in its path a database that it may enter"
-                .to_owned(),
-        ),
+        code: code.to_owned(),
+        message,
+        detail,
+        hint: Some(hint),
         context: None,
         statement: None,
         location: None,

@@ -95,6 +95,62 @@ async fn a_role_without_the_right_is_told_what_it_lacks() {
 }
 
 #[tokio::test]
+async fn whether_a_database_could_be_made_again_is_known_before_it_is_dropped() {
+    let admin = client("postgres").await;
+    rows(&admin, "create role lowly login password 'secret' in role insider").await;
+    rows(&admin, "create role mason login createdb password 'secret' in role insider").await;
+    rows(&admin, "create role \"The Tenant\"; create role mates; grant mates to mason").await;
+    let run = Run::new();
+    let session = run.session();
+    let of = |role: &str| Target { endpoint: endpoint_of(role, "anew"), ..target("anew") };
+    let owned = |role: &str, owner: &str| Target { owner: Some(owner.to_owned()), ..of(role) };
+    let extended = |extension: &str| Target {
+        extensions: vec!["pgcrypto".to_owned(), extension.to_owned()],
+        ..of("mason")
+    };
+    for fine in
+        [target("anew"), of("mason"), owned("mason", "mates"), owned("mason", "mason"), extended("uuid-ossp")]
+    {
+        engine().may_create(&fine, &session).await.unwrap();
+    }
+    let cases = [
+        (of("lowly"), "42501", "the role \"lowly\" may not create databases", "\"lowly\" CREATEDB"),
+        (
+            Target { admin: Some(endpoint_of("mason", "postgres")), ..of("lowly") },
+            "42501",
+            "the role \"mason\" may not hand it to \"lowly\"",
+            "GRANT \"lowly\" TO \"mason\"",
+        ),
+        (
+            owned("mason", "The Tenant"),
+            "42501",
+            "the role \"mason\" may not hand it to \"The Tenant\"",
+            "GRANT \"The Tenant\" TO \"mason\"",
+        ),
+        (owned("mason", "no one"), "42704", "its owner \"no one\" does not exist", "CREATE ROLE \"no one\""),
+        (
+            extended("no such"),
+            "0A000",
+            "the server does not have the extension \"no such\"",
+            "installed on the server",
+        ),
+    ];
+    for (target, code, why, hint) in cases {
+        let EngineError::Sql(error) = engine().may_create(&target, &session).await.unwrap_err() else {
+            panic!()
+        };
+        assert_eq!(
+            (error.code.as_str(), error.message),
+            (code, format!("\"anew\" could not be made again: {why}"))
+        );
+        assert!(error.hint.as_deref().unwrap().contains(hint), "{:?}", error.hint);
+        // So it is.
+        assert!(engine().create(&target, &session).await.is_err(), "{why}");
+        ask("postgres", "drop database if exists anew").await;
+    }
+}
+
+#[tokio::test]
 async fn what_an_admin_makes_belongs_to_whoever_works_in_it() {
     ask("postgres", "create role worker login password 'secret'").await;
     ask("postgres", "create role maker login createdb password 'secret' in role insider").await;

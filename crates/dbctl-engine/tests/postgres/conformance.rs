@@ -34,10 +34,14 @@ async fn conforms(engine: &dyn Engine, target: &Target) {
     );
     assert!(!engine.drop(target, false, &session).await.unwrap());
 
+    // Whether it could be made is asked before and after.
+    engine.may_create(target, &session).await.unwrap();
+
     // Creating is idempotent.
     assert!(engine.create(target, &session).await.unwrap().created);
     assert!(!engine.create(target, &session).await.unwrap().created);
     assert!(engine.exists(target, &session).await.unwrap());
+    engine.may_create(target, &session).await.unwrap();
 
     // A reader finds nothing and makes nothing.
     let mut reader = engine.open(target, &session).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dbctl_engine::fake::{CallKind, Fake, Record};
+use dbctl_engine::fake::{Behaviour, CallKind, Fake, Fault, Record};
 use dbctl_migration::Back;
 use dbctl_runner::{Action, Migrate, Outcome, Request};
 
@@ -58,6 +58,26 @@ fn a_database_of_another_environment_is_not_destroyed() {
         assert!(!fake.log()[before..].iter().any(|record| matches!(record, Record::Started(call)
             if matches!(call.kind, CallKind::Lock | CallKind::Drop))));
     }
+}
+
+#[test]
+fn nothing_is_dropped_that_could_not_be_made_again() {
+    let (fixture, fake) = (Fixture::new(&PAIR), Fake::default());
+    fixture.up_all(&fake);
+    let refusing = fake.with_script(|call| Behaviour {
+        fault: (call.database == "app_db" && call.kind == CallKind::MayCreate).then_some(Fault::Error),
+        ..Behaviour::default()
+    });
+    let before = fake.log().len();
+    let request = fixture.request(Request::reset_actions(false), &["core", "app"]);
+    let (summary, _) = fixture.run(&refusing, &request);
+    assert_eq!(outcomes(&summary), "core: skipped, halted by app, app: failed");
+    assert!(!fake.log()[before..].iter().any(|record| matches!(record, Record::Started(call)
+        if matches!(call.kind, CallKind::Lock | CallKind::Drop | CallKind::Create))));
+    // Whoever only drops, or only creates, is not asked.
+    let drop = fixture.request(vec![Action::Drop { disconnect: false }], &["core", "app"]);
+    assert_eq!(outcomes(&fixture.run(&refusing, &drop).0), "core: done, app: done");
+    assert_eq!(outcomes(&fixture.up_all(&refusing)), "core: done, app: done");
 }
 
 #[test]

@@ -179,7 +179,7 @@ pub(crate) fn error(summary: &Summary, key: &str) -> String {
 pub(crate) fn touched(fake: &Fake) -> bool {
     fake.log().iter().any(|record| {
         matches!(record, Record::Started(call)
-            if !matches!(call.kind, CallKind::Exists | CallKind::Open | CallKind::Applied(_) | CallKind::Close))
+            if !matches!(call.kind, CallKind::Exists | CallKind::MayCreate | CallKind::Open | CallKind::Applied(_) | CallKind::Close))
     })
 }
 
