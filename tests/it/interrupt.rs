@@ -171,6 +171,39 @@ fn a_seeds_runner_is_ended() {
     assert_eq!(server.query("a_db", "select count(*) from dbctl.seed_history"), "1\n");
 }
 
+/// Whether an orphan has ended; who inherited it may not have noticed yet.
+fn ended(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.map_or(true, |stat| stat.contains(") Z "))
+}
+
+#[test]
+fn a_seeds_runner_does_not_outlive_a_run_that_is_killed() {
+    let server = OwnServer::start();
+    let sandbox = sandbox(&server, "");
+    std::fs::remove_file(sandbox.root().join("migrations/20260102000000_slow.sql")).unwrap();
+    // It can be asked for as long as one likes.
+    sandbox
+        .write("seeds/slow.sh", "trap '' HUP INT TERM\nsleep 60 & echo $! > child; echo $$ > self; wait\n");
+    let run = Running::start(sandbox.command(binary()).args(["up", "--all"]));
+    until("the runner runs", || sandbox.root().join("self").exists() && sandbox.read("self").ends_with('\n'));
+    run.signal("KILL");
+    drop(run);
+    for name in ["self", "child"] {
+        let pid = sandbox.read(name);
+        until("the runner and its child have ended", || ended(pid.trim()));
+    }
+
+    // What a runner leaves behind on purpose stays, and its input is as empty as ever.
+    sandbox
+        .write("seeds/slow.sh", "test -z \"$(cat)\" || exit 1\nsleep 30 >/dev/null 2>&1 & echo $! > child\n");
+    sandbox.ok(&["up", "--all"]);
+    std::thread::sleep(Duration::from_millis(300));
+    let child = sandbox.read("child");
+    assert!(process::exists(child.trim()));
+    process::signal(child.trim(), "KILL");
+}
+
 /// npm is a script of a version manager's here, as often.
 #[test]
 fn what_fetches_a_server_ends_with_the_command() {
@@ -191,10 +224,7 @@ fn what_fetches_a_server_ends_with_the_command() {
         let ran = run.wait(BOUND);
         assert_eq!(ran.code, 130, "{args:?}: {ran}");
         for pid in sandbox.read("bin/pids").split_whitespace() {
-            until("it has ended", || {
-                let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-                stat.map_or(true, |stat| stat.contains(") Z "))
-            });
+            until("it has ended", || ended(pid));
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use dbctl_engine::EngineError;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
     process::{Child, Command},
     time::timeout,
 };
@@ -42,13 +42,14 @@ pub(super) async fn run(context: &StepContext<'_>, file: &SeedFile, command: &st
     set_env(program.as_std_mut(), &env);
     let mut child = program
         .current_dir(context.database.folder())
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| failed(format!("could not be started: {error}")))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    // Taken, for `wait` would close it.
+    let lifeline = child.stdin.take();
     let secrets = Secrets::of(&env);
     let mut output =
         pin!(async { tokio::join!(lines(context, stdout, &secrets), lines(context, stderr, &secrets)) });
@@ -62,6 +63,10 @@ pub(super) async fn run(context: &StepContext<'_>, file: &SeedFile, command: &st
             }
         }
     };
+    if let (Some(mut lifeline), Ok(Some(_))) = (lifeline, &status) {
+        // What it left running on purpose may go on; nobody listens any more where it has ended its whole group.
+        let _ = lifeline.write_all(b"\n").await;
+    }
     if !silent {
         drop(timeout(LAST_WORDS, output).await);
     }
@@ -145,18 +150,26 @@ fn password_in(url: &str) -> Option<&str> {
     Some(user.split_once(':')?.1)
 }
 
+/// Starts a watcher beside the command, of the same process group and nobody's child: it ends the group once the pipe
+/// that was standard input closes without a line in it, which is when dbctl has ended, killed or not.
+#[cfg(unix)]
+const WATCHED: &str = "exec 3<&0 </dev/null
+({ trap '' HUP INT TERM; read line <&3 || kill -KILL 0; } >/dev/null 2>&1 &)
+exec 3<&-
+exec sh -c \"$1\"";
+
 /// A shell in a process group of its own: Ctrl-C reaches it through us, and all that it started can be ended with it.
 #[cfg(unix)]
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).process_group(0);
+    shell.args(["-c", WATCHED, "sh", command]).process_group(0).stdin(Stdio::piped());
     shell
 }
 
 #[cfg(not(unix))]
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("cmd");
-    shell.arg("/C").arg(command);
+    shell.arg("/C").arg(command).stdin(Stdio::null());
     shell
 }
 
