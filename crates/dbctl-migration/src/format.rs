@@ -4,6 +4,7 @@ mod detect;
 mod listing;
 mod native;
 mod node_pg_migrate;
+mod sqlx;
 
 use std::{
     fmt,
@@ -110,7 +111,7 @@ struct Tool {
 }
 
 /// Every format that dbctl knows, in the order in which detection and documentation list them.
-const TOOLS: &[&Tool] = &[&native::TOOL, &node_pg_migrate::TOOL];
+const TOOLS: &[&Tool] = &[&native::TOOL, &node_pg_migrate::TOOL, &sqlx::TOOL];
 
 /// One of the formats that dbctl knows.
 #[derive(Clone, Copy)]

@@ -71,7 +71,7 @@ pub(super) fn detect(folder: &Path) -> io::Result<Vec<FormatKind>> {
 }
 
 impl Sample {
-    fn take(folder: &Path) -> io::Result<Self> {
+    pub(super) fn take(folder: &Path) -> io::Result<Self> {
         let mut sample = Self { path: folder.to_owned(), files: Vec::new(), folders: Vec::new() };
         for listed in names(folder)? {
             let path = folder.join(&listed.file_name);

@@ -1,0 +1,162 @@
+//! The table `_sqlx_migrations`, as sqlx makes and reads it.
+
+use super::{config::Config, description};
+use crate::{
+    History, KeyedBy, Migration, Recording, SourceOptions, Statement, TableName, Value, quote_ident,
+};
+
+/// What the tool multiplies the CRC of the database's name by.
+const LOCK_FACTOR: i64 = 0x3d32_ad9e;
+
+/// One row per version with the SHA-384 of its file; `success` is false of one that was begun outside a transaction.
+pub(super) struct SqlxMigrations {
+    table: TableName,
+}
+
+impl SqlxMigrations {
+    /// The manifest has the last word, then `sqlx.toml`.
+    pub(super) fn new(options: &SourceOptions, config: &Config) -> Self {
+        let or = |set: &Option<String>, other: &Option<String>, default: &str| {
+            set.as_ref().or(other.as_ref()).map_or_else(|| default.to_owned(), Clone::clone)
+        };
+        Self {
+            table: TableName::new(
+                or(&options.schema, &config.schema, "public"),
+                or(&options.table, &config.table, "_sqlx_migrations"),
+            ),
+        }
+    }
+
+    fn insert(&self, migration: &Migration, success: bool, nanoseconds: i64) -> Statement {
+        Statement {
+            sql: format!(
+                "INSERT INTO {} (version, description, success, checksum, execution_time) VALUES \
+                 ($1::text::bigint, $2::text, {success}, pg_catalog.decode($3::text, 'hex'), $4::bigint)",
+                self.table
+            ),
+            params: vec![
+                Value::Text(migration.version.to_string()),
+                Value::Text(description(&migration.name)),
+                Value::Text(checksum(migration)),
+                Value::Int(nanoseconds),
+            ],
+        }
+    }
+}
+
+/// In hex, as it is read as well.
+fn checksum(migration: &Migration) -> String {
+    migration.tool_checksum.as_ref().map_or_else(String::new, |tool| tool.recorded().to_string())
+}
+
+impl History for SqlxMigrations {
+    fn table(&self) -> &TableName {
+        &self.table
+    }
+
+    fn create(&self) -> Vec<String> {
+        let table = format!(
+            "CREATE TABLE IF NOT EXISTS {} (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+             installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL, checksum BYTEA NOT NULL, \
+             execution_time BIGINT NOT NULL)",
+            self.table
+        );
+        // `public` is there, and asking for it needs the right to create schemas all the same.
+        if self.table.schema == "public" {
+            return vec![table];
+        }
+        vec![format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(&self.table.schema)), table]
+    }
+
+    /// In the order of the versions: the tool looks at them as a set.
+    fn read(&self) -> String {
+        format!(
+            "SELECT version::text AS version, version::text || '_' || pg_catalog.replace(description, ' ', '_') AS \
+             name, pg_catalog.encode(checksum, 'hex') AS checksum, CASE WHEN pg_catalog.isfinite(installed_on) THEN \
+             (EXTRACT(EPOCH FROM installed_on) * 1000000)::bigint END AS applied_at_us, CASE WHEN execution_time >= 0 \
+             THEN execution_time / 1000000 END AS elapsed_ms, NOT success AS failed FROM {} AS done ORDER BY \
+             done.version",
+            self.table
+        )
+    }
+
+    /// A row that [`Self::start`] wrote makes way; one that the tool has written meanwhile is in the way, as it should.
+    fn record(&self, recording: &Recording<'_>) -> Vec<Statement> {
+        let migration = recording.migration;
+        let started = Statement {
+            sql: format!("DELETE FROM {} WHERE version = $1::text::bigint AND NOT success", self.table),
+            params: vec![Value::Text(migration.version.to_string())],
+        };
+        let nanoseconds = i64::try_from(recording.elapsed.as_nanos()).unwrap_or(i64::MAX);
+        vec![started, self.insert(migration, true, nanoseconds)]
+    }
+
+    fn forget(&self, key: &str) -> Vec<Statement> {
+        vec![Statement {
+            sql: format!("DELETE FROM {} WHERE version = $1::text::bigint", self.table),
+            params: vec![Value::Text(key.to_owned())],
+        }]
+    }
+
+    /// What its library takes; its command line tool takes none.
+    fn lock_key(&self, database: &str) -> Option<i64> {
+        Some(LOCK_FACTOR * i64::from(crc32fast::hash(database.as_bytes())))
+    }
+
+    fn keyed_by(&self) -> KeyedBy {
+        KeyedBy::Version
+    }
+
+    /// The tool then calls the database dirty and does nothing with it.
+    fn start(&self, migration: &Migration) -> Vec<Statement> {
+        vec![self.insert(migration, false, -1)]
+    }
+
+    fn repair(&self, migration: &Migration) -> Vec<Statement> {
+        vec![Statement {
+            sql: format!(
+                "UPDATE {} SET checksum = pg_catalog.decode($2::text, 'hex') WHERE version = $1::text::bigint",
+                self.table
+            ),
+            params: vec![Value::Text(migration.version.to_string()), Value::Text(checksum(migration))],
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_the_tools_own() {
+        let columns = "(version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMPTZ NOT NULL \
+                       DEFAULT now(), success BOOLEAN NOT NULL, checksum BYTEA NOT NULL, execution_time BIGINT NOT NULL)";
+        let options = |schema: Option<&str>, table: Option<&str>| SourceOptions {
+            schema: schema.map(str::to_owned),
+            table: table.map(str::to_owned),
+            ..SourceOptions::default()
+        };
+        let config =
+            Config { schema: Some("s".to_owned()), table: Some("t".to_owned()), ..Config::default() };
+        let create = |options, config: &Config| SqlxMigrations::new(&options, config).create();
+        let table = |name: &str| format!("CREATE TABLE IF NOT EXISTS {name} {columns}");
+        let schema = "CREATE SCHEMA IF NOT EXISTS \"s\"".to_owned();
+        assert_eq!(
+            create(options(None, None), &Config::default()),
+            [table(r#""public"."_sqlx_migrations""#)]
+        );
+        assert_eq!(create(options(None, None), &config), [schema.clone(), table(r#""s"."t""#)]);
+        assert_eq!(create(options(Some("public"), None), &config), [table(r#""public"."t""#)]);
+        assert_eq!(create(options(None, Some("u")), &config), [schema, table(r#""s"."u""#)]);
+    }
+
+    /// By `crc32("atriz_db") * 0x3d32ad9e`.
+    #[test]
+    fn the_lock_is_the_librarys() {
+        let history = SqlxMigrations::new(&SourceOptions::default(), &Config::default());
+        assert_eq!(history.lock_key("atriz_db"), Some(1_976_897_954_085_104_064));
+        assert_eq!(history.lock_key(""), Some(0));
+        assert_eq!(history.keyed_by(), KeyedBy::Version);
+        assert!(!history.refuses_out_of_order());
+    }
+}
