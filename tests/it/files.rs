@@ -149,6 +149,7 @@ fn files_that_psql_wrote() {
      3 │ \i other.sql
        · ─
        ╰────
+      help: put the text of that file here, or make it a migration of its own
     ");
     assert_eq!(sandbox.query("a", "select to_regclass('u')"), "NULL\n");
     remove(&sandbox, "20260105000000_bad");

@@ -3,7 +3,7 @@
 //! be it PostgreSQL's own, gets no second. The matches are exhaustive, so that a new error has to say what helps, or that
 //! nothing does.
 
-use dbctl_engine::{ConnectFailure, EngineError, SqlError};
+use dbctl_engine::{ConnectFailure, EngineError, SqlError, split_hint};
 use dbctl_migration::{Drift, FormatError, RollbackError};
 use dbctl_runner::{PlanError, StepError};
 use dbctl_workspace::SelectError;
@@ -125,7 +125,7 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
             holder.pid
         ),
         EngineError::Sql(error) => return sql(error, key),
-        EngineError::Split { .. } => return None,
+        EngineError::Split { error, .. } => return split_hint(error),
         EngineError::Unresolved { .. } => unresolved(key),
         EngineError::Rewritten { .. } => format!(
             "put the statements that ran back as they were, and write changes below them; or say in \

@@ -13,6 +13,7 @@ mod engine;
 mod error;
 pub mod fake;
 pub mod libpq;
+mod meta_command;
 mod passwd;
 mod postgres;
 mod target;
@@ -22,5 +23,6 @@ pub use engine::{
     Severity, SourceRef, Writer,
 };
 pub use error::{ConnectError, ConnectFailure, EngineError, Mark, SqlError, SqlLocation, TlsProblem};
+pub use meta_command::split_hint;
 pub use postgres::Postgres;
 pub use target::{Endpoint, PgVars, Target};
