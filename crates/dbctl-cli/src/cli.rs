@@ -99,6 +99,9 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     #[command(flatten)]
     Verb(Verb),
+    /// Write a workspace.yaml from what a monorepo without one holds
+    #[command(after_help = help::INIT)]
+    Init(Init),
     /// Write the next migration file, in the folder's own format
     #[command(after_help = help::NEW)]
     New(New),
@@ -271,6 +274,17 @@ pub(crate) struct RollbackArgs {
     /// Revert although an applied migration of another database requires it
     #[arg(long)]
     pub(crate) ignore_dependents: bool,
+}
+
+/// What `init` takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Init {
+    /// Write over a manifest that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print the manifest and write nothing
+    #[arg(long, conflicts_with = "force")]
+    pub(crate) print: bool,
 }
 
 /// What `new` takes.

@@ -5,6 +5,7 @@ mod completions;
 mod env;
 mod exec;
 mod graph;
+mod init;
 mod list;
 mod new;
 mod plan;
@@ -32,6 +33,7 @@ pub(crate) async fn dispatch(
     let load = || Context::load(&cli.global, process);
     match &cli.command {
         Command::Verb(verb) => run::run(verb, &cli.global, process, console).await,
+        Command::Init(args) => init::run(args, &cli.global, process, console),
         Command::New(args) => new::run(args, &load()?, console),
         Command::Status(args) => status::run(args, &load()?, console).await,
         Command::Plan(args) => plan::run(args, &cli.global, &load()?, console).await,

@@ -9,8 +9,16 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Databases", &["up", "create", "drop", "reset"]),
     ("Migrations and data", &["migrate", "rollback", "redo", "new", "seed", "clean"]),
     ("Looking", &["status", "plan", "list", "graph"]),
-    ("Tools", &["psql", "exec", "env", "server", "completions", "schema"]),
+    ("Tools", &["init", "psql", "exec", "env", "server", "completions", "schema"]),
 ];
+
+pub(crate) const INIT: &str = "\
+Looks below the current folder for migration folders, packages, seeds and URLs in env files. Nothing is run and nothing
+is connected to; every guess is marked as one.
+
+Examples:
+  dbctl init --print                 what it would write
+  dbctl init                         workspace.yaml in the current folder";
 
 pub(crate) const UP: &str = "\
 Examples:

@@ -7,6 +7,7 @@
 mod assemble;
 mod check;
 mod database;
+mod discover;
 mod env;
 mod env_file;
 mod environment;
@@ -28,6 +29,7 @@ mod workspace;
 mod yaml;
 
 pub use database::{Database, Environment, FormatChoice, Package, Seeds, Source};
+pub use discover::{Certainty, Discovery, Finding, discover};
 pub use env::Env;
 pub use key::{Key, KeyError};
 pub use load::{LoadOptions, find_manifest, load};

@@ -1,0 +1,119 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Env, LoadOptions, load};
+
+/// A monorepo of these files.
+fn monorepo(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::Builder::new().prefix("shop").tempdir().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// What is found, as people see it; the manifest is one that loads.
+fn check(files: &[(&str, &str)]) -> String {
+    let folder = monorepo(files);
+    let found = discover(folder.path()).unwrap();
+    assert_eq!(found, discover(folder.path()).unwrap(), "same input, same output");
+    fs::write(folder.path().join("workspace.yaml"), &found.manifest).unwrap();
+    let options = LoadOptions {
+        manifest: folder.path().join("workspace.yaml"),
+        env: Env::default(),
+        environment: Some("development".to_owned()),
+    };
+    let workspace = load(&options).unwrap_or_else(|errors| panic!("{errors}\n{}", found.manifest));
+    let keys: std::collections::BTreeSet<_> = workspace.order().iter().map(ToString::to_string).collect();
+    assert_eq!(keys, found.databases.iter().cloned().collect(), "{}", found.manifest);
+    if let Err(errors) = workspace.check(workspace.order()) {
+        panic!("{errors}\n{}", found.manifest);
+    }
+    let findings: String = found
+        .findings
+        .iter()
+        .map(|finding| format!("{}: {}\n", finding.certainty.as_str(), finding.text))
+        .collect();
+    let name = folder.path().file_name().unwrap().to_str().unwrap().to_owned();
+    format!("{}---\n{findings}", found.manifest).replace(&name, "shop")
+}
+
+const UP_AND_DOWN: &str = "-- Up Migration\nselect 1;\n-- Down Migration\nselect 1;\n";
+
+#[test]
+fn a_pnpm_monorepo_with_a_shared_database() {
+    let files = [
+        ("package.json", r#"{ "name": "@atriz/root" }"#),
+        ("pnpm-workspace.yaml", "packages: [packages/*, apps/*]\n"),
+        (".gitignore", "ignored\n.env\n"),
+        ("packages/core/package.json", r#"{ "name": "@atriz/core" }"#),
+        ("packages/core/.env", "SHARED_DATABASE_URL=postgresql://u:hush@localhost/atriz_shared\n"),
+        ("packages/core/migrations/1700000000000_users.sql", UP_AND_DOWN),
+        ("packages/core/seeds/001_users.ts", "export default async () => {};\n"),
+        ("apps/mextrack/package.json", r#"{ "name": "@atriz/mextrack-api" }"#),
+        (
+            "apps/mextrack/env.example",
+            "DATABASE_URL=postgresql://u:hush@localhost/mextrack_db\nSHARED_DATABASE_URL=postgresql://u:hush@localhost/atriz_shared\n",
+        ),
+        ("apps/mextrack/migrations/1700000001000_vehicles.sql", UP_AND_DOWN),
+        (
+            "apps/pshop/package.json",
+            r#"{ "name": "pshop", "dependencies": { "@atriz/core": "workspace:*" } }"#,
+        ),
+        ("apps/pshop/migrations/1700000002000_products.sql", UP_AND_DOWN),
+        ("apps/pshop/seeds/products.csv", "sku\n1\n"),
+        ("apps/pshop/migrations_archive/1600000002000_products.sql", UP_AND_DOWN),
+        ("ignored/migrations/1700000000000_users.sql", UP_AND_DOWN),
+        ("apps/pshop/node_modules/x/migrations/1700000000000_users.sql", UP_AND_DOWN),
+        ("apps/go/go.mod", ""),
+        ("apps/go/migrations/00001_init.sql", "-- +goose Up\nselect 1;\n"),
+    ];
+    insta::assert_snapshot!(check(&files));
+}
+
+#[test]
+fn home_grown_sql_beside_another_tool() {
+    let files = [
+        ("package.json", r#"{ "name": "nexo" }"#),
+        (".env", "DATABASE_URL=postgresql://u:hush@localhost/nexo_db\n"),
+        ("db/migrations/1700000000000_users.sql", UP_AND_DOWN),
+        ("database/migrations/README.md", ""),
+        ("database/migrations/sql/20260123_1800_rls.sql", "select 1;\n"),
+        (
+            "database/scripts/migrate.ts",
+            "await client.query(`CREATE TABLE IF NOT EXISTS migration_history (id SERIAL PRIMARY KEY, \
+             migration_name VARCHAR(255), applied_at TIMESTAMPTZ)`);\n",
+        ),
+    ];
+    insta::assert_snapshot!(check(&files));
+}
+
+#[test]
+fn one_package_with_several_databases_and_one_database_of_several_packages() {
+    let files = [
+        ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n"),
+        ("crates/store/Cargo.toml", "[package]\nname = \"store\"\n"),
+        ("crates/store/db/auth/migrations/20260101000000_users.sql", "select 1;\n"),
+        ("crates/store/db/true/migrations/20260101000000_invoices.sql", "select 1;\n"),
+        (
+            "crates/api/Cargo.toml",
+            "[package]\nname = \"api\"\n[dependencies]\nstore = { path = \"../store\" }\n",
+        ),
+        ("crates/api/.env", "DATABASE_URL=postgres://localhost/both\n"),
+        ("crates/api/migrations/1700000000000_a.sql", UP_AND_DOWN),
+        ("crates/jobs/Cargo.toml", "[package]\nname = \"jobs\"\n"),
+        ("crates/jobs/.env", "DATABASE_URL=postgres://localhost/both\n"),
+        ("crates/jobs/migrations/20260101000000_b.sql", "select 1;\n"),
+    ];
+    insta::assert_snapshot!(check(&files));
+}
+
+#[test]
+fn nothing_to_be_found_is_a_manifest_to_begin_with() {
+    insta::assert_snapshot!(check(&[("package.json", "{")]));
+    assert!(discover(Path::new("/nowhere/at/all")).is_err());
+}
