@@ -11,7 +11,7 @@ use dbctl_migration::{
 };
 
 use crate::{
-    Database, FormatChoice, Key, Package, Seeds, Source, Span,
+    Database, FormatChoice, Hook, Hooks, Key, Package, Seeds, Source, Span,
     interpolate::has_references,
     package,
     paths::{from_to, inside, join, real, shown},
@@ -62,6 +62,7 @@ pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) ->
         }
         Some(value)
     });
+    let hooks = site.hooks(raw.hooks.as_deref().unwrap_or_default());
     let keys = |texts: &Option<Vec<Text>>| -> BTreeSet<Key> {
         texts.iter().flatten().filter_map(|text| Key::parse(&text.value).ok()).collect()
     };
@@ -83,6 +84,7 @@ pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) ->
         extensions,
         settings,
         keep,
+        hooks,
         declared: word.span,
         root: site.root.to_owned(),
         deferred: std::mem::take(&mut site.deferred),
@@ -408,6 +410,18 @@ impl Site<'_> {
             runners,
             declared: raw.path.span,
         })
+    }
+
+    fn hooks(&mut self, hooks: &[(Hook, Vec<Text>)]) -> Hooks {
+        let mut commands = BTreeMap::new();
+        for (hook, texts) in hooks {
+            for text in texts.iter().filter(|text| text.value.trim().is_empty()) {
+                self.problems.at(text.span, format!("the command of `{hook}` is empty"));
+            }
+            // As those of runners, they are the shell's to expand.
+            commands.insert(*hook, texts.iter().map(|text| text.value.clone()).collect());
+        }
+        Hooks::new(commands)
     }
 
     fn check_extension(&mut self, extension: &Word) {

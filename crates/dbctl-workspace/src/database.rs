@@ -8,7 +8,7 @@ use std::{
 
 use dbctl_migration::{DatabaseName, Folder, FormatKind, SourceOptions};
 
-use crate::{Key, Span, problem::Problems};
+use crate::{Hooks, Key, Span, problem::Problems};
 
 /// The environment a command runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Database {
     pub settings: BTreeMap<String, String>,
     /// Tables that `clean` leaves alone, as the manifest spells them.
     pub keep: Vec<String>,
+    /// Commands that run before and after what is done to it.
+    pub hooks: Hooks,
     /// Variables that `env` and `exec` export besides `DATABASE_URL`, and whose URL each holds.
     pub env: BTreeMap<String, Key>,
     /// The key in the manifest.

@@ -6,7 +6,7 @@ use dbctl_migration::SourceOptions;
 
 use self::fields::{Fields, entries, list, written};
 use crate::{
-    Span,
+    Hook, Span,
     problem::Problems,
     yaml::{Kind, Node, Text, Word},
 };
@@ -29,12 +29,21 @@ pub(crate) const DATABASE: &[&str] = &[
     "extensions",
     "settings",
     "clean",
+    "hooks",
     "env",
 ];
 pub(crate) const SOURCE: &[&str] =
     &["path", "format", "schema", "table", "pattern", "name_column", "applied_column", "records"];
 pub(crate) const SEEDS: &[&str] = &["path", "skip_in", "runners"];
 pub(crate) const CLEAN: &[&str] = &["keep"];
+pub(crate) const HOOKS: &[&str] = &{
+    let (mut names, mut at) = ([""; Hook::ALL.len()], 0);
+    while at < names.len() {
+        names[at] = Hook::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
 pub(crate) const ENVIRONMENT: &[&str] = &["protected", "servers", "databases"];
 
 /// A value that is not text, and its place.
@@ -79,6 +88,7 @@ pub(crate) struct Database {
     pub(crate) extensions: Option<Vec<Text>>,
     pub(crate) settings: Option<Vec<(Word, Text)>>,
     pub(crate) keep: Option<Vec<Text>>,
+    pub(crate) hooks: Option<Vec<(Hook, Vec<Text>)>>,
     pub(crate) env: Option<Vec<(Word, Text)>>,
     /// Whether an environment gave the `url`, so that the `server` of the declaration has no part in it.
     pub(crate) is_apart: bool,
@@ -190,6 +200,7 @@ fn database(node: &Node, path: String, problems: &mut Problems) -> Database {
         extensions: fields.texts("extensions", problems),
         settings: fields.pairs("settings", Fields::scalar_at, problems),
         keep: fields.take("clean").and_then(|(node, path)| keep(node, path, problems)),
+        hooks: fields.take("hooks").and_then(|(node, path)| hooks(node, path, problems)),
         env: fields.pairs("env", Fields::text_at, problems),
         is_apart: false,
     }
@@ -242,6 +253,25 @@ fn keep(node: &Node, path: String, problems: &mut Problems) -> Option<Vec<Text>>
         return None;
     };
     fields.texts("keep", problems)
+}
+
+/// The commands of each hook: one, or a list of them.
+fn hooks(node: &Node, path: String, problems: &mut Problems) -> Option<Vec<(Hook, Vec<Text>)>> {
+    let mut fields = Fields::of(node, path, HOOKS, problems)?;
+    let hooks = Hook::ALL.into_iter().filter_map(|hook| {
+        let (node, path) = fields.take(hook.as_str())?;
+        let commands = match &node.kind {
+            Kind::List(items) => {
+                let texts = items.iter().enumerate();
+                texts
+                    .filter_map(|(at, item)| Fields::text_at(item, &format!("{path}[{at}]"), problems))
+                    .collect()
+            }
+            _ => vec![Fields::text_at(node, &path, problems)?],
+        };
+        Some((hook, commands))
+    });
+    Some(hooks.collect())
 }
 
 /// A text, or a list of nothing but texts, for hints.
@@ -325,6 +355,7 @@ impl Database {
             extensions: by.extensions.clone().or(self.extensions),
             settings: by.settings.clone().or(self.settings),
             keep: by.keep.clone().or(self.keep),
+            hooks: by.hooks.clone().or(self.hooks),
             env: by.env.clone().or(self.env),
         }
     }

@@ -105,6 +105,8 @@ struct Database {
     settings: Option<BTreeMap<String, String>>,
     /// How `dbctl clean` treats this database.
     clean: Option<Clean>,
+    /// Shell commands that run in the package's folder before and after what is done to the database: one each, or a list.
+    hooks: Option<Hooks>,
     /// Variables that `dbctl env` and `dbctl exec` set besides `DATABASE_URL`, and the key of the database whose URL each
     /// one holds.
     #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}))]
@@ -158,6 +160,37 @@ struct Clean {
     keep: Option<Vec<String>>,
 }
 
+/// Shell commands around what is done to a database. They see it as seed runners do.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Hooks {
+    /// Before a database that is missing is created.
+    #[schemars(schema_with = "commands", default)]
+    before_create: Option<Vec<String>>,
+    /// After the database was created.
+    #[schemars(schema_with = "commands", default)]
+    after_create: Option<Vec<String>>,
+    /// Before pending migrations are applied.
+    #[schemars(schema_with = "commands", default)]
+    before_migrate: Option<Vec<String>>,
+    /// After migrations were applied.
+    #[schemars(schema_with = "commands", default)]
+    after_migrate: Option<Vec<String>>,
+    /// Before seeds run.
+    #[schemars(schema_with = "commands", default)]
+    before_seed: Option<Vec<String>>,
+    /// After seeds ran.
+    #[schemars(schema_with = "commands", default)]
+    after_seed: Option<Vec<String>>,
+    /// Before the tables are emptied.
+    #[schemars(schema_with = "commands", default)]
+    before_clean: Option<Vec<String>>,
+    /// After the tables were emptied.
+    #[schemars(schema_with = "commands", default)]
+    after_clean: Option<Vec<String>>,
+}
+
 /// What is different in one environment.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -179,6 +212,10 @@ fn format(_: &mut SchemaGenerator) -> Schema {
 
 fn records(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "enum": ["name", "file", "version", null] })
+}
+
+fn commands(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "array", "null"], "minLength": 1, "items": { "type": "string", "minLength": 1 } })
 }
 
 fn major(_: &mut SchemaGenerator) -> Schema {
@@ -224,13 +261,14 @@ mod tests {
             (&definitions["Source"], raw::SOURCE),
             (&definitions["Seeds"], raw::SEEDS),
             (&definitions["Clean"], raw::CLEAN),
+            (&definitions["Hooks"], raw::HOOKS),
             (&definitions["Environment"], raw::ENVIRONMENT),
         ] {
             let mut known = known.to_vec();
             known.sort_unstable();
             assert_eq!(fields(definition), known);
         }
-        assert_eq!(definitions.as_object().unwrap().len(), 6);
+        assert_eq!(definitions.as_object().unwrap().len(), 7);
     }
 
     #[test]

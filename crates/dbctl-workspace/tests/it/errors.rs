@@ -92,7 +92,7 @@ fn unknown_keys() {
     2:17 unknown key `hooks` in `databases.a`
       | databases: {a: {hooks: {after_migrate: x}}}
       |                 ^^^^^
-      = known keys: name, package, depends_on, tags, server, url, admin_url, direct_url, owner, migrations, seeds, extensions, settings, clean, env
+      = known keys: name, package, depends_on, tags, server, url, admin_url, direct_url, owner, migrations, seeds, extensions, settings, clean, hooks, env
     ");
     assert_snapshot!(wrong("workspace: x\nservers: {m: {pooler: transaction}}\ndatabases: {a: }\n"), @"
     2:15 unknown key `pooler` in `servers.m`

@@ -7,6 +7,7 @@ mod environments;
 mod errors;
 mod example;
 mod files;
+mod hooks;
 mod locate;
 mod references;
 mod secrets;
