@@ -155,7 +155,7 @@ mod tests {
         {
             let Command::Plan(plan) = parsed(line).command else { panic!("{line}") };
             assert!(plan.state && plan.shape == PlanShape::Dot, "{line}");
-            let Verb::Migrate { targets, migrate } = plan.verb else { panic!("{line}") };
+            let Verb::Migrate { targets, migrate, .. } = plan.verb else { panic!("{line}") };
             assert_eq!(targets.targets, ["core"]);
             assert_eq!(migrate.to.as_deref(), Some("3"));
         }

@@ -148,12 +148,16 @@ pub(crate) enum Verb {
     Up {
         #[command(flatten)]
         targets: Targets,
+        #[command(flatten)]
+        hooks: HookArgs,
     },
     /// Create the databases that are missing
     #[command(after_help = help::CREATE)]
     Create {
         #[command(flatten)]
         targets: Targets,
+        #[command(flatten)]
+        hooks: HookArgs,
     },
     /// Drop databases
     #[command(after_help = help::DROP)]
@@ -170,6 +174,8 @@ pub(crate) enum Verb {
         targets: Targets,
         #[command(flatten)]
         migrate: MigrateArgs,
+        #[command(flatten)]
+        hooks: HookArgs,
     },
     /// Revert the last migration
     #[command(after_help = help::ROLLBACK)]
@@ -184,18 +190,24 @@ pub(crate) enum Verb {
     Redo {
         #[command(flatten)]
         targets: Targets,
+        #[command(flatten)]
+        hooks: HookArgs,
     },
     /// Run the seed files, all of them
     #[command(after_help = help::SEED)]
     Seed {
         #[command(flatten)]
         targets: Targets,
+        #[command(flatten)]
+        hooks: HookArgs,
     },
     /// Empty the tables, keep structure and migration history
     #[command(after_help = help::CLEAN)]
     Clean {
         #[command(flatten)]
         targets: Targets,
+        #[command(flatten)]
+        hooks: HookArgs,
     },
     /// Drop, then create, migrate and seed again
     #[command(after_help = help::RESET)]
@@ -204,6 +216,8 @@ pub(crate) enum Verb {
         targets: Targets,
         #[command(flatten)]
         drop: DropArgs,
+        #[command(flatten)]
+        hooks: HookArgs,
     },
 }
 
@@ -217,6 +231,14 @@ pub(crate) struct Targets {
     /// Every database of the workspace
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// What every verb takes that runs hooks.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HookArgs {
+    /// Run none of the commands that the manifest has under `hooks`
+    #[arg(long)]
+    pub(crate) no_hooks: bool,
 }
 
 /// What `drop` and `reset` take.

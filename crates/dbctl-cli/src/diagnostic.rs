@@ -49,11 +49,13 @@ pub(crate) fn failure(error: &StepError, key: &str, paint: Paint) -> String {
         }
         StepError::Format(errors) => text.push_str(&formats(errors, Some(key), paint)),
         _ => {
-            let Explained { message, path, line, hint, .. } = explain::explain(error, key);
+            let Explained { message, path, line, output, hint, .. } = explain::explain(error, key);
             headline(&mut text, paint, &format!("{key}: {message}"));
             if let Some(path) = path {
                 let _ = writeln!(text, "  in {}", at(&path, line, None));
             }
+            let output = Some(output.join("\n")).filter(|output| !output.is_empty());
+            footer(&mut text, paint, "output", output.as_deref());
             footer(&mut text, paint, "help", hint.as_deref());
         }
     }
@@ -290,10 +292,10 @@ mod tests {
     use std::path::PathBuf;
 
     use dbctl_migration::{DirectiveError, FormatError, split::SplitError};
-    use dbctl_workspace::Problem;
+    use dbctl_workspace::{Hook, Problem};
 
     use super::*;
-    use crate::testing::{locked, sql, sql_error};
+    use crate::testing::{key, locked, sql, sql_error};
 
     const PLAIN: Paint = Paint(false);
 
@@ -449,13 +451,21 @@ mod tests {
             path: "apps/a/s/1.ts".into(),
             command: "tsx {file}".to_owned(),
             outcome: "exited with 1".to_owned(),
+            tail: vec!["Error: no".to_owned(), "    at 1.ts".to_owned()],
         };
+        let hook = StepError::Hook {
+            hook: Hook::AfterMigrate,
+            command: "pnpm db:generate".to_owned(),
+            outcome: "exited with 1".to_owned(),
+            tail: vec!["Error: no schema".to_owned()],
+        };
+        let untold = StepError::Untold { dependent: key("shop"), folder: "db/migrations".to_owned() };
         let unresolved = StepError::Engine(EngineError::Unresolved {
             path: path(),
             line: 7,
             statement: "CREATE INDEX CONCURRENTLY i ON t (a)".to_owned(),
         });
-        let all = [unknown, unmet, io, no_runner, runner, unresolved];
+        let all = [unknown, unmet, io, no_runner, runner, hook, untold, unresolved];
         insta::assert_snapshot!(all.iter().map(shown).collect::<String>());
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Explained {
     pub(crate) detail: Option<String>,
     /// PostgreSQL's context, such as the line of a function.
     pub(crate) context: Option<String>,
+    /// The last lines of the program that failed.
+    pub(crate) output: Vec<String>,
     /// The statement that failed, cut to a length that can be shown.
     pub(crate) statement: Option<String>,
     /// PostgreSQL's hint, else our own.
@@ -93,11 +95,14 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
             path: Some(path.clone()),
             ..word("no_runner")
         },
-        StepError::Runner { path, command, outcome } => Explained {
+        StepError::Runner { path, command, outcome, tail } => Explained {
             message: format!("`{command}` {outcome}"),
             path: Some(path.clone()),
+            output: tail.clone(),
             ..word("runner")
         },
+        StepError::Hook { tail, .. } => Explained { output: tail.clone(), ..word("hook") },
+        StepError::Untold { .. } => word("untold"),
     }
 }
 
@@ -114,6 +119,7 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
                 detail: sql.detail.clone(),
                 context: sql.context.clone(),
                 statement: sql.statement.clone(),
+                output: Vec::new(),
                 hint: sql.hint.clone().or(base.hint),
                 code: base.code,
             }

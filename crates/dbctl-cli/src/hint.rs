@@ -6,7 +6,7 @@
 use dbctl_engine::{ConnectFailure, EngineError, SqlError, split_hint};
 use dbctl_migration::{Drift, FormatError, RollbackError};
 use dbctl_runner::{PlanError, StepError};
-use dbctl_workspace::SelectError;
+use dbctl_workspace::{Hook, SelectError};
 
 use crate::error::CliError;
 
@@ -54,11 +54,29 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::NoRunner { extension, .. } => format!(
             "say in the manifest what runs it: `seeds: {{ path: …, runners: {{ {extension}: \"COMMAND {{file}}\" }} }}`"
         ),
-        StepError::Runner { .. } => {
-            format!("its output stands above; to try it alone: `dbctl exec {key} -- COMMAND`")
+        StepError::Runner { .. } => format!("to try it alone: `dbctl exec {key} -- COMMAND`"),
+        StepError::Hook { hook, .. } => hook_hint(*hook, key),
+        StepError::Untold { .. } => {
+            "say in the manifest which `format` it is, or use --ignore-dependents".to_owned()
         }
         StepError::Io { .. } => return None,
     })
+}
+
+fn hook_hint(hook: Hook, key: &str) -> String {
+    let done = match hook {
+        Hook::BeforeCreate | Hook::BeforeMigrate | Hook::BeforeSeed | Hook::BeforeClean => {
+            return format!(
+                "what comes after it was not begun; to try it alone: `dbctl exec {key} -- COMMAND`; to go on without \
+                 it: --no-hooks"
+            );
+        }
+        Hook::AfterCreate => "the database is created",
+        Hook::AfterMigrate => "the migrations are applied",
+        Hook::AfterSeed => "the seeds have run",
+        Hook::AfterClean => "the tables are empty",
+    };
+    format!("{done}; once the command is mended, run it by hand: `dbctl exec {key} -- COMMAND`")
 }
 
 fn drift_hint(drift: &Drift, key: &str) -> String {
@@ -261,6 +279,11 @@ mod tests {
         StepError::Drift { source_name: "migrations".to_owned(), drift: drift(vec!["1_a".to_owned()]) }
     }
 
+    fn hook(hook: Hook) -> StepError {
+        let (command, outcome) = ("pnpm db:generate".to_owned(), "exited with 1".to_owned());
+        StepError::Hook { hook, command, outcome, tail: vec![] }
+    }
+
     fn steps() -> Vec<StepError> {
         let (server, user, reason) = ("db:5432".to_owned(), "app".to_owned(), "no".to_owned());
         let text = str::to_owned;
@@ -331,7 +354,14 @@ mod tests {
                 path: "seeds/1.ts".into(),
                 command: text("tsx"),
                 outcome: text("exited with 1"),
+                tail: vec![],
             },
+            hook(Hook::BeforeMigrate),
+            hook(Hook::AfterCreate),
+            hook(Hook::AfterMigrate),
+            hook(Hook::AfterSeed),
+            hook(Hook::AfterClean),
+            StepError::Untold { dependent: other(), folder: text("db/migrations") },
         ]
     }
 

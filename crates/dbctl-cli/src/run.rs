@@ -83,6 +83,16 @@ pub(crate) fn request(verb: &Verb, global: &Global, context: &Context) -> Result
             | Verb::Seed { .. }
             | Verb::Clean { .. } => false,
         },
+        no_hooks: match verb {
+            Verb::Up { hooks, .. }
+            | Verb::Create { hooks, .. }
+            | Verb::Migrate { hooks, .. }
+            | Verb::Redo { hooks, .. }
+            | Verb::Seed { hooks, .. }
+            | Verb::Clean { hooks, .. }
+            | Verb::Reset { hooks, .. } => hooks.no_hooks,
+            Verb::Drop { .. } | Verb::Rollback { .. } => false,
+        },
         allow_protected: global.allow_protected.clone(),
         limits: context.limits,
         targets,
@@ -101,14 +111,14 @@ pub(crate) fn request(verb: &Verb, global: &Global, context: &Context) -> Result
 
 fn targets_of(verb: &Verb) -> &Targets {
     match verb {
-        Verb::Up { targets }
-        | Verb::Create { targets }
+        Verb::Up { targets, .. }
+        | Verb::Create { targets, .. }
         | Verb::Drop { targets, .. }
         | Verb::Migrate { targets, .. }
         | Verb::Rollback { targets, .. }
-        | Verb::Redo { targets }
-        | Verb::Seed { targets }
-        | Verb::Clean { targets }
+        | Verb::Redo { targets, .. }
+        | Verb::Seed { targets, .. }
+        | Verb::Clean { targets, .. }
         | Verb::Reset { targets, .. } => targets,
     }
 }

@@ -10,7 +10,7 @@ use dbctl_runner::{
     DatabaseStatus, DatabaseSummary, Direction, Event, MigrationDone, MigrationRef, Outcome, RunOutcome,
     SeedDone, Skip, StatusEntry, StatusReport, StepError, Summary,
 };
-use dbctl_workspace::{Env, Key};
+use dbctl_workspace::{Env, Hook, Key};
 
 use crate::{
     cli::{Cli, Format},
@@ -245,6 +245,17 @@ pub(crate) fn events() -> Vec<Event> {
         },
         Event::SeedStarted { database: core(), file: "01_roles.sql".to_owned(), index: 1, total: 1 },
         Event::SeedFinished { database: core(), file: "01_roles.sql".to_owned(), elapsed: ms(3) },
+        Event::HookStarted {
+            database: core(),
+            hook: Hook::AfterMigrate,
+            command: "pnpm db:generate".to_owned(),
+        },
+        Event::HookFinished {
+            database: core(),
+            hook: Hook::AfterMigrate,
+            command: "pnpm db:generate".to_owned(),
+            elapsed: ms(420),
+        },
         Event::Cleaned { database: core(), tables: 7, sequences: 1 },
         Event::Warning { database: core(), message: "1_old sorts before others".to_owned() },
         Event::Notice {

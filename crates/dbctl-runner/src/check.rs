@@ -12,6 +12,7 @@ use crate::{
     action::{self, StepContext},
     execute::Shared,
     files::{Files, Rows, SourceFiles, applied},
+    hook::hooks,
     requires,
     twins::twins,
     undo_order::undo_order,
@@ -43,7 +44,10 @@ pub fn needed(workspace: &Workspace, plan: &Plan) -> BTreeSet<Key> {
             keys.extend(workspace.dependents(key).iter().cloned());
         }
         let database = workspace.database(key);
-        if seeds && database.seeds.as_ref().is_some_and(|seeds| !seeds.runners.is_empty()) {
+        let has_runners = database.seeds.as_ref().is_some_and(|seeds| !seeds.runners.is_empty());
+        let steps = plan.steps.iter().filter(|step| step.database == *key);
+        let has_hooks = || steps.into_iter().any(|step| !hooks(workspace, &plan.request, step).is_empty());
+        if seeds && has_runners || has_hooks() {
             keys.extend(database.env.values().cloned());
         }
     }

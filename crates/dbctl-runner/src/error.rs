@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use dbctl_engine::{ConnectFailure, EngineError};
 use dbctl_migration::{Drift, FormatErrors, RollbackError};
-use dbctl_workspace::Key;
+use dbctl_workspace::{Hook, Key};
 use thiserror::Error;
 
 /// Why a request cannot become a plan.
@@ -163,6 +163,28 @@ pub enum StepError {
         command: String,
         /// `exited with 1`, `could not be started: …`.
         outcome: String,
+        /// The last lines it printed.
+        tail: Vec<String>,
+    },
+    /// A hook failed.
+    #[error("the hook {hook}, `{command}`, {outcome}")]
+    Hook {
+        /// Which one.
+        hook: Hook,
+        /// The command as the manifest spells it.
+        command: String,
+        /// `exited with 1`, `could not be started: …`.
+        outcome: String,
+        /// The last lines it printed.
+        tail: Vec<String>,
+    },
+    /// What a dependent's files require cannot be told.
+    #[error("it cannot be told whether files of `{dependent}` in {folder} require it")]
+    Untold {
+        /// The dependent.
+        dependent: Key,
+        /// Its migration folder, as the manifest spells it.
+        folder: String,
     },
 }
 

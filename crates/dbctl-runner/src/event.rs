@@ -7,7 +7,7 @@ use std::{
 
 use dbctl_engine::{LockHolder, Notice, Observer, Severity};
 use dbctl_migration::{Migration, Version};
-use dbctl_workspace::Key;
+use dbctl_workspace::{Hook, Key};
 
 use crate::{Outcome, RunOutcome, Summary, summary::Fold};
 
@@ -103,6 +103,26 @@ pub enum Event {
         database: Key,
         /// Its file name.
         file: String,
+        /// How long it ran.
+        elapsed: Duration,
+    },
+    /// A command of a hook begins.
+    HookStarted {
+        /// The database.
+        database: Key,
+        /// Which hook.
+        hook: Hook,
+        /// The command as the manifest spells it.
+        command: String,
+    },
+    /// A command of a hook is done.
+    HookFinished {
+        /// The database.
+        database: Key,
+        /// Which hook.
+        hook: Hook,
+        /// The command as the manifest spells it.
+        command: String,
         /// How long it ran.
         elapsed: Duration,
     },
@@ -202,6 +222,8 @@ impl Event {
             | Self::MigrationFinished { database, .. }
             | Self::SeedStarted { database, .. }
             | Self::SeedFinished { database, .. }
+            | Self::HookStarted { database, .. }
+            | Self::HookFinished { database, .. }
             | Self::Cleaned { database, .. }
             | Self::Warning { database, .. }
             | Self::Notice { database, .. }

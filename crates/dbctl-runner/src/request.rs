@@ -18,6 +18,8 @@ pub struct Request {
     pub no_deps: bool,
     /// Let backward actions go on although dependents stand in the way.
     pub ignore_dependents: bool,
+    /// Run no hooks.
+    pub no_hooks: bool,
     /// The protected environment that may be destroyed in, as typed.
     pub allow_protected: Option<String>,
     /// Bounds.

@@ -204,6 +204,8 @@ impl Fold {
             | Event::Waiting { .. }
             | Event::MigrationStarted { .. }
             | Event::SeedStarted { .. }
+            | Event::HookStarted { .. }
+            | Event::HookFinished { .. }
             | Event::Notice { .. }
             | Event::Output { .. }
             | Event::DatabaseFinished { .. }

@@ -162,6 +162,10 @@ fn told(event: &Event, verbose: bool) -> Option<String> {
         Event::SeedStarted { file, index, total, .. } if verbose => {
             Some(format!("seeding {file} ({index} of {total})"))
         }
+        Event::HookStarted { hook, command, .. } if verbose => Some(format!("running {hook}: {command}")),
+        Event::HookFinished { hook, command, elapsed, .. } => {
+            Some(format!("ran {hook}: {command} ({})", time(*elapsed)))
+        }
         Event::SeedFinished { file, elapsed, .. } => Some(format!("seeded {file} ({})", time(*elapsed))),
         Event::Cleaned { tables, sequences, .. } => {
             Some(format!("cleaned {}, restarted {}", count(*tables, "table"), count(*sequences, "sequence")))
@@ -178,6 +182,7 @@ fn told(event: &Event, verbose: bool) -> Option<String> {
         | Event::StepStarted { .. }
         | Event::MigrationStarted { .. }
         | Event::SeedStarted { .. }
+        | Event::HookStarted { .. }
         | Event::DatabaseFinished { .. }
         | Event::StepFinished { .. }
         | Event::Waiting { .. }

@@ -56,12 +56,14 @@ impl Progress {
             Event::SeedStarted { file, index, total, .. } => {
                 line.set_message(format!("seed {index} of {total}: {file}"));
             }
+            Event::HookStarted { hook, command, .. } => line.set_message(format!("{hook}: {command}")),
             Event::StepFinished { .. } => line.disable_steady_tick(),
             Event::DatabaseFinished { outcome, elapsed, .. } => self.end(line, outcome, *elapsed),
             Event::Created { .. }
             | Event::Dropped { .. }
             | Event::MigrationFinished { .. }
             | Event::SeedFinished { .. }
+            | Event::HookFinished { .. }
             | Event::Cleaned { .. }
             | Event::Warning { .. }
             | Event::Notice { .. }

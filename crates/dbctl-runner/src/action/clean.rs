@@ -4,19 +4,24 @@ use dbctl_engine::{
     EngineError, Reader, Writer,
     clean::{CleanPlan, plan_clean},
 };
+use dbctl_workspace::Hook;
 
 use super::StepContext;
 use crate::{
     Event, StepError,
     files::{SourceFiles, history_tables, read_sources},
+    hook,
 };
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     let sources = read_sources(context.database)?;
+    hook::run(context, Hook::BeforeClean).await?;
     let mut writer = context.open_writer(&sources).await?;
     let result = empty(context, &mut *writer, &sources).await;
     writer.close().await;
-    result
+    let changed = result?;
+    hook::run(context, Hook::AfterClean).await?;
+    Ok(changed)
 }
 
 async fn empty(

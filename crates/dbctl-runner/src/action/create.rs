@@ -1,11 +1,15 @@
 //! `create`: the database itself, its owner, its extensions, and the environment it belongs to.
 
 use dbctl_engine::EngineError;
+use dbctl_workspace::Hook;
 
 use super::StepContext;
-use crate::{Event, StepError};
+use crate::{Event, StepError, hook};
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
+    if hook::is_set(context, Hook::BeforeCreate) && !context.exists().await? {
+        hook::run(context, Hook::BeforeCreate).await?;
+    }
     let creation = context.create().await?;
     // A database says from its first moment which environment it belongs to; so does one that somebody else made, or
     // whose creation was cut short.
@@ -19,6 +23,9 @@ pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
             new: creation.created,
             extensions: creation.extensions,
         });
+    }
+    if creation.created {
+        hook::run(context, Hook::AfterCreate).await?;
     }
     Ok(changed)
 }

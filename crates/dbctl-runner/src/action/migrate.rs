@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use dbctl_engine::{Resume, Writer};
 use dbctl_migration::{Drift, Entry, OutOfOrder, Progress, Reconciled, State, TargetError};
+use dbctl_workspace::Hook;
 
 use super::StepContext;
 use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
     files::{Rows, SourceFiles, applied, candidates, found, read_sources, reconcile_all},
+    hook,
     request::Migrate,
     requires::{self, Upstream},
 };
@@ -19,6 +21,12 @@ pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<
     if migrate.dry_run {
         return dry_run(context, migrate, &sources).await;
     }
+    if !migrate.fake
+        && hook::is_set(context, Hook::BeforeMigrate)
+        && any_pending(context, migrate, &sources).await?
+    {
+        hook::run(context, Hook::BeforeMigrate).await?;
+    }
     let upstream = match migrate.fake {
         true => Upstream::default(),
         false => requires::look_upstream(context, &sources).await?,
@@ -26,7 +34,29 @@ pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<
     let mut writer = context.open_writer(&sources).await?;
     let result = migrate_all(context, &mut *writer, migrate, &sources, upstream).await;
     writer.close().await;
-    result
+    let changed = result?;
+    if changed && !migrate.fake {
+        hook::run(context, Hook::AfterMigrate).await?;
+    }
+    Ok(changed)
+}
+
+/// Whether there is anything to apply, told by a session that cannot write. Where there is no database, the writer says
+/// so.
+async fn any_pending(
+    context: &StepContext<'_>,
+    migrate: &Migrate,
+    sources: &[SourceFiles],
+) -> Result<bool, StepError> {
+    let mut reader = match context.open_reader().await {
+        Ok(reader) => reader,
+        Err(error) if error.is_no_database() => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let rows = applied(&mut *reader, sources).await;
+    reader.close().await;
+    // What there is to warn of is said once, when it comes to it.
+    Ok(!pending(&mut |_| {}, migrate, sources, &reconcile_all(sources, &rows?))?.is_empty())
 }
 
 async fn migrate_all(
@@ -39,7 +69,7 @@ async fn migrate_all(
     context.prepare(writer, sources).await?;
     let rows = applied(writer, sources).await?;
     let reconciled = reconcile_all(sources, &rows);
-    let work = pending(context, migrate, sources, &reconciled)?;
+    let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled)?;
     if !migrate.fake {
         nothing_moved(writer, sources, &work).await?;
     }
@@ -63,7 +93,7 @@ async fn dry_run(
         vec![Rows::new(); sources.len()]
     };
     let reconciled = reconcile_all(sources, &rows);
-    let work = pending(context, migrate, sources, &reconciled)?;
+    let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled)?;
     for (source, entry) in &work {
         if let Some(migration) = entry.local {
             context.emit(Event::MigrationFinished {
@@ -92,7 +122,7 @@ pub(crate) fn last<'t>(sources: &[SourceFiles], to: &'t str) -> Result<(usize, &
 
 /// What is to be run, in order; says what people should know, and refuses what must not go on.
 fn pending<'r, 'm>(
-    context: &StepContext<'_>,
+    warn: &mut dyn FnMut(String),
     migrate: &Migrate,
     sources: &'r [SourceFiles],
     reconciled: &'r [Reconciled<'m>],
@@ -115,7 +145,7 @@ fn pending<'r, 'm>(
                 TargetError::Unknown { target } => unknown(&target, sources),
             })?,
         };
-        warn(context, source, reconciled, order);
+        differences(warn, source, reconciled, order);
         work.extend(runnable.into_iter().map(|entry| (source, entry)));
         if here.is_some() {
             break;
@@ -167,15 +197,21 @@ async fn nothing_moved(
     Ok(())
 }
 
-fn warn(context: &StepContext<'_>, source: &SourceFiles, reconciled: &Reconciled<'_>, order: OutOfOrder) {
+/// What is not as it should be, and yet stops nothing.
+fn differences(
+    warn: &mut dyn FnMut(String),
+    source: &SourceFiles,
+    reconciled: &Reconciled<'_>,
+    order: OutOfOrder,
+) {
     for entry in &reconciled.entries {
         let name = entry.name();
         match entry.state {
             State::Missing => {
-                context.warn(format!("{name} is applied, but its file is no longer in {}", source.name));
+                warn(format!("{name} is applied, but its file is no longer in {}", source.name));
             }
             State::OutOfOrder if order == OutOfOrder::Warn => {
-                context.warn(format!("{name} sorts before migrations that are applied already"));
+                warn(format!("{name} sorts before migrations that are applied already"));
             }
             State::OutOfOrder
             | State::Applied

@@ -2,23 +2,40 @@
 
 use dbctl_engine::Writer;
 use dbctl_migration::Back;
+use dbctl_workspace::Hook;
 
 use super::{StepContext, rollback};
 use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
     files::{SourceFiles, applied, read_sources},
+    hook,
     requires::{self, Upstream},
     undo_order::undo_order,
 };
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     let sources = read_sources(context.database)?;
+    if hook::is_set(context, Hook::BeforeMigrate) && any_applied(context, &sources).await? {
+        hook::run(context, Hook::BeforeMigrate).await?;
+    }
     let upstream = requires::look_upstream(context, &sources).await?;
     let mut writer = context.open_writer(&sources).await?;
     let result = redo_last(context, &mut *writer, &sources, upstream).await;
     writer.close().await;
-    result
+    let changed = result?;
+    if changed {
+        hook::run(context, Hook::AfterMigrate).await?;
+    }
+    Ok(changed)
+}
+
+/// Whether there is anything to redo, told by a session that cannot write.
+async fn any_applied(context: &StepContext<'_>, sources: &[SourceFiles]) -> Result<bool, StepError> {
+    let mut reader = context.open_reader().await?;
+    let rows = applied(&mut *reader, sources).await;
+    reader.close().await;
+    Ok(!undo_order(sources, &rows?, &Back::Count(1))?.is_empty())
 }
 
 async fn redo_last(

@@ -1,7 +1,5 @@
 //! `seed`: the files of the seeds folder, in byte order of their names.
 
-mod program;
-
 use std::{
     path::{Path, PathBuf},
     time::Instant,
@@ -9,10 +7,13 @@ use std::{
 
 use dbctl_engine::{SeedWork, Writer};
 use dbctl_migration::{Checksum, FormatErrors, Script, TableName, Transaction, ledger::SeedRow, text};
-use dbctl_workspace::{Environment, Seeds};
+use dbctl_workspace::{Environment, Hook, Seeds};
 
 use super::StepContext;
-use crate::{Event, StepError};
+use crate::{
+    Event, StepError, hook,
+    program::{self, Failure, shell_quote},
+};
 
 /// Programs that a folder of seeds may hold: one without a runner is an error, as its data would silently be missing.
 const PROGRAMS: [&str; 14] =
@@ -54,10 +55,39 @@ pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result
     if files.is_empty() {
         return Ok(false);
     }
+    if hook::is_set(context, Hook::BeforeSeed) && (!missing_only || any_missing(context, &files).await?) {
+        hook::run(context, Hook::BeforeSeed).await?;
+    }
     let mut writer = context.open_writer(&[]).await?;
     let result = run_files(context, &mut *writer, &files, missing_only).await;
     writer.close().await;
-    result
+    let changed = result?;
+    if changed {
+        hook::run(context, Hook::AfterSeed).await?;
+    }
+    Ok(changed)
+}
+
+/// Whether a seed is not recorded yet, told by a session that cannot write. What is wrong with the database, the writer
+/// says.
+async fn any_missing(context: &StepContext<'_>, files: &[SeedFile]) -> Result<bool, StepError> {
+    let mut reader = match context.open_reader().await {
+        Ok(reader) => reader,
+        Err(error) if error.is_no_database() => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let recorded = reader.seeds().await;
+    reader.close().await;
+    Ok(!missing(files, &recorded?).is_empty())
+}
+
+fn missing<'f>(files: &'f [SeedFile], recorded: &[SeedRow]) -> Vec<&'f SeedFile> {
+    files.iter().filter(|file| !recorded.iter().any(|row| row.file == file.name)).collect()
+}
+
+/// Whether an environment leaves a database's seeds out, so that nothing runs around them either.
+pub(crate) fn are_skipped(seeds: &Seeds, environment: &Environment) -> bool {
+    skipped(seeds, environment).is_some()
 }
 
 /// Sees, before anything is touched, that the folder can be read and that something runs each of its seeds.
@@ -92,8 +122,7 @@ async fn run_files(
 ) -> Result<bool, StepError> {
     context.prepare(writer, &[]).await?;
     let recorded = if missing_only { writer.seeds().await? } else { Vec::new() };
-    let work: Vec<&SeedFile> =
-        files.iter().filter(|file| !recorded.iter().any(|row| row.file == file.name)).collect();
+    let work = missing(files, &recorded);
     for (at, file) in work.iter().enumerate() {
         let (database, name) = (context.database.key.clone(), file.name.clone());
         context.emit(Event::SeedStarted {
@@ -172,7 +201,13 @@ async fn run_file(
             SeedWork::Csv { path: file.path.clone(), shown: file.shown.clone(), table: csv_table(&file.name) }
         }
         Kind::Runner(command) => {
-            program::run(context, file, command).await?;
+            let line = command.replace("{file}", &shell_quote(&file.path));
+            program::run(context, &line).await?.map_err(|Failure { outcome, tail }| StepError::Runner {
+                path: file.shown.clone(),
+                command: command.clone(),
+                outcome,
+                tail,
+            })?;
             SeedWork::External
         }
     };

@@ -109,6 +109,7 @@ impl Fixture {
             targets: self.keys(names),
             no_deps: false,
             ignore_dependents: false,
+            no_hooks: false,
             allow_protected: None,
             limits: Limits { jobs: NonZeroUsize::new(8).unwrap(), wait: Duration::ZERO, fail_fast: false },
         }

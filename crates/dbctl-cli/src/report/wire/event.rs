@@ -60,6 +60,17 @@ pub(crate) enum Line<'e> {
         file: &'e str,
         elapsed_ms: u64,
     },
+    HookStarted {
+        database: &'e str,
+        hook: &'e str,
+        command: &'e str,
+    },
+    HookFinished {
+        database: &'e str,
+        hook: &'e str,
+        command: &'e str,
+        elapsed_ms: u64,
+    },
     Cleaned {
         database: &'e str,
         tables: usize,
@@ -173,6 +184,15 @@ pub(crate) fn event(event: &Event) -> Line<'_> {
         Event::SeedFinished { database, file, elapsed } => {
             Line::SeedFinished { database: database.as_str(), file, elapsed_ms: ms(*elapsed) }
         }
+        Event::HookStarted { database, hook, command } => {
+            Line::HookStarted { database: database.as_str(), hook: hook.as_str(), command }
+        }
+        Event::HookFinished { database, hook, command, elapsed } => Line::HookFinished {
+            database: database.as_str(),
+            hook: hook.as_str(),
+            command,
+            elapsed_ms: ms(*elapsed),
+        },
         Event::Cleaned { database, tables, sequences } => {
             Line::Cleaned { database: database.as_str(), tables: *tables, sequences: *sequences }
         }

@@ -1,11 +1,13 @@
-//! Seeds that are programs: run in the package's folder with the database in their environment.
+//! Programs of the package's own, which run seeds and hooks: in the package's folder, with the database in their
+//! environment.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io,
     path::Path,
     pin::pin,
     process::{ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -17,7 +19,6 @@ use tokio::{
     time::timeout,
 };
 
-use super::SeedFile;
 use crate::{Event, StepError, action::StepContext, child_env, set_env};
 
 /// How long a program may take to end once it is asked to.
@@ -29,30 +30,41 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The longest line that is handed on whole; what is longer comes in pieces.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
-pub(super) async fn run(context: &StepContext<'_>, file: &SeedFile, command: &str) -> Result<(), StepError> {
+/// How many of the last lines of a program that failed are kept for the error.
+const TAIL: usize = 10;
+
+/// How a program failed.
+pub(crate) struct Failure {
+    /// `exited with 1`, `could not be started: …`.
+    pub(crate) outcome: String,
+    /// The last lines of its output and its errors, without passwords.
+    pub(crate) tail: Vec<String>,
+}
+
+/// Runs a command of the shell to its end, and hands on what it prints. `Ok(Err(_))` is the command's own failure.
+pub(crate) async fn run(context: &StepContext<'_>, command: &str) -> Result<Result<(), Failure>, StepError> {
     let shared = &context.shared.run;
     let env =
         child_env(shared.workspace, &context.database.key, shared.targets, context.shared.engine).await?;
-    let failed = |outcome: String| StepError::Runner {
-        path: file.shown.clone(),
-        command: command.to_owned(),
-        outcome,
-    };
-    let mut program = shell(&command.replace("{file}", &shell_quote(&file.path)));
+    let mut program = shell(command);
     set_env(program.as_std_mut(), &env);
-    let mut child = program
+    let started = program
         .current_dir(context.database.folder())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(format!("could not be started: {error}")))?;
+        .spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => {
+            return Ok(Err(Failure { outcome: format!("could not be started: {error}"), tail: Vec::new() }));
+        }
+    };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     // Taken, for `wait` would close it.
     let lifeline = child.stdin.take();
-    let secrets = Secrets::of(&env);
-    let mut output =
-        pin!(async { tokio::join!(lines(context, stdout, &secrets), lines(context, stderr, &secrets)) });
+    let listener = Listener { context, secrets: Secrets::of(&env), tail: Mutex::default() };
+    let mut output = pin!(async { tokio::join!(listener.lines(stdout), listener.lines(stderr)) });
     let mut silent = false;
     let status = {
         let mut ended = pin!(wait(context, &mut child));
@@ -68,16 +80,18 @@ pub(super) async fn run(context: &StepContext<'_>, file: &SeedFile, command: &st
         let _ = lifeline.write_all(b"\n").await;
     }
     if !silent {
-        drop(timeout(LAST_WORDS, output).await);
+        drop(timeout(LAST_WORDS, &mut output).await);
     }
-    match status.map_err(|error| failed(format!("could not be waited for: {error}")))? {
-        None => Err(EngineError::Cancelled.into()),
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(failed(match status.code() {
+    let outcome = match status {
+        Ok(None) => return Err(EngineError::Cancelled.into()),
+        Ok(Some(status)) if status.success() => return Ok(Ok(())),
+        Ok(Some(status)) => match status.code() {
             Some(code) => format!("exited with {code}"),
             None => "was ended by a signal".to_owned(),
-        })),
-    }
+        },
+        Err(error) => format!("could not be waited for: {error}"),
+    };
+    Ok(Err(Failure { outcome, tail: listener.last_lines() }))
 }
 
 /// Waits for the child; when the run is stopped, ends it and all that it started, and answers `None`.
@@ -94,26 +108,49 @@ async fn wait(context: &StepContext<'_>, child: &mut Child) -> io::Result<Option
     Ok(None)
 }
 
-/// Hands on what the child prints, line by line, without the passwords it was given.
-async fn lines(context: &StepContext<'_>, stream: Option<impl AsyncRead + Unpin>, secrets: &Secrets) {
-    let Some(stream) = stream else { return };
-    let mut stream = BufReader::new(stream);
-    let mut line = Vec::new();
-    while let Ok(chunk) = stream.fill_buf().await {
-        let end = chunk.iter().position(|byte| *byte == b'\n');
-        let taken = end.unwrap_or(chunk.len()).min(MAX_LINE_BYTES - line.len());
-        let is_last = chunk.is_empty();
-        line.extend_from_slice(&chunk[..taken]);
-        let is_whole = end == Some(taken);
-        stream.consume(taken + usize::from(is_whole));
-        if is_whole || line.len() == MAX_LINE_BYTES || (is_last && !line.is_empty()) {
-            let text = secrets.hide(String::from_utf8_lossy(&line).trim_end_matches('\r'));
-            context.emit(Event::Output { database: context.database.key.clone(), line: text });
-            line.clear();
+/// Who hears what the child prints.
+struct Listener<'a> {
+    context: &'a StepContext<'a>,
+    secrets: Secrets,
+    tail: Mutex<VecDeque<String>>,
+}
+
+impl Listener<'_> {
+    /// Hands on what the child prints, line by line, without the passwords it was given.
+    async fn lines(&self, stream: Option<impl AsyncRead + Unpin>) {
+        let Some(stream) = stream else { return };
+        let mut stream = BufReader::new(stream);
+        let mut line = Vec::new();
+        while let Ok(chunk) = stream.fill_buf().await {
+            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let taken = end.unwrap_or(chunk.len()).min(MAX_LINE_BYTES - line.len());
+            let is_last = chunk.is_empty();
+            line.extend_from_slice(&chunk[..taken]);
+            let is_whole = end == Some(taken);
+            stream.consume(taken + usize::from(is_whole));
+            if is_whole || line.len() == MAX_LINE_BYTES || (is_last && !line.is_empty()) {
+                self.hear(self.secrets.hide(String::from_utf8_lossy(&line).trim_end_matches('\r')));
+                line.clear();
+            }
+            if is_last {
+                return;
+            }
         }
-        if is_last {
-            return;
+    }
+
+    fn hear(&self, line: String) {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.len() == TAIL {
+            tail.pop_front();
         }
+        tail.push_back(line.clone());
+        self.context.emit(Event::Output { database: self.context.database.key.clone(), line });
+    }
+
+    /// The last lines that say anything.
+    fn last_lines(&self) -> Vec<String> {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.iter().filter(|line| !line.trim().is_empty()).cloned().collect()
     }
 }
 
@@ -202,7 +239,8 @@ fn end(child: &mut Child) {
     drop(child.start_kill());
 }
 
-fn shell_quote(path: &Path) -> String {
+/// A path as one word of a command.
+pub(crate) fn shell_quote(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
