@@ -26,3 +26,4 @@ mod pnpm;
 mod safety;
 mod secrets;
 mod seeds;
+mod sqlx;

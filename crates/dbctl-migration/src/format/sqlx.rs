@@ -47,10 +47,10 @@ pub(super) const TOOL: Tool = Tool {
     recognise,
 };
 
-/// Other tools write such names, too; that a Rust project with sqlx lies around them tells.
+/// Other tools write such names, too; that a Rust project with sqlx lies around them tells. A misnamed file among them
+/// is told when they are read.
 fn recognise(sample: &Sample) -> Likeness {
-    let mut names = sample.files().filter_map(|file| Name::parse(file.name())).peekable();
-    let fits = names.peek().is_some() && names.all(|name| name.is_ok());
+    let fits = sample.files().any(|file| Name::parse(file.name()).is_some_and(|name| name.is_ok()));
     let foreign = sample.sql().any(|file| file.has_line_starting(&FOREIGN_MARKS));
     match fits && !foreign && uses_sqlx(sample.path()) {
         true => Likeness::Sure,
