@@ -27,3 +27,7 @@ generate:
 # The Atriz example, from nothing to four seeded databases.
 demo:
     cargo run --release -- up --all
+
+# Simulated runs on the fake engine, so many seeds; DBCTL_SIMULATE_SEED=N replays one.
+simulate seeds="100000":
+    DBCTL_SIMULATE={{seeds}} cargo test --package dbctl-runner --test runner simulation

@@ -1,5 +1,7 @@
 //! An engine in memory, for testing the runner: no server, no SQL, every call told beforehand how to behave.
 
+mod call;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,88 +16,12 @@ use dbctl_migration::{
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+pub use self::call::{Behaviour, Call, CallKind, Fault, Record};
 use crate::{
     Access, Creation, Engine, EngineError, Identity, LockHolder, Reader, Resume, SeedWork, Session,
     SourceRef, SqlError, Target, Writer,
     clean::{CleanPlan, Inventory},
 };
-
-/// One thing the runner asked of the fake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
-    /// The database's name.
-    pub database: String,
-    /// What was asked.
-    pub kind: CallKind,
-}
-
-/// The calls that matter to a test.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallKind {
-    /// [`Engine::exists`].
-    Exists,
-    /// [`Engine::may_create`].
-    MayCreate,
-    /// [`Engine::create`].
-    Create,
-    /// [`Engine::drop`].
-    Drop,
-    /// [`Engine::open`].
-    Open,
-    /// [`Engine::open_exclusive`].
-    Lock,
-    /// [`Reader::applied`], of a source.
-    Applied(String),
-    /// [`Writer::prepare`].
-    Prepare,
-    /// [`Writer::apply`], of a migration by name.
-    Apply(String),
-    /// [`Writer::fake`], of a migration by name.
-    Fake(String),
-    /// [`Writer::forget`], of a migration by key.
-    Forget(String),
-    /// [`Writer::repair`], of a migration by name.
-    Repair(String),
-    /// [`Writer::revert`], of a migration by name.
-    Revert(String),
-    /// [`Writer::seed`], of a file.
-    Seed(String),
-    /// [`Writer::clean`].
-    Clean,
-    /// [`Reader::close`].
-    Close,
-}
-
-/// How a call behaves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Behaviour {
-    /// How often the call gives way to others before it answers.
-    pub yields: usize,
-    /// What goes wrong, after the yields.
-    pub fault: Option<Fault>,
-}
-
-/// What can go wrong with a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// A statement fails; nothing of the call remains.
-    Error,
-    /// The connection is lost before the call took effect.
-    LostBefore,
-    /// The connection is lost after the call took effect.
-    LostAfter,
-    /// It never answers, until it is cancelled.
-    Hang,
-}
-
-/// What happened, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record {
-    /// A call came in.
-    Started(Call),
-    /// A call answered; `true` if it took effect.
-    Ended(Call, bool),
-}
 
 type Script = dyn Fn(&Call) -> Behaviour + Send + Sync;
 
@@ -135,12 +61,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Default)]
 struct State {
     databases: BTreeMap<String, Database>,
-    locked: BTreeSet<String>,
+    /// Databases that a writer has locked, each with its incarnation.
+    locked: BTreeSet<(String, u64)>,
+    /// How many sessions are open on each incarnation of a database.
+    open: BTreeMap<(String, u64), usize>,
+    /// How many databases were ever made.
+    made: u64,
     log: Vec<Record>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Database {
+    /// Tells it from one of the same name that was dropped.
+    incarnation: u64,
     sources: BTreeMap<String, Vec<Applied>>,
     seeds: Vec<SeedRow>,
     environment: Option<String>,
@@ -214,7 +147,7 @@ impl Fake {
 
     /// Which databases are locked right now.
     pub fn locked(&self) -> Vec<String> {
-        self.state().locked.iter().cloned().collect()
+        self.state().locked.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The most sessions that were ever open at once on a server ([`Target::server`]); a call on the server itself
@@ -234,6 +167,23 @@ impl Fake {
         crowd.now += 1;
         crowd.peak = crowd.peak.max(crowd.now);
         Seat { crowd: Arc::clone(&self.crowd), server: target.server.clone() }
+    }
+
+    /// A session on a database that exists.
+    fn opened<'s>(
+        &self,
+        state: &mut State,
+        target: &Target,
+        session: &Session<'s>,
+        seat: Seat,
+        writer: bool,
+    ) -> Result<FakeSession<'s>, EngineError> {
+        let name = target.name.as_str();
+        let Some(database) = state.databases.get(name) else { return Err(missing(target)) };
+        let (database, incarnation) = (name.to_owned(), database.incarnation);
+        *state.open.entry((database.clone(), incarnation)).or_default() += 1;
+        let (engine, session) = (self.clone(), session.clone());
+        Ok(FakeSession { engine, database, incarnation, session, writer, _seat: seat })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -308,6 +258,7 @@ fn missing(target: &Target) -> EngineError {
 struct FakeSession<'s> {
     engine: Fake,
     database: String,
+    incarnation: u64,
     session: Session<'s>,
     writer: bool,
     _seat: Seat,
@@ -315,8 +266,13 @@ struct FakeSession<'s> {
 
 impl Drop for FakeSession<'_> {
     fn drop(&mut self) {
+        let this = (self.database.clone(), self.incarnation);
+        let mut state = self.engine.state();
         if self.writer {
-            self.engine.state().locked.remove(&self.database);
+            state.locked.remove(&this);
+        }
+        if let Some(sessions) = state.open.get_mut(&this) {
+            *sessions -= 1;
         }
     }
 }
@@ -331,8 +287,8 @@ impl FakeSession<'_> {
         let name = self.database.clone();
         self.engine
             .play(&self.database, kind, &self.session, |state| match state.databases.get_mut(&name) {
-                Some(database) => effect(database),
-                None => Err(lost(&name)),
+                Some(database) if database.incarnation == self.incarnation => effect(database),
+                Some(_) | None => Err(lost(&name)),
             })
             .await
     }
@@ -361,7 +317,10 @@ impl Engine for Fake {
         let name = target.name.as_str();
         self.play(name, CallKind::Create, session, |state| {
             let created = !state.databases.contains_key(name);
-            state.databases.entry(name.to_owned()).or_default();
+            state.made += 1;
+            let incarnation = state.made;
+            let fresh = || Database { incarnation, ..Database::default() };
+            state.databases.entry(name.to_owned()).or_insert_with(fresh);
             Ok(Creation { created, extensions: Vec::new() })
         })
         .await
@@ -370,12 +329,22 @@ impl Engine for Fake {
     async fn drop(
         &self,
         target: &Target,
-        _disconnect: bool,
+        disconnect: bool,
         session: &Session<'_>,
     ) -> Result<bool, EngineError> {
         let _seat = self.seat(target);
         let name = target.name.as_str();
-        self.play(name, CallKind::Drop, session, |state| Ok(state.databases.remove(name).is_some())).await
+        self.play(name, CallKind::Drop, session, |state| {
+            let Some(database) = state.databases.get(name) else { return Ok(false) };
+            let this = (name.to_owned(), database.incarnation);
+            if !disconnect && state.open.get(&this).is_some_and(|sessions| *sessions > 0) {
+                return Err(EngineError::InUse { database: name.to_owned(), sessions: Vec::new() });
+            }
+            state.locked.remove(&this);
+            state.databases.remove(name);
+            Ok(true)
+        })
+        .await
     }
 
     async fn open<'s>(
@@ -385,18 +354,10 @@ impl Engine for Fake {
     ) -> Result<Box<dyn Reader + 's>, EngineError> {
         let seat = self.seat(target);
         let name = target.name.as_str();
-        self.play(name, CallKind::Open, session, |state| match state.databases.get(name) {
-            Some(_) => Ok(()),
-            None => Err(missing(target)),
-        })
-        .await?;
-        Ok(Box::new(FakeSession {
-            engine: self.clone(),
-            database: name.to_owned(),
-            session: session.clone(),
-            writer: false,
-            _seat: seat,
-        }))
+        let opened = self
+            .play(name, CallKind::Open, session, |state| self.opened(state, target, session, seat, false))
+            .await?;
+        Ok(Box::new(opened))
     }
 
     async fn open_exclusive<'s>(
@@ -409,22 +370,14 @@ impl Engine for Fake {
         let name = target.name.as_str();
         let held = self
             .play(name, CallKind::Lock, session, |state| {
-                if !state.databases.contains_key(name) {
-                    return Err(missing(target));
-                }
-                if !state.locked.insert(name.to_owned()) {
+                let this = state.databases.get(name).map(|database| (name.to_owned(), database.incarnation));
+                if this.is_some_and(|this| !state.locked.insert(this)) {
                     let holder =
                         LockHolder { pid: 1, application: "dbctl fake".to_owned(), ..LockHolder::default() };
                     return Err(EngineError::Locked { database: name.to_owned(), holder: Some(holder) });
                 }
                 // Bound to a session at once, so that even a lost answer gives the lock back.
-                Ok(FakeSession {
-                    engine: self.clone(),
-                    database: name.to_owned(),
-                    session: session.clone(),
-                    writer: true,
-                    _seat: seat,
-                })
+                self.opened(state, target, session, seat, true)
             })
             .await?;
         Ok(Box::new(held))

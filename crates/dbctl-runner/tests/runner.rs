@@ -23,3 +23,5 @@ mod requires;
 mod seeds;
 #[path = "runner/sources.rs"]
 mod sources;
+#[path = "runner/simulation.rs"]
+mod simulation;

@@ -1,0 +1,78 @@
+//! What was asked of the fake, and how it is to answer.
+
+/// One thing the runner asked of the fake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The database's name.
+    pub database: String,
+    /// What was asked.
+    pub kind: CallKind,
+}
+
+/// The calls that matter to a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallKind {
+    /// [`crate::Engine::exists`].
+    Exists,
+    /// [`crate::Engine::may_create`].
+    MayCreate,
+    /// [`crate::Engine::create`].
+    Create,
+    /// [`crate::Engine::drop`].
+    Drop,
+    /// [`crate::Engine::open`].
+    Open,
+    /// [`crate::Engine::open_exclusive`].
+    Lock,
+    /// [`crate::Reader::applied`], of a source.
+    Applied(String),
+    /// [`crate::Writer::prepare`].
+    Prepare,
+    /// [`crate::Writer::apply`], of a migration by name.
+    Apply(String),
+    /// [`crate::Writer::fake`], of a migration by name.
+    Fake(String),
+    /// [`crate::Writer::forget`], of a migration by key.
+    Forget(String),
+    /// [`crate::Writer::repair`], of a migration by name.
+    Repair(String),
+    /// [`crate::Writer::revert`], of a migration by name.
+    Revert(String),
+    /// [`crate::Writer::seed`], of a file.
+    Seed(String),
+    /// [`crate::Writer::clean`].
+    Clean,
+    /// [`crate::Reader::close`].
+    Close,
+}
+
+/// How a call behaves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behaviour {
+    /// How often the call gives way to others before it answers.
+    pub yields: usize,
+    /// What goes wrong, after the yields.
+    pub fault: Option<Fault>,
+}
+
+/// What can go wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A statement fails; nothing of the call remains.
+    Error,
+    /// The connection is lost before the call took effect.
+    LostBefore,
+    /// The connection is lost after the call took effect.
+    LostAfter,
+    /// It never answers, until it is cancelled.
+    Hang,
+}
+
+/// What happened, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A call came in.
+    Started(Call),
+    /// A call answered; `true` if it took effect.
+    Ended(Call, bool),
+}
