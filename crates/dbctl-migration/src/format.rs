@@ -1,5 +1,6 @@
 //! Migration formats: one file per tool, behind one trait.
 
+mod custom;
 mod detect;
 mod listing;
 mod native;
@@ -111,7 +112,7 @@ struct Tool {
 }
 
 /// Every format that dbctl knows, in the order in which detection and documentation list them.
-const TOOLS: &[&Tool] = &[&native::TOOL, &node_pg_migrate::TOOL, &sqlx::TOOL];
+const TOOLS: &[&Tool] = &[&native::TOOL, &node_pg_migrate::TOOL, &sqlx::TOOL, &custom::TOOL];
 
 /// One of the formats that dbctl knows.
 #[derive(Clone, Copy)]

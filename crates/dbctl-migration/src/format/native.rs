@@ -187,7 +187,7 @@ fn script(folder: &Folder, listed: &Listed, sql: String, directives: &Directives
 }
 
 /// `Add Users`, `addUsers` and `add-users!` become `add_users`.
-fn snake_case(text: &str) -> String {
+pub(super) fn snake_case(text: &str) -> String {
     let mut slug = String::new();
     let mut after_lower = false;
     for c in text.chars() {

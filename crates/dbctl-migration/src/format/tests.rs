@@ -7,7 +7,7 @@ fn every_format_reads_what_it_writes() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder { path: dir.path().join("sub"), shown: PathBuf::from("m") };
         surround(kind, dir.path());
-        let options = SourceOptions::default();
+        let options = least(kind);
         kind.check(&options).unwrap();
         let missing = kind.open(&folder, &options).read(&folder).unwrap_err().0;
         assert!(matches!(&missing[..], [FormatError::NoFolder { path }] if path == Path::new("m")), "{kind}");
@@ -23,7 +23,10 @@ fn every_format_reads_what_it_writes() {
         }
         let migrations = format.read(&folder).unwrap();
         assert_eq!(migrations.len(), 3, "{kind}");
-        assert_eq!(FormatKind::detect(&folder.path).unwrap(), [kind]);
+        // Whose runner it is, only people know.
+        if kind.as_str() != "custom" {
+            assert_eq!(FormatKind::detect(&folder.path).unwrap(), [kind]);
+        }
         for (migration, word) in migrations.iter().zip(["users", "posts", "3rd"]) {
             assert!(migration.name.contains(word), "{kind} {}", migration.name);
             assert!(migration.name.starts_with(migration.version.as_str()), "{kind} {}", migration.name);
@@ -62,6 +65,12 @@ fn tables_can_be_named() {
         assert!(history.read().contains(r#""s"."t""#), "{kind}");
         assert!(history.create().iter().all(|sql| sql.contains("IF NOT EXISTS")), "{kind}");
     }
+}
+
+/// The options without which a format cannot be used.
+fn least(kind: FormatKind) -> SourceOptions {
+    let table = (kind.as_str() == "custom").then(|| "done".to_owned());
+    SourceOptions { table, ..SourceOptions::default() }
 }
 
 /// What has to lie around the folder of a tool whose files look like another's.

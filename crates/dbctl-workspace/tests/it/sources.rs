@@ -41,11 +41,11 @@ databases:
     7:9 the format `node-pg-migrate` has no `name_column`
       |         name_column: x
       |         ^^^^^^^^^^^
-      = remove it
+      = remove it; only `custom` has it
     9:36 the format `native` has no `records`
       |       - { path: n, format: native, records: name }
       |                                    ^^^^^^^
-      = remove it
+      = remove it; only `custom` has it
     ");
     let manifest = "\
 workspace: x
@@ -58,11 +58,11 @@ databases:
     3:32 the format `native` has no `pattern`
       |   a: { migrations: [{ path: m, pattern: 'V{version}__{name}.sql' }] }
       |                                ^^^^^^^
-      = say which `format` it is
+      = say which `format` it is; only `custom` has it
     4:32 the format `node-pg-migrate` has no `records`
       |   b: { migrations: [{ path: n, records: file }] }
       |                                ^^^^^^^
-      = say which `format` it is
+      = say which `format` it is; only `custom` has it
     ");
 }
 
@@ -94,4 +94,73 @@ databases:
       |                           ^
       = a text that starts with `{` must be put in quotes
     ");
+}
+
+#[test]
+fn what_is_wrong_with_an_option_has_a_place() {
+    assert_snapshot!(wrong("\
+workspace: x
+databases:
+  a:
+    migrations:
+      - { path: m, format: custom, table: done, pattern: 'V{version}_{nmae}.sql' }
+      - path: n
+        format: custom
+        table: done
+        pattern: \"{version}/{name}.sql\"
+      - { path: o, format: custom, table: done, pattern: '{name}' }
+      - { path: p, format: custom }
+      - { path: q, format: custom, table: app.done }
+      - { path: r, format: custom, table: done, records: filename }
+      - { path: s, format: custom, table: done, name_column: '' }
+"), @r#"
+    5:70 `{nmae}` is no part of a file's name that dbctl knows
+      |       - { path: m, format: custom, table: done, pattern: 'V{version}_{nmae}.sql' }
+      |                                                                      ^^^^^^
+      = known are `{version}` and `{name}`
+    9:28 files are looked for directly in the folder, so the pattern is a name without `/`
+      |         pattern: "{version}/{name}.sql"
+      |                            ^
+      = `path` says which folder it is
+    10:58 the pattern has no `{version}`, which says in which order the files run
+      |       - { path: o, format: custom, table: done, pattern: '{name}' }
+      |                                                          ^^^^^^^^
+      = such as "V{version}__{name}.sql"
+    11:28 the format `custom` needs `table`: a wrong guess would run every migration again
+      |       - { path: p, format: custom }
+      |                            ^^^^^^
+      = name the table in which the runner keeps what it has applied
+    12:43 a table's name holds no schema here
+      |       - { path: q, format: custom, table: app.done }
+      |                                           ^^^^^^^^
+      = write `schema: app, table: done`
+    13:58 `filename` is nothing that a row could hold of a migration
+      |       - { path: r, format: custom, table: done, records: filename }
+      |                                                          ^^^^^^^^
+      = write `name`, `file` or `version`
+    14:62 the column cannot be used: the name is empty
+      |       - { path: s, format: custom, table: done, name_column: '' }
+      |                                                              ^^
+    "#);
+    let manifest = "\
+workspace: x
+databases:
+  a: { migrations: [{ path: m, format: custom, table: done, pattern: '${P:-x.sql}' }] }
+  b: { migrations: [{ path: n, format: custom, table: '${T}' }] }
+";
+    let site = Site::new(manifest);
+    assert_snapshot!(wrong_if_needed(&site.workspace(), &["a", "b"]), @r#"
+    3:70 the pattern has no `{version}`, which says in which order the files run
+      |   a: { migrations: [{ path: m, format: custom, table: done, pattern: '${P:-x.sql}' }] }
+      |                                                                      ^^^^^^^^^^^^^
+      = such as "V{version}__{name}.sql"
+    4:56 the variable `T` is not set
+      |   b: { migrations: [{ path: n, format: custom, table: '${T}' }] }
+      |                                                        ^^^^
+      = set it in the environment or in an env file, or give a default: `${T:-…}`
+    "#);
+    let workspace = Site::new(manifest).var("P", "V{version}.sql").var("T", "t").workspace();
+    assert_eq!(wrong_if_needed(&workspace, &["a", "b"]), "");
+    let options = &workspace.database(&key("a")).sources[0].options;
+    assert_eq!(options.pattern.as_deref(), Some("V{version}.sql"));
 }

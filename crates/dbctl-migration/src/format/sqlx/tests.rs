@@ -182,12 +182,8 @@ fn folders_of_sqlx_are_recognised_by_what_lies_around_them() {
         fs::remove_file(alone.0.path().join("Cargo.toml")).unwrap();
         assert_eq!(alone.likeness(), Likeness::No, "{files:?}");
     }
-    let others: [&[(&str, &str)]; 4] = [
-        &[],
-        &[("setup.sql", "")],
-        &[("V1__a.sql", "")],
-        &[("20260101000000_a.sql", "-- migrate:up\n")],
-    ];
+    let others: [&[(&str, &str)]; 4] =
+        [&[], &[("setup.sql", "")], &[("V1__a.sql", "")], &[("20260101000000_a.sql", "-- migrate:up\n")]];
     for files in others {
         assert_eq!(Site::new(files).likeness(), Likeness::No, "{files:?}");
     }
