@@ -17,11 +17,16 @@ mod concurrency;
 mod connections;
 mod files;
 #[cfg(unix)]
+mod hooks;
+#[cfg(unix)]
 mod interrupt;
 mod judges;
+#[cfg(unix)]
+mod killed;
 mod node_pg_migrate;
 mod output;
 mod pnpm;
+mod requires;
 #[cfg(unix)]
 mod safety;
 mod secrets;
