@@ -10,6 +10,7 @@ mod list;
 mod new;
 mod plan;
 mod psql;
+mod requires;
 mod schema;
 mod server;
 mod status;

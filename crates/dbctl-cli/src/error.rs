@@ -4,8 +4,8 @@ use std::{io, path::PathBuf};
 
 use dbctl_engine::{EngineError, embedded::EmbeddedError};
 use dbctl_migration::{FormatError, FormatErrors};
-use dbctl_runner::PlanError;
-use dbctl_workspace::{ManifestErrors, SelectError};
+use dbctl_runner::{PlanError, StepError};
+use dbctl_workspace::{Key, ManifestErrors, SelectError};
 use thiserror::Error;
 
 /// Why a command ends without a summary.
@@ -53,6 +53,9 @@ pub(crate) enum CliError {
     /// A migration folder is invalid.
     #[error(transparent)]
     Format(#[from] FormatErrors),
+    /// Migration files of these databases are invalid, each for its reason.
+    #[error("{}", .0.iter().map(|(key, error)| format!("{key}: {error}")).collect::<Vec<_>>().join("\n"))]
+    Databases(Vec<(Key, StepError)>),
     /// A name does not fit a format.
     #[error(transparent)]
     NewFile(FormatError),

@@ -100,7 +100,10 @@ fn error_code(error: &CliError) -> u8 {
         | CliError::CannotAsk { .. }
         | CliError::NewFile(_)
         | CliError::Directory { .. } => USAGE,
-        CliError::NoManifest { .. } | CliError::Manifest(_) | CliError::Format(_) => INVALID,
+        CliError::NoManifest { .. }
+        | CliError::Manifest(_)
+        | CliError::Format(_)
+        | CliError::Databases(_) => INVALID,
         CliError::Engine(error) if matches!(**error, EngineError::Locked { .. }) => LOCKED,
         CliError::Engine(_) | CliError::Embedded(_) | CliError::Write { .. } | CliError::Ask(_) => FAILED,
         CliError::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
@@ -119,7 +122,7 @@ mod tests {
     use dbctl_workspace::SelectError;
 
     use super::*;
-    use crate::testing::{eventful, failed, locked, report, sql, sql_error, summary, summary_of};
+    use crate::testing::{eventful, failed, key, locked, report, sql, sql_error, summary, summary_of};
 
     fn invalid() -> FormatErrors {
         FormatErrors(vec![FormatError::NoFolder { path: "apps/a/migrations".into() }])
@@ -175,6 +178,7 @@ mod tests {
             ("nobody to ask", Err(CliError::CannotAsk { command: "drop", effect: "destroys data" }), 2),
             ("no manifest", Err(CliError::NoManifest { start: "/".into() }), 3),
             ("an invalid folder", Err(invalid().into()), 3),
+            ("invalid files of databases", Err(CliError::Databases(vec![(key("core"), locked())])), 3),
             ("a no", Err(CliError::Declined), 130),
             ("Ctrl-C twice", Err(CliError::Interrupted), 130),
             ("no psql", Err(CliError::NoPsql), 127),

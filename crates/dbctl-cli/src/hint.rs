@@ -226,6 +226,7 @@ pub(crate) fn command(error: &CliError) -> Option<String> {
             "install PostgreSQL's client programs, or use `dbctl exec TARGET -- YOUR_CLIENT`".to_owned()
         }
         CliError::Manifest(_)
+        | CliError::Databases(_)
         | CliError::Directory { .. }
         | CliError::Spawn { .. }
         | CliError::Write { .. }

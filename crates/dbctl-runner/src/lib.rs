@@ -31,6 +31,7 @@ pub use files::{SourceFiles, read_sources};
 pub use hook::hooks;
 pub use plan::{Plan, Step, StepId, plan};
 pub use request::{Action, Flow, Limits, Migrate, Request};
+pub use requires::{Required, required_of};
 pub use status::{DatabaseStatus, StatusEntry, StatusReport, status};
 pub use summary::{DatabaseSummary, MigrationDone, Outcome, RunOutcome, SeedDone, Skip, Summary};
 pub use target::{DEFAULT_MAX_CONNECTIONS, targets};

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use dbctl_migration::{Back, Entry, FormatErrors, Migration, Progress, Requirement};
+use dbctl_migration::{Back, Entry, FormatError, FormatErrors, Migration, Progress, Requirement};
 use dbctl_workspace::{Key, Workspace};
 
 use crate::{
@@ -45,6 +45,45 @@ fn unknown(migration: &Migration, requirement: &Requirement, problem: String) ->
     StepError::RequirementUnknown { path: migration.up.path.clone(), line: requirement.line, problem }
 }
 
+/// A migration on disk that requires one of another database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Required {
+    /// Whose migration it is.
+    pub database: Key,
+    /// Its whole name.
+    pub migration: String,
+    /// The database it requires something of.
+    pub requires: Key,
+    /// The version or name it requires, as the file has it.
+    pub version: String,
+}
+
+/// What the files of these databases require of other databases: offline. A folder that is not there requires nothing,
+/// and neither does one that cannot be told; whatever else is wrong is told with its database.
+pub fn required_of(
+    workspace: &Workspace,
+    keys: &BTreeSet<Key>,
+) -> Result<Vec<Required>, Vec<(Key, StepError)>> {
+    let files = Files::new(workspace);
+    let (mut required, mut wrong) = (Vec::new(), Vec::new());
+    for key in workspace.order().iter().filter(|key| keys.contains(*key)) {
+        let errors = match files.of(key) {
+            Ok(sources) => {
+                let (found, errors) = resolve(workspace, &files, key, &sources, &|_| true);
+                required.extend(found);
+                errors
+            }
+            Err(FormatErrors(errors)) => {
+                let there = |error: &FormatError| !matches!(error, FormatError::NoFolder { .. });
+                let errors: Vec<FormatError> = errors.into_iter().filter(there).collect();
+                if errors.is_empty() { Vec::new() } else { vec![FormatErrors(errors).into()] }
+            }
+        };
+        wrong.extend(errors.into_iter().map(|error| (key.clone(), error)));
+    }
+    if wrong.is_empty() { Ok(required) } else { Err(wrong) }
+}
+
 /// Sees that every requirement of a database's files names a migration on disk, of a database it depends on.
 pub(crate) fn check_files(
     shared: &Shared<'_>,
@@ -53,26 +92,57 @@ pub(crate) fn check_files(
     sources: &[SourceFiles],
 ) -> Result<(), StepError> {
     let run = &shared.run;
+    // It fails for its folders itself, and this one will not start.
+    let fails_itself = |upstream: &Key| run.plan.databases.contains(upstream);
+    match resolve(run.workspace, files, key, sources, &fails_itself).1.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// The requirements of a database's files, and what is wrong with them. `may_fail` says whose folders may be unreadable:
+/// nobody knows then which migrations there are.
+fn resolve(
+    workspace: &Workspace,
+    files: &Files<'_>,
+    key: &Key,
+    sources: &[SourceFiles],
+    may_fail: &dyn Fn(&Key) -> bool,
+) -> (Vec<Required>, Vec<StepError>) {
+    let (mut required, mut wrong) = (Vec::new(), Vec::new());
     let mut read: BTreeMap<&Key, Option<Arc<Vec<SourceFiles>>>> = BTreeMap::new();
     for (migration, requirement) in requirements(sources) {
-        let upstream = upstream(run.workspace, key, migration, requirement)?;
-        if !read.contains_key(upstream) {
-            let sources = match files.of(upstream) {
-                Ok(sources) => Some(sources),
-                // It fails for that itself, and this one will not start.
-                Err(FormatErrors(_)) if run.plan.databases.contains(upstream) => None,
-                Err(errors) => return Err(errors.into()),
-            };
-            read.insert(upstream, sources);
+        let upstream = match upstream(workspace, key, migration, requirement) {
+            Ok(upstream) => upstream,
+            Err(error) => {
+                wrong.push(error);
+                continue;
+            }
+        };
+        let theirs = read.entry(upstream).or_insert_with(|| match files.of(upstream) {
+            Ok(sources) => Some(sources).filter(|_| workspace.database(upstream).untold.is_empty()),
+            Err(FormatErrors(_)) if may_fail(upstream) => None,
+            Err(errors) => {
+                wrong.push(errors.into());
+                None
+            }
+        });
+        if let Some(theirs) = theirs {
+            let mut found = theirs.iter().flat_map(|source| &source.migrations);
+            if !found.any(|migration| is(migration, &requirement.version)) {
+                let problem = format!("`{upstream}` has no migration `{}`", requirement.version);
+                wrong.push(unknown(migration, requirement, problem));
+                continue;
+            }
         }
-        let Some(Some(sources)) = read.get(upstream) else { continue };
-        let mut found = sources.iter().flat_map(|source| &source.migrations);
-        if !found.any(|migration| is(migration, &requirement.version)) {
-            let problem = format!("`{upstream}` has no migration `{}`", requirement.version);
-            return Err(unknown(migration, requirement, problem));
-        }
+        required.push(Required {
+            database: key.clone(),
+            migration: migration.name.clone(),
+            requires: upstream.clone(),
+            version: requirement.version.clone(),
+        });
     }
-    Ok(())
+    (required, wrong)
 }
 
 /// Which requirements of a database's files are met, as it was found before its writer was opened.
@@ -207,6 +277,9 @@ impl Guard<'_> {
         let sources = self.files.of(key)?;
         let work = undo_order(&sources, rows, self.back)?;
         for dependent in self.shared.run.workspace.dependents(key) {
+            if let Some(folder) = self.shared.run.workspace.database(dependent).untold.first() {
+                return Err(StepError::Untold { dependent: dependent.clone(), folder: folder.clone() });
+            }
             let theirs = self.files.of(dependent)?;
             // Each of their files that requires one of ours, with ours.
             let requiring: Vec<(&Migration, &Migration)> = requirements(&theirs)

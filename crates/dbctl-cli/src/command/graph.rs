@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dbctl_runner::Required;
 use dbctl_workspace::{Key, Workspace};
 use serde::Serialize;
 
-use super::tree::{Arrow, Drawing, reduce};
+use super::{
+    requires::{Requires, of, tie, within_reach},
+    tree::{Arrow, Drawing, reduce},
+};
 use crate::{
     cli::{Format, Graph, GraphShape},
     console::Console,
@@ -25,24 +29,27 @@ struct Node<'g> {
     key: &'g str,
     name: &'g str,
     depends_on: Vec<&'g str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requires: Vec<Requires<'g>>,
 }
 
 pub(super) fn run(args: &Graph, context: &Context, console: &mut Console<'_>) -> Result<Done, CliError> {
     let keys = context.select_shown(&args.targets)?;
     let keys = context.in_order(&keys);
     let workspace = &context.workspace;
+    let required = within_reach(workspace, &keys);
     if console.mode.format == Format::Ndjson {
         for key in &keys {
-            console.json(&node(workspace, key))?;
+            console.json(&node(workspace, key, &required))?;
         }
         return Ok(Done::Well);
     }
     if console.mode.is_json() {
-        let databases = keys.iter().map(|key| node(workspace, key)).collect();
+        let databases = keys.iter().map(|key| node(workspace, key, &required)).collect();
         console.json(&Document { workspace: workspace.name(), databases })?;
         return Ok(Done::Well);
     }
-    let drawing = drawing(workspace, &keys);
+    let drawing = drawing(workspace, &keys, &required);
     let text = match args.shape {
         GraphShape::Tree => drawing.tree(),
         GraphShape::Mermaid => drawing.mermaid(Arrow::ToEarlier),
@@ -53,18 +60,19 @@ pub(super) fn run(args: &Graph, context: &Context, console: &mut Console<'_>) ->
     Ok(Done::Well)
 }
 
-fn node<'g>(workspace: &'g Workspace, key: &'g Key) -> Node<'g> {
+fn node<'g>(workspace: &'g Workspace, key: &'g Key, required: &'g [Required]) -> Node<'g> {
     let database = workspace.database(key);
     Node {
         key: key.as_str(),
         name: database.name.as_str(),
         depends_on: database.depends_on.iter().map(Key::as_str).collect(),
+        requires: of(required, key),
     }
 }
 
 /// The databases and what each depends on, but for what another dependency implies; where the middle of a chain is not
 /// drawn, its ends are tied.
-fn drawing(workspace: &Workspace, keys: &[Key]) -> Drawing {
+fn drawing(workspace: &Workspace, keys: &[Key], required: &[Required]) -> Drawing {
     let index: BTreeMap<&Key, usize> = keys.iter().enumerate().map(|(at, key)| (key, at)).collect();
     let label = |key: &Key| {
         let name = &workspace.database(key).name;
@@ -77,5 +85,8 @@ fn drawing(workspace: &Workspace, keys: &[Key]) -> Drawing {
     };
     let mut after: Vec<BTreeSet<usize>> = keys.iter().map(before).collect();
     reduce(&mut after);
-    Drawing { name: workspace.name().to_owned(), nodes: keys.iter().map(label).collect(), after }
+    let nodes = keys.iter().map(label).collect();
+    let mut drawing = Drawing { name: workspace.name().to_owned(), nodes, after, ties: BTreeMap::new() };
+    tie(&mut drawing, required, &index, &index);
+    drawing
 }

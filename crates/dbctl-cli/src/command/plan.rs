@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbctl_migration::State;
-use dbctl_runner::{Action, DatabaseStatus, Plan, StatusEntry, StatusReport, plan};
+use dbctl_runner::{
+    Action, DatabaseStatus, Plan, Required, StatusEntry, StatusReport, Step, hooks, plan, required_of,
+};
 use dbctl_workspace::{Key, Workspace};
 use serde::Serialize;
 
 use super::{
+    requires::{Requires, of, tie},
     status,
     tree::{Arrow, Drawing, reduce},
 };
@@ -31,13 +34,21 @@ pub(super) async fn run(
     // Nothing is going to be destroyed.
     request.allow_protected = Some(context.workspace.environment().name.clone());
     let plan = plan(&context.workspace, &request)?;
+    let migrated: BTreeSet<Key> =
+        plan.steps.iter().filter(|step| runs_files(&step.action)).map(|step| step.database.clone()).collect();
+    let mut required = required_of(&context.workspace, &migrated).map_err(CliError::Databases)?;
     let report = if args.state { Some(status::look(context, &plan.databases, console).await?) } else { None };
+    if let Some(report) = &report
+        && !plan.request.actions.contains(&Action::Redo)
+    {
+        required.retain(|one| is_open(report, one));
+    }
     let text = if console.mode.is_json() || args.shape == PlanShape::Json {
-        let document = document(&context.workspace, &plan, report.as_ref());
+        let document = document(&context.workspace, &plan, &required, report.as_ref());
         crate::console::write_json(console.out, &document, console.mode.format != cli::Format::Ndjson)?;
         String::new()
     } else {
-        let drawing = drawing(&context.workspace, &plan, report.as_ref());
+        let drawing = drawing(&context.workspace, &plan, &required, report.as_ref());
         match args.shape {
             PlanShape::Tree => format!("{}\n{}", headline(&plan), drawing.tree()),
             PlanShape::Mermaid => drawing.mermaid(Arrow::ToLater),
@@ -59,37 +70,73 @@ fn headline(plan: &Plan) -> String {
     )
 }
 
+/// Whether a step runs up parts of migration files, which may require others.
+fn runs_files(action: &Action) -> bool {
+    match action {
+        Action::Migrate(migrate) => !migrate.fake,
+        Action::Redo => true,
+        Action::Create | Action::Drop { .. } | Action::Rollback(_) | Action::Seed { .. } | Action::Clean => {
+            false
+        }
+    }
+}
+
+/// Whether the file that requires something is still to be applied, as far as that is known.
+fn is_open(report: &StatusReport, required: &Required) -> bool {
+    let status = report.databases.iter().find(|status| status.key == required.database);
+    let is_it = |entry: &StatusEntry| entry.name == required.migration && entry.state == State::Applied;
+    !status.is_some_and(|status| status.migrations.iter().any(is_it))
+}
+
 /// Steps that follow each other on one database are one node.
-fn drawing(workspace: &Workspace, plan: &Plan, report: Option<&StatusReport>) -> Drawing {
+fn drawing(
+    workspace: &Workspace,
+    plan: &Plan,
+    required: &[Required],
+    report: Option<&StatusReport>,
+) -> Drawing {
     let mut node_of: Vec<usize> = Vec::with_capacity(plan.steps.len());
-    let mut nodes: Vec<(&Key, Vec<&Action>)> = Vec::new();
+    let mut nodes: Vec<(&Key, Vec<&Step>)> = Vec::new();
     let mut after: Vec<BTreeSet<usize>> = Vec::new();
     for step in &plan.steps {
-        let joins = matches!(nodes.last(), Some((key, actions)) if **key == step.database
-            && actions.last().is_some_and(|last| last.flow() == step.action.flow()));
+        let joins = matches!(nodes.last(), Some((key, steps)) if **key == step.database
+            && steps.last().is_some_and(|last| last.action.flow() == step.action.flow()));
         if joins {
-            if let Some((_, actions)) = nodes.last_mut() {
-                actions.push(&step.action);
+            if let Some((_, steps)) = nodes.last_mut() {
+                steps.push(step);
             }
         } else {
-            nodes.push((&step.database, vec![&step.action]));
+            nodes.push((&step.database, vec![step]));
             after.push(step.needs.iter().map(|need| node_of[need.0]).collect());
         }
         node_of.push(nodes.len() - 1);
     }
     let state: BTreeMap<&Key, &DatabaseStatus> =
         report.into_iter().flat_map(|report| &report.databases).map(|status| (&status.key, status)).collect();
-    let label = |(key, actions): &(&Key, Vec<&Action>)| {
-        let names: Vec<&str> = actions.iter().map(|action| action.name()).collect();
+    let label = |(key, steps): &(&Key, Vec<&Step>)| {
+        let names: Vec<&str> = steps.iter().map(|step| step.action.name()).collect();
         let mut label = format!("{key} ({}): {}", workspace.database(key).name, names.join(" → "));
-        let migrates = actions.iter().any(|action| matches!(action, Action::Migrate(_)));
+        for (hook, command) in steps.iter().flat_map(|step| hooks(workspace, &plan.request, step)) {
+            label.push_str(&format!("\n{hook}: {command}"));
+        }
+        let migrates = steps.iter().any(|step| matches!(step.action, Action::Migrate(_)));
         if let Some(status) = state.get(key).filter(|_| migrates) {
             label.push_str(&pending_lines(status));
         }
         label
     };
     reduce(&mut after);
-    Drawing { name: workspace.name().to_owned(), nodes: nodes.iter().map(label).collect(), after }
+    let mut drawing = Drawing {
+        name: workspace.name().to_owned(),
+        nodes: nodes.iter().map(label).collect(),
+        after,
+        ties: BTreeMap::new(),
+    };
+    let all = nodes.iter().enumerate();
+    let with_files = all.filter(|(_, (_, steps))| steps.iter().any(|step| runs_files(&step.action)));
+    let with_files: BTreeMap<&Key, usize> = with_files.map(|(at, (key, _))| (*key, at)).collect();
+    tie(&mut drawing, required, &with_files, &with_files);
+    drawing
 }
 
 /// What of a database's state matters to a migrate step, each in a line that begins with a line break.
@@ -134,6 +181,18 @@ struct StepOf<'p> {
     action: &'p str,
     /// But for those that another need implies.
     needs: BTreeSet<usize>,
+    /// What it runs besides if it changes something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hooks: Vec<HookOf<'p>>,
+    /// What its files require of other databases.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requires: Vec<Requires<'p>>,
+}
+
+#[derive(Debug, Serialize)]
+struct HookOf<'p> {
+    hook: &'static str,
+    command: &'p str,
 }
 
 #[derive(Debug, Serialize)]
@@ -157,7 +216,16 @@ struct NotApplied<'p> {
     state: &'static str,
 }
 
-fn document<'p>(workspace: &'p Workspace, plan: &'p Plan, report: Option<&'p StatusReport>) -> Document<'p> {
+fn document<'p>(
+    workspace: &'p Workspace,
+    plan: &'p Plan,
+    required: &'p [Required],
+    report: Option<&'p StatusReport>,
+) -> Document<'p> {
+    let hooks_of = |step: &Step| {
+        let hooks = hooks(workspace, &plan.request, step).into_iter();
+        hooks.map(|(hook, command)| HookOf { hook: hook.as_str(), command }).collect()
+    };
     let mut needs: Vec<BTreeSet<usize>> =
         plan.steps.iter().map(|step| step.needs.iter().map(|need| need.0).collect()).collect();
     reduce(&mut needs);
@@ -175,6 +243,8 @@ fn document<'p>(workspace: &'p Workspace, plan: &'p Plan, report: Option<&'p Sta
                 name: workspace.database(&step.database).name.as_str(),
                 action: step.action.name(),
                 needs,
+                hooks: hooks_of(step),
+                requires: if runs_files(&step.action) { of(required, &step.database) } else { Vec::new() },
             })
             .collect(),
         databases: report.map(|report| report.databases.iter().map(state_of).collect()),

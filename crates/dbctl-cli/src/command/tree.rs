@@ -1,6 +1,6 @@
 //! Graphs for people and for programs that draw them: a tree of box characters, Mermaid, Graphviz.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A graph whose nodes stand in an order in which every edge leads from an earlier node to a later one.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +11,8 @@ pub(crate) struct Drawing {
     pub(crate) nodes: Vec<String>,
     /// For each node the earlier ones that it comes after.
     pub(crate) after: Vec<BTreeSet<usize>>,
+    /// What else ties a node to another, in words: dotted lines beside the edges, `(node, other)`.
+    pub(crate) ties: BTreeMap<(usize, usize), Vec<String>>,
 }
 
 impl Drawing {
@@ -41,6 +43,9 @@ impl Drawing {
         for (from, to) in self.arrows(arrow) {
             text.push_str(&format!("  n{from} --> n{to}\n"));
         }
+        for (from, to, words) in self.dotted(arrow) {
+            text.push_str(&format!("  n{from} -. \"{}\" .-> n{to}\n", mermaid_text(&words)));
+        }
         text
     }
 
@@ -57,6 +62,10 @@ impl Drawing {
         for (from, to) in self.arrows(arrow) {
             text.push_str(&format!("  n{from} -> n{to};\n"));
         }
+        for (from, to, words) in self.dotted(arrow) {
+            let label = dot_text(&words);
+            text.push_str(&format!("  n{from} -> n{to} [style=dotted, constraint=false, label={label}];\n"));
+        }
         text.push_str("}\n");
         text
     }
@@ -69,6 +78,26 @@ impl Drawing {
             })
         })
     }
+
+    fn dotted(&self, arrow: Arrow) -> impl Iterator<Item = (usize, usize, String)> {
+        self.ties.iter().map(move |((node, other), words)| {
+            let words = tied(words).join("\n");
+            match arrow {
+                Arrow::ToLater => (*other, *node, words),
+                Arrow::ToEarlier => (*node, *other, words),
+            }
+        })
+    }
+}
+
+/// What ties two nodes, as far as it is shown, a line each.
+fn tied(words: &[String]) -> Vec<String> {
+    let shown = if words.len() > MAX_REPEATS { MAX_REPEATS - 1 } else { words.len() };
+    let mut lines = words[..shown].to_vec();
+    if words.len() > shown {
+        lines.push(format!("… and {} more", words.len() - shown));
+    }
+    lines
 }
 
 /// Leaves out every edge that a longer way already implies. For each node, `after` has earlier ones.
@@ -92,7 +121,7 @@ pub(crate) fn reduce(after: &mut [BTreeSet<usize>]) {
 
 /// How far to the right a lone branch goes on; deeper down it goes on below itself.
 const MAX_DEPTH: usize = 16;
-/// How many nodes that stand further up already are named under one node.
+/// How many nodes that stand further up already are named under one node, and how many words tie it to another.
 const MAX_REPEATS: usize = 5;
 
 /// A tree as far as it is drawn.
@@ -112,7 +141,8 @@ impl Tree<'_> {
         let mut lines = self.drawing.nodes[node].lines();
         self.text.push_str(&format!("{first}{}\n", lines.next().unwrap_or_default()));
         let bar = if self.later[node].is_empty() { " " } else { "│" };
-        for line in lines {
+        let ties = self.drawing.ties.range((node, 0)..=(node, usize::MAX)).flat_map(|(_, words)| tied(words));
+        for line in lines.map(str::to_owned).chain(ties) {
             self.text.push_str(&format!("{rest}{bar}    {line}\n"));
         }
         if let ([only], []) = (new.as_slice(), repeated.as_slice())
@@ -174,6 +204,7 @@ mod tests {
             name: "my \"shop\"".to_owned(),
             nodes: ["a\n2 pending", "b", "c \"x\" \\ <y>", "d", "e"].map(str::to_owned).to_vec(),
             after: after.iter().map(|before| before.iter().copied().collect()).collect(),
+            ties: BTreeMap::new(),
         }
     }
 
@@ -202,7 +233,7 @@ mod tests {
 
     fn numbered(after: Vec<BTreeSet<usize>>) -> Drawing {
         let nodes = (0..after.len()).map(|at| format!("k{at}")).collect();
-        Drawing { name: String::new(), nodes, after }
+        Drawing { nodes, after, ..Drawing::default() }
     }
 
     #[test]
@@ -226,6 +257,40 @@ mod tests {
             "\nk149\n├─ k150 … (see above)\n├─ k151 … (see above)\n├─ k152 … (see above)\n\
              ├─ k153 … (see above)\n└─ … and 146 more (see above)\n"
         ));
+    }
+
+    #[test]
+    fn what_ties_nodes_is_dotted() {
+        let mut tied = drawing();
+        reduce(&mut tied.after);
+        let all = |number: usize| (1..=number).map(|at| format!("{at} requires a@\"{at}\"")).collect();
+        tied.ties = BTreeMap::from([((1, 0), all(1)), ((3, 0), all(7))]);
+        insta::assert_snapshot!(tied.tree(), @r#"
+        a
+        │    2 pending
+        ├─ b
+        │  │    1 requires a@"1"
+        │  └─ c "x" \ <y>
+        └─ d
+                1 requires a@"1"
+                2 requires a@"2"
+                3 requires a@"3"
+                4 requires a@"4"
+                … and 3 more
+        e
+        "#);
+        let last =
+            |text: String| text.lines().rev().take(3).map(str::to_owned).collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(last(tied.mermaid(Arrow::ToEarlier)), @r#"
+          n3 -. "1 requires a@&quot;1&quot;<br/>2 requires a@&quot;2&quot;<br/>3 requires a@&quot;3&quot;<br/>4 requires a@&quot;4&quot;<br/>… and 3 more" .-> n0
+          n1 -. "1 requires a@&quot;1&quot;" .-> n0
+          n3 --> n0
+        "#);
+        insta::assert_snapshot!(last(tied.dot(Arrow::ToLater)), @r#"
+        }
+          n0 -> n3 [style=dotted, constraint=false, label="1 requires a@\"1\"\n2 requires a@\"2\"\n3 requires a@\"3\"\n4 requires a@\"4\"\n… and 3 more"];
+          n0 -> n1 [style=dotted, constraint=false, label="1 requires a@\"1\""];
+        "#);
     }
 
     #[test]

@@ -2,9 +2,16 @@
 
 use std::path::Path;
 
+use dbctl_migration::FormatErrors;
+use dbctl_runner::StepError;
 use serde::Serialize;
 
-use crate::{error::CliError, explain, hint, paths::relative};
+use crate::{
+    error::CliError,
+    explain::{self, Explained},
+    hint,
+    paths::relative,
+};
 
 /// An error before a run.
 #[derive(Debug, Serialize)]
@@ -55,25 +62,40 @@ pub(crate) fn failure(error: &CliError, cwd: &Path) -> Failure {
                 hint: problem.hint.clone(),
             })
             .collect(),
-        CliError::Format(errors) => explain::problems(errors)
-            .into_iter()
-            .map(|problem| Problem {
-                path: problem.path.display().to_string(),
-                line: problem.line,
-                column: problem.column,
-                message: problem.message,
-                hint: problem.hint,
-            })
-            .collect(),
+        CliError::Format(errors) => formats(errors),
+        CliError::Databases(errors) => {
+            errors.iter().flat_map(|(key, error)| of_database(error, key.as_str())).collect()
+        }
         _ => Vec::new(),
     };
     let message = match error {
         CliError::Manifest(_) => "the manifest is invalid".to_owned(),
-        CliError::Format(_) => "a migration folder is invalid".to_owned(),
+        CliError::Format(_) | CliError::Databases(_) => "a migration folder is invalid".to_owned(),
         _ => error.to_string(),
     };
     let hint = hint::command(error).filter(|_| problems.is_empty());
     Failure { error: FailureOf { kind: kind(error), message, hint, problems } }
+}
+
+fn formats(errors: &FormatErrors) -> Vec<Problem> {
+    let problem = |problem: explain::Problem| Problem {
+        path: problem.path.display().to_string(),
+        line: problem.line,
+        column: problem.column,
+        message: problem.message,
+        hint: problem.hint,
+    };
+    explain::problems(errors).into_iter().map(problem).collect()
+}
+
+/// What is wrong with the files of the database `key`.
+fn of_database(error: &StepError, key: &str) -> Vec<Problem> {
+    if let StepError::Format(errors) = error {
+        return formats(errors);
+    }
+    let Explained { path, line, column, message, hint, .. } = explain::explain(error, key);
+    let path = path.unwrap_or_default().display().to_string();
+    vec![Problem { path, line, column, message, hint }]
 }
 
 /// A word for programs.
@@ -86,7 +108,7 @@ fn kind(error: &CliError) -> &'static str {
         CliError::Select(_) => "target",
         CliError::Plan(_) => "protected",
         CliError::NoManifest { .. } | CliError::Manifest(_) => "manifest",
-        CliError::Format(_) => "migrations",
+        CliError::Format(_) | CliError::Databases(_) => "migrations",
         CliError::Engine(_) | CliError::Embedded(_) => "server",
         CliError::NoPsql | CliError::Spawn { .. } => "program",
         CliError::Write { .. } | CliError::Output(_) => "io",
