@@ -15,6 +15,7 @@ mod atriz;
 mod bad_input;
 mod concurrency;
 mod connections;
+mod custom;
 mod files;
 #[cfg(unix)]
 mod hooks;

@@ -131,9 +131,10 @@ struct Source {
     pattern: Option<String>,
     /// Column of a home-grown runner's table that says which migration a row is. `name` where left out.
     name_column: Option<String>,
-    /// Column of a home-grown runner's table that says when a migration was applied. `applied_at` where left out.
+    /// Column of a home-grown runner's table that is set to the time. Where left out, its default counts.
     applied_column: Option<String>,
-    /// What a home-grown runner's table holds of a migration. `name` where left out.
+    /// What the first row of a home-grown runner's empty table holds; others are like the last one. `name` where left
+    /// out.
     #[schemars(schema_with = "records", default)]
     records: Option<String>,
 }

@@ -113,6 +113,14 @@ async fn rows(link: &mut Link<'_>, table: &TableName, sql: &str) -> Result<Vec<R
 }
 
 fn unreadable(failure: Failure, user: &str, table: &TableName) -> EngineError {
+    if failure.code() == "42703" {
+        return failure.with_hint(|| {
+            format!(
+                "{table} has other columns than it should have; `table`, and where the format has it `name_column`, say \
+                 in the manifest where migrations are recorded"
+            )
+        });
+    }
     if failure.code() != "42501" {
         return failure.into();
     }
