@@ -320,3 +320,60 @@ fn rows_are_in_the_order_in_which_they_were_applied() {
         assert!(migrations[1]["applied_at"].as_str().unwrap().starts_with("2026-01-31"), "{status}");
     }
 }
+
+#[test]
+fn rows_are_written_like_the_last_one() {
+    let sandbox = projects();
+    let cases = [
+        ("d1", "2025-11-05_first", "2025-11-06_accounts"),
+        ("d1", "2025-11-05_first.sql", "2025-11-06_accounts.sql"),
+        ("d1", "db/it's/2025-11-05_first.sql", "db/it's/2025-11-06_accounts.sql"),
+        ("d1", "db/2025-11-05_first", "db/2025-11-06_accounts"),
+        ("d1", "2025-11-05", "2025-11-06"),
+        ("d1", "20251105", "20251106"),
+        ("b1", "001", "002"),
+        ("b1", "1", "2"),
+        ("b1", "001_first", "002_accounts"),
+    ];
+    for (target, before, after) in cases {
+        let project = PROJECTS.iter().find(|project| target.starts_with(&project.folder[..1])).unwrap();
+        let (table, column) = (project.table, project.column);
+        let before = before.replace('\'', "''");
+        sandbox.query(
+            target,
+            &format!("drop table if exists {table}, accounts; {}; insert into {table} ({column}) values ('{before}')", project.ddl),
+        );
+        sandbox.query(target, "drop schema if exists dbctl cascade");
+        sandbox.ok(&["migrate", target, "--to", project.files[1]]);
+        let others = format!("select {column} from {table} where {column} <> '{before}'");
+        assert_eq!(sandbox.query(target, &others), format!("{after}\n"), "{before}");
+        sandbox.ok(&["status", target]);
+        sandbox.ok(&["rollback", target, "--yes"]);
+        assert_eq!(sandbox.query(target, &others), "", "{before}");
+        assert_eq!(project.rows(&sandbox, target).lines().count(), 1, "{before}");
+
+        // What is recorded without being run is recorded alike.
+        sandbox.ok(&["migrate", target, "--to", project.files[1], "--fake", "--yes"]);
+        assert_eq!(sandbox.query(target, &others), format!("{after}\n"), "{before}");
+        assert_eq!(sandbox.query(target, "select to_regclass('accounts')"), "NULL\n");
+    }
+}
+
+#[test]
+fn a_file_outside_a_transaction_is_recorded_when_it_is_done() {
+    let sandbox = projects();
+    let file = "-- dbctl:no-transaction\nCREATE INDEX CONCURRENTLY i ON users (id);\nINSERT INTO nothing VALUES (1);\n";
+    sandbox.write("a/20260125_1000_index.sql", file);
+    sandbox.dbctl(&["migrate", "a1"]).fails(1);
+    let count = "select count(*), to_regclass('i') from migration_history";
+    assert_eq!(sandbox.query("a1", count), "3|i\n");
+    let (_, status) = sandbox.json(&["status", "a1"]);
+    assert_eq!(status["databases"][0]["counts"]["partial"], json!(1), "{status}");
+    sandbox.write("a/20260125_1000_index.sql", file.replace("nothing", "users"));
+    sandbox.ok(&["migrate", "a1"]);
+    assert_eq!(sandbox.query("a1", count), "4|i\n");
+    // The history is no data.
+    sandbox.ok(&["clean", "a1", "--yes"]);
+    assert_eq!(sandbox.query("a1", "select count(*) from users"), "0\n");
+    sandbox.ok(&["status", "a1", "--check"]);
+}

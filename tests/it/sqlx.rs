@@ -137,6 +137,20 @@ fn sqlx_toml_names_the_table() {
     assert!(said.contains("sqlx.toml: line 2: "), "{said}");
 }
 
+#[test]
+fn what_is_faked_and_what_is_cleaned_stays_recorded() {
+    let sandbox = folder(&FILES);
+    sandbox.ok(&["migrate", "mine", "--to", "2"]);
+    sandbox.ok(&["migrate", "mine", "--fake", "--yes"]);
+    let rows = "select count(*), count(*) filter (where success) from _sqlx_migrations";
+    assert_eq!(sandbox.query("mine", rows), "8|8\n");
+    assert_eq!(sandbox.query("mine", "select to_regclass('nine')"), "NULL\n");
+    sandbox.ok(&["clean", "mine", "--yes"]);
+    assert_eq!(sandbox.query("mine", "select count(*) from b"), "0\n");
+    assert_eq!(sandbox.query("mine", rows), "8|8\n");
+    sandbox.ok(&["status", "mine", "--check"]);
+}
+
 /// Runs sqlx-cli on a database.
 fn tool(sandbox: &Sandbox, version: &str, target: &str, args: &[&str]) -> Ran {
     let judges = std::env::var("DBCTL_JUDGES").expect("scripts/judge-sqlx says where it has built the tool");

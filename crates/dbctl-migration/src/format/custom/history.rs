@@ -101,7 +101,7 @@ fn plain_sql(said: &str) -> String {
     let bare = bare_sql(said);
     format!(
         "CASE WHEN {bare} ~ '^[0-9]+([._-][0-9]+)*$' THEN pg_catalog.regexp_replace(pg_catalog.translate({bare}, '_-', \
-         '..'), '(^|[.])0+(?=[0-9])', '\\1', 'g') ELSE {bare} END"
+         '..'), '(?<![0-9])0+(?=[0-9])', '', 'g') ELSE {bare} END"
     )
 }
 
