@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use crate::{
+    held::hold,
     support::{Ran, Sandbox, repository},
     tools::schema,
 };
@@ -135,6 +136,17 @@ fn sqlx_toml_names_the_table() {
     sandbox.write("sqlx.toml", "[migrate]\ntable-name = 7\n");
     let said = sandbox.dbctl(&["status", "mine"]).fails(3);
     assert!(said.contains("sqlx.toml: line 2: "), "{said}");
+}
+
+/// The key is `crc32("mine") * 0x3d32ad9e`, which an application that migrates itself at its start takes.
+#[test]
+fn the_librarys_lock_is_waited_for() {
+    let sandbox = folder(&FILES);
+    let held = hold(&sandbox.url("mine"), "select pg_advisory_lock(1820057931385859002)");
+    let said = sandbox.dbctl(&["migrate", "mine", "--wait", "0s"]).fails(5);
+    assert!(said.contains(&format!("pid {}", held.pid)), "{said}");
+    drop(held);
+    sandbox.ok(&["migrate", "mine"]);
 }
 
 #[test]
