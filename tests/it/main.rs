@@ -33,3 +33,4 @@ mod safety;
 mod secrets;
 mod seeds;
 mod sqlx;
+mod traps;
