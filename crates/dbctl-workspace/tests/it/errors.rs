@@ -88,10 +88,10 @@ fn unknown_keys() {
       |                 ^^^^^^^^^
       = did you mean `depends_on`?
     ");
-    assert_snapshot!(wrong("workspace: x\ndatabases: {a: {hooks: {after_migrate: x}}}\n"), @"
-    2:17 unknown key `hooks` in `databases.a`
-      | databases: {a: {hooks: {after_migrate: x}}}
-      |                 ^^^^^
+    assert_snapshot!(wrong("workspace: x\ndatabases: {a: {alerts: {webhook: x}}}\n"), @"
+    2:17 unknown key `alerts` in `databases.a`
+      | databases: {a: {alerts: {webhook: x}}}
+      |                 ^^^^^^
       = known keys: name, package, depends_on, tags, server, url, admin_url, direct_url, owner, migrations, seeds, extensions, settings, clean, hooks, env
     ");
     assert_snapshot!(wrong("workspace: x\nservers: {m: {pooler: transaction}}\ndatabases: {a: }\n"), @"
