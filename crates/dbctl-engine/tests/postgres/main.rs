@@ -12,6 +12,7 @@ mod asked_postgres;
 mod bench;
 mod clean;
 mod conformance;
+mod formats;
 mod lock;
 mod read;
 mod seed;
