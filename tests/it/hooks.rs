@@ -97,11 +97,30 @@ fn a_hook_runs_around_what_is_done_and_not_where_there_is_nothing_to_do() {
         sandbox.ok(args);
         assert_eq!(log(&sandbox), ran, "{args:?}");
     }
+    // What a hook writes is run with the rest.
+    let written = MANIFEST
+        .replace(
+            "echo before_migrate $(sh ../../look) >> log",
+            "echo \"select 9;\" > m/20260102120000_written.sql",
+        )
+        .replace(
+            "echo before_seed $(sh ../../look) >> log",
+            "echo \"insert into t values (9);\" > s/written.sql",
+        );
+    sandbox.write("workspace.yaml", written);
+    sandbox.write("packages/core/m/20260102110000_pending.sql", "select 8;\n");
+    let (_, document) = sandbox.json(&["migrate", "core"]);
+    assert_eq!(document["databases"][0]["migrations"][1]["name"], "20260102120000_written", "{document}");
+    let (_, document) = sandbox.json(&["seed", "core"]);
+    assert_eq!(document["databases"][0]["seeds"][1]["file"], "written.sql", "{document}");
+    assert_eq!(log(&sandbox), "after_migrate 2, after_seed 4");
+    sandbox.write("workspace.yaml", MANIFEST);
+    sandbox.query("core", "delete from t where id = 9");
     // A migration that fails has no after, and what was applied before it no second one.
     sandbox.write("packages/core/m/20260103000000_good.sql", "insert into t values (3);\n");
     sandbox.write("packages/core/m/20260104000000_bad.sql", "select 1/0;\n");
     sandbox.dbctl(&["migrate", "core"]).fails(1);
-    assert_eq!(log(&sandbox), "before_migrate 2");
+    assert_eq!(log(&sandbox), "before_migrate 3");
     // What stops a migration stops it before its hook.
     sandbox.write("packages/core/m/20260101000000_t.sql", "create table t (id bigint);\n");
     let said = sandbox.dbctl(&["migrate", "core"]).fails(1);

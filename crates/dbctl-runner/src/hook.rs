@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use dbctl_engine::EngineError;
 use dbctl_workspace::{Hook, Workspace};
 
 use crate::{
@@ -45,6 +46,9 @@ pub(crate) async fn run(context: &StepContext<'_>, hook: Hook) -> Result<(), Ste
         return Ok(());
     }
     for command in context.database.hooks.commands(hook) {
+        if context.shared.cancel.is_cancelled() {
+            return Err(EngineError::Cancelled.into());
+        }
         let (database, name) = (context.database.key.clone(), command.clone());
         context.emit(Event::HookStarted { database: database.clone(), hook, command: name.clone() });
         let started = Instant::now();

@@ -59,11 +59,8 @@ pub struct Required {
 }
 
 /// What the files of these databases require of other databases: offline. A folder that is not there requires nothing,
-/// and neither does one that cannot be told; whatever else is wrong is told with its database.
-pub fn required_of(
-    workspace: &Workspace,
-    keys: &BTreeSet<Key>,
-) -> Result<Vec<Required>, Vec<(Key, StepError)>> {
+/// and neither does one that cannot be told; whatever else is wrong is told with its database, and hides nothing.
+pub fn required_of(workspace: &Workspace, keys: &BTreeSet<Key>) -> (Vec<Required>, Vec<(Key, StepError)>) {
     let files = Files::new(workspace);
     let (mut required, mut wrong) = (Vec::new(), Vec::new());
     for key in workspace.order().iter().filter(|key| keys.contains(*key)) {
@@ -81,7 +78,7 @@ pub fn required_of(
         };
         wrong.extend(errors.into_iter().map(|error| (key.clone(), error)));
     }
-    if wrong.is_empty() { Ok(required) } else { Err(wrong) }
+    (required, wrong)
 }
 
 /// Sees that every requirement of a database's files names a migration on disk, of a database it depends on.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbctl_runner::Required;
+use dbctl_runner::{Required, required_of};
 use dbctl_workspace::{Key, Workspace};
 use serde::Serialize;
 
 use super::{
-    requires::{Requires, of, tie, within_reach},
+    requires::{Requires, of, tie},
     tree::{Arrow, Drawing, reduce},
 };
 use crate::{
@@ -34,10 +34,11 @@ struct Node<'g> {
 }
 
 pub(super) fn run(args: &Graph, context: &Context, console: &mut Console<'_>) -> Result<Done, CliError> {
-    let keys = context.select_shown(&args.targets)?;
-    let keys = context.in_order(&keys);
+    let shown = context.select_shown(&args.targets)?;
+    let keys = context.in_order(&shown);
     let workspace = &context.workspace;
-    let required = within_reach(workspace, &keys);
+    // What is wrong with the files of one database is for those to say who run them; the others can be drawn.
+    let (required, _) = required_of(workspace, &shown);
     if console.mode.format == Format::Ndjson {
         for key in &keys {
             console.json(&node(workspace, key, &required))?;

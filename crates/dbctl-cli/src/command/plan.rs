@@ -36,7 +36,10 @@ pub(super) async fn run(
     let plan = plan(&context.workspace, &request)?;
     let migrated: BTreeSet<Key> =
         plan.steps.iter().filter(|step| runs_files(&step.action)).map(|step| step.database.clone()).collect();
-    let mut required = required_of(&context.workspace, &migrated).map_err(CliError::Databases)?;
+    let (mut required, wrong) = required_of(&context.workspace, &migrated);
+    if !wrong.is_empty() {
+        return Err(CliError::Databases(wrong));
+    }
     let report = if args.state { Some(status::look(context, &plan.databases, console).await?) } else { None };
     if let Some(report) = &report
         && !plan.request.actions.contains(&Action::Redo)

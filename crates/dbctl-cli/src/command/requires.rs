@@ -1,9 +1,9 @@
 //! What migrations require of other databases, as `plan` and `graph` show it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use dbctl_runner::{Required, required_of};
-use dbctl_workspace::{Key, Workspace};
+use dbctl_runner::Required;
+use dbctl_workspace::Key;
 use serde::Serialize;
 
 use super::tree::Drawing;
@@ -25,12 +25,6 @@ pub(super) fn of<'r>(required: &'r [Required], key: &Key) -> Vec<Requires<'r>> {
         version: &one.version,
     })
     .collect()
-}
-
-/// What can be drawn of them: what is wrong with the files of one database hides those of no other.
-pub(super) fn within_reach(workspace: &Workspace, keys: &[Key]) -> Vec<Required> {
-    let of = |key: &Key| required_of(workspace, &BTreeSet::from([key.clone()])).unwrap_or_default();
-    keys.iter().flat_map(of).collect()
 }
 
 /// Ties each node to those that it requires something of; where the other is not drawn, the node itself says so.

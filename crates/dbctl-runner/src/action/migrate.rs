@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<bool, StepError> {
-    let sources = read_sources(context.database)?;
+    let mut sources = read_sources(context.database)?;
     if migrate.dry_run {
         return dry_run(context, migrate, &sources).await;
     }
@@ -26,6 +26,8 @@ pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<
         && any_pending(context, migrate, &sources).await?
     {
         hook::run(context, Hook::BeforeMigrate).await?;
+        // It may have written some.
+        sources = read_sources(context.database)?;
     }
     let upstream = match migrate.fake {
         true => Upstream::default(),

@@ -15,9 +15,10 @@ use crate::{
 };
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
-    let sources = read_sources(context.database)?;
+    let mut sources = read_sources(context.database)?;
     if hook::is_set(context, Hook::BeforeMigrate) && any_applied(context, &sources).await? {
         hook::run(context, Hook::BeforeMigrate).await?;
+        sources = read_sources(context.database)?;
     }
     let upstream = requires::look_upstream(context, &sources).await?;
     let mut writer = context.open_writer(&sources).await?;

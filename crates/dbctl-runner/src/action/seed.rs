@@ -48,7 +48,7 @@ pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result
         context.warn(format!("seeds are skipped: the environment `{}` {why}", environment.name));
         return Ok(false);
     }
-    let Folder { files, strangers } = list(seeds)?;
+    let Folder { mut files, strangers } = list(seeds)?;
     for stranger in strangers {
         context.warn(format!("{} is not a seed that dbctl knows; it is left alone", stranger.display()));
     }
@@ -57,6 +57,8 @@ pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result
     }
     if hook::is_set(context, Hook::BeforeSeed) && (!missing_only || any_missing(context, &files).await?) {
         hook::run(context, Hook::BeforeSeed).await?;
+        // It may have written some.
+        files = list(seeds)?.files;
     }
     let mut writer = context.open_writer(&[]).await?;
     let result = run_files(context, &mut *writer, &files, missing_only).await;
