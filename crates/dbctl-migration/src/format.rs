@@ -1,10 +1,12 @@
 //! Migration formats: one file per tool, behind one trait.
 
+mod collate;
 mod custom;
 mod detect;
 mod listing;
 mod native;
 mod node_pg_migrate;
+mod prisma;
 mod sqlx;
 
 use std::{
@@ -112,7 +114,7 @@ struct Tool {
 }
 
 /// Every format that dbctl knows, in the order in which detection and documentation list them.
-const TOOLS: &[&Tool] = &[&native::TOOL, &node_pg_migrate::TOOL, &sqlx::TOOL, &custom::TOOL];
+const TOOLS: &[&Tool] = &[&native::TOOL, &node_pg_migrate::TOOL, &prisma::TOOL, &sqlx::TOOL, &custom::TOOL];
 
 /// One of the formats that dbctl knows.
 #[derive(Clone, Copy)]

@@ -101,6 +101,10 @@ pub trait History: Send + Sync {
     fn refuses_out_of_order(&self) -> bool {
         false
     }
+    /// The schema in which its files expect to work, where that is not the session's own.
+    fn search_path(&self) -> Option<&str> {
+        None
+    }
     /// Says that a migration outside a transaction has begun, where the tool would; [`Self::record`] then finishes that
     /// row, and [`Self::forget`] removes it.
     fn start(&self, _migration: &Migration) -> Vec<Statement> {

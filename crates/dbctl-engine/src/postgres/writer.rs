@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use dbctl_migration::{
-    Applied, Directives, Migration, Progress, Recording, RunStamp, Script, Statement,
+    Applied, Directives, History, Migration, Progress, Recording, RunStamp, Script, Statement,
     ledger::{self, Before, LedgerRow, SeedRow},
 };
 use tokio_postgres::types::{ToSql, Type};
@@ -97,6 +97,7 @@ impl<'s> WriteSession<'s> {
 
     async fn run_script(
         &mut self,
+        search_path: Option<&str>,
         script: &Script,
         directives: &Directives,
         record: &(dyn Fn(Duration, Before) -> Vec<Statement> + Sync),
@@ -105,6 +106,11 @@ impl<'s> WriteSession<'s> {
     ) -> Result<Duration, EngineError> {
         let keys = self.keys.clone();
         let link = self.ready().await?;
+        if let Some(schema) = search_path {
+            let path = dbctl_migration::quote_ident(schema);
+            let sql = "select pg_catalog.set_config('search_path', $1::text, false)";
+            link.query(sql, &[(&path, Type::TEXT)]).await?;
+        }
         let lock_timeout = directives.lock_timeout;
         script::run(link, &Work { script, lock_timeout, record, progress, resume, keys: &keys }).await
     }
@@ -254,7 +260,7 @@ impl Writer for WriteSession<'_> {
             ));
             statements
         };
-        self.run_script(&migration.up, &migration.directives, &record, Some(&progress), resume).await
+        self.run_script(search_path(source), &migration.up, &migration.directives, &record, Some(&progress), resume).await
     }
 
     async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
@@ -291,7 +297,7 @@ impl Writer for WriteSession<'_> {
             vec![ledger::record_reverting(source.name, migration, stamp, at.done, at.started, digest)]
         };
         let resume = self.reverted_so_far(source, migration).await?;
-        self.run_script(down, &migration.directives, &record, Some(&progress), resume).await
+        self.run_script(search_path(source), down, &migration.directives, &record, Some(&progress), resume).await
     }
 
     async fn seed(&mut self, work: &SeedWork, row: &SeedRow) -> Result<Duration, EngineError> {
@@ -308,7 +314,7 @@ impl Writer for WriteSession<'_> {
                     });
                 }
                 let record = |_, _| vec![statement.clone()];
-                self.run_script(script, &Directives::default(), &record, None, None).await
+                self.run_script(None, script, &Directives::default(), &record, None, None).await
             }
             SeedWork::Csv { path, shown, table } => {
                 seed::csv(self.ready().await?, path, shown, table, &statement).await
@@ -340,6 +346,10 @@ impl Writer for WriteSession<'_> {
         };
         in_transaction(link, &batches, &forget).await
     }
+}
+
+fn search_path<'a>(source: &SourceRef<'a>) -> Option<&'a str> {
+    source.history.and_then(History::search_path)
 }
 
 /// What has to go before a first row: the ledger's row of a migration that the tool has rolled back.
