@@ -214,6 +214,9 @@ fn place(error: &FormatError) -> (PathBuf, Option<(usize, usize)>, String) {
             (second.clone(), None, format!("{} has the same version {version}", first.display()))
         }
         FormatError::Name { path, message } => (path.clone(), None, message.clone()),
+        FormatError::Content { path, line, column, message } => {
+            (path.clone(), Some((*line, *column)), message.clone())
+        }
         FormatError::Directive { path, error } => {
             (path.clone(), Some((error.line, error.column)), error.message.clone())
         }

@@ -199,7 +199,7 @@ pub(crate) fn format(error: &FormatError) -> Option<String> {
         FormatError::Encoding { .. } => "save the file as UTF-8".to_owned(),
         FormatError::Duplicate { second, .. } => format!("rename {}", second.display()),
         FormatError::Directive { error, .. } => return error.hint.clone(),
-        FormatError::Io { .. } | FormatError::Name { .. } => return None,
+        FormatError::Io { .. } | FormatError::Name { .. } | FormatError::Content { .. } => return None,
     })
 }
 

@@ -3,6 +3,7 @@
 mod collate;
 mod custom;
 mod detect;
+mod drizzle;
 mod listing;
 mod native;
 mod node_pg_migrate;
@@ -114,7 +115,8 @@ struct Tool {
 }
 
 /// Every format that dbctl knows, in the order in which detection and documentation list them.
-const TOOLS: &[&Tool] = &[&native::TOOL, &node_pg_migrate::TOOL, &prisma::TOOL, &sqlx::TOOL, &custom::TOOL];
+const TOOLS: &[&Tool] =
+    &[&native::TOOL, &node_pg_migrate::TOOL, &prisma::TOOL, &drizzle::TOOL, &sqlx::TOOL, &custom::TOOL];
 
 /// One of the formats that dbctl knows.
 #[derive(Clone, Copy)]
@@ -239,6 +241,18 @@ pub enum FormatError {
         /// The file.
         path: PathBuf,
         /// What is wrong, and what would fit.
+        message: String,
+    },
+    /// Something is wrong in a file that is not SQL, such as a journal.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+        /// What is wrong, and what to do.
         message: String,
     },
     /// A `-- dbctl:` comment is wrong.

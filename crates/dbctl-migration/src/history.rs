@@ -128,8 +128,9 @@ pub trait History: Send + Sync {
 /// How a history table is brought up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upgrade {
-    /// A query of one row and one column: whether the table is of an older version. Not asked where there is none.
-    pub needed: String,
+    /// A query of one row with the columns `needed boolean, refused text`: whether the table is of an older version, and
+    /// why it must not be touched, NULL where it may. Not asked where there is no table.
+    pub needed: Statement,
     /// What is then done, in one transaction.
     pub statements: Vec<Statement>,
 }

@@ -124,8 +124,8 @@ pub fn forget_stale(source: &str, history: &dyn History, migration: &Migration) 
         sql: format!(
             "DELETE FROM \"dbctl\".\"migration_history\" AS known \
              WHERE known.source = $1::text AND (known.{key} = $2::text OR known.name = $3::text) \
-             AND NOT EXISTS (SELECT FROM ({}) AS tool (version, name, checksum, applied_at_us, elapsed_ms, failed) \
-             WHERE tool.{key} = known.{key})",
+             AND (known.{key} <> $2::text OR NOT EXISTS (SELECT FROM ({}) AS tool (version, name, checksum, \
+             applied_at_us, elapsed_ms, failed) WHERE tool.{key} = known.{key}))",
             history.read()
         ),
         params: vec![text(source), text(history.keyed_by().of(migration)), text(&migration.name)],

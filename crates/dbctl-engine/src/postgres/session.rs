@@ -165,11 +165,16 @@ impl<'s> Link<'s> {
         self.line.drive(self.client.query_typed_one(sql, params), sql, true).await
     }
 
+    /// As [`Self::one`], of a query with its values.
+    pub(super) async fn one_of(&mut self, query: &Statement) -> Result<Row, Failure> {
+        let params: Vec<Bound> = query.params.iter().map(bound).collect();
+        self.one(&query.sql, &typed(&params)).await
+    }
+
     /// Runs one statement of dbctl's own or of a history.
     pub(super) async fn execute(&mut self, statement: &Statement) -> Result<(), Failure> {
-        let params: Vec<(Box<dyn ToSql + Sync + Send>, Type)> = statement.params.iter().map(bound).collect();
-        let params: Vec<(&(dyn ToSql + Sync), Type)> =
-            params.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect();
+        let params: Vec<Bound> = statement.params.iter().map(bound).collect();
+        let params = typed(&params);
         self.line.drive(self.client.execute_typed(&statement.sql, &params), &statement.sql, true).await?;
         Ok(())
     }
@@ -355,7 +360,14 @@ fn heard(notice: &DbError) -> Notice {
     Notice { severity, message: notice.message().to_owned() }
 }
 
-fn bound(value: &Value) -> (Box<dyn ToSql + Sync + Send>, Type) {
+/// A value as the driver binds it.
+type Bound = (Box<dyn ToSql + Sync + Send>, Type);
+
+fn typed(params: &[Bound]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    params.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect()
+}
+
+fn bound(value: &Value) -> Bound {
     match value {
         Value::Text(text) => (Box::new(text.clone()), Type::TEXT),
         Value::Int(number) => (Box::new(*number), Type::INT8),

@@ -144,10 +144,14 @@ impl<'s> WriteSession<'s> {
             let Some(history) = source.history else { continue };
             if !reader::table_exists(link, history.table()).await? {
                 ddl.extend(history.create());
-            } else if let Some(upgrade) = history.upgrade(source.migrations)
-                && get(&link.one(&upgrade.needed, &[]).await?, 0)?
-            {
-                upgrades.extend(upgrade.statements);
+            } else if let Some(upgrade) = history.upgrade(source.migrations) {
+                let row = link.one_of(&upgrade.needed).await?;
+                if let Some(refused) = get::<Option<String>>(&row, 1)? {
+                    return Err(EngineError::Unsupported(refused));
+                }
+                if get(&row, 0)? {
+                    upgrades.extend(upgrade.statements);
+                }
             }
         }
         if ddl.is_empty() && upgrades.is_empty() && reader::environment(link).await?.is_some() {

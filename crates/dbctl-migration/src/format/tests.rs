@@ -29,7 +29,9 @@ fn every_format_reads_what_it_writes() {
         }
         for (migration, word) in migrations.iter().zip(["users", "posts", "3rd"]) {
             assert!(migration.name.contains(word), "{kind} {}", migration.name);
-            assert!(migration.name.starts_with(migration.version.as_str()), "{kind} {}", migration.name);
+            // What identifies a migration of Drizzle is a time that its journal has.
+            let version = if kind.as_str() == "drizzle" { "000" } else { migration.version.as_str() };
+            assert!(migration.name.starts_with(version), "{kind} {}", migration.name);
             assert!(migration.up.path.starts_with("m"), "{kind}");
             assert_eq!(migration.up.transaction, crate::Transaction::One);
             assert_eq!(
