@@ -20,6 +20,8 @@ pub struct Target {
     pub admin: Option<Endpoint>,
     /// A way past the pooler that `endpoint` leads to.
     pub direct: Option<Endpoint>,
+    /// Whether `endpoint` leads to a pooler that gives a session for one transaction only. A way past it is taken first.
+    pub pooled: bool,
     /// Role that is to own the database.
     pub owner: Option<String>,
     /// Extensions to install when it is created, in order.

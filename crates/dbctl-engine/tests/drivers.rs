@@ -49,6 +49,7 @@ async fn access(text: &str, vars: &[(&str, &str)]) -> Access {
         },
         admin: None,
         direct: None,
+        pooled: false,
         owner: None,
         extensions: Vec::new(),
         settings: BTreeMap::new(),

@@ -8,7 +8,7 @@ use dbctl_engine::{
     libpq,
 };
 use dbctl_migration::DatabaseName;
-use dbctl_workspace::{Database, Key, Location, ManifestErrors, Way, Workspace};
+use dbctl_workspace::{Database, Key, Location, ManifestErrors, Span, Way, Workspace};
 use secrecy::{ExposeSecret, SecretString};
 
 /// How many connections dbctl opens to one server at once where the manifest sets no bound.
@@ -54,7 +54,7 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
         Way::Url(text) => {
             let settings = settings(workspace, &location, text, &vars)?;
             if location.own {
-                names_it(workspace, &location, database, "url", &settings)?;
+                names_it(workspace, &location.declared, database, "url", &settings)?;
             }
             (Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }, settings.server())
         }
@@ -69,21 +69,22 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
             (Endpoint::Embedded(spec), server)
         }
     };
-    let aside = |text: &Option<SecretString>, field: &str| -> Result<Option<Endpoint>, ManifestErrors> {
-        let Some(text) = text else { return Ok(None) };
-        let settings = settings(workspace, &location, text, &vars)?;
-        // Whoever makes databases does it from any of them; what leads past a pooler leads where the url does. A
-        // database with a url of its own has no server's.
-        if field == "direct_url" && location.own {
-            names_it(workspace, &location, database, field, &settings)?;
-        }
-        Ok(Some(Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }))
-    };
+    // Whoever makes databases does it from any of them, and a server's way past its pooler leads to all of them.
+    let aside =
+        |text: &Option<SecretString>, own: Option<Span>| -> Result<Option<Endpoint>, ManifestErrors> {
+            let Some(text) = text else { return Ok(None) };
+            let settings = settings(workspace, &location, text, &vars)?;
+            if let Some(declared) = own {
+                names_it(workspace, &declared, database, "direct_url", &settings)?;
+            }
+            Ok(Some(Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }))
+        };
     Ok(Target {
         key: database.key.to_string(),
         name: database.name.clone(),
-        admin: aside(&location.admin, "admin_url")?,
-        direct: aside(&location.direct, "direct_url")?,
+        admin: aside(&location.admin, None)?,
+        direct: aside(&location.direct, location.own_direct)?,
+        pooled: location.pooled,
         endpoint,
         owner: database.owner.clone(),
         extensions: database.extensions.clone(),
@@ -96,7 +97,7 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
 /// A url that is a database's own names that database or none.
 fn names_it(
     workspace: &Workspace,
-    location: &Location,
+    declared: &Span,
     database: &Database,
     field: &str,
     settings: &libpq::Settings,
@@ -116,7 +117,7 @@ fn names_it(
         )
     };
     Err(workspace.problem(
-        &location.declared,
+        declared,
         format!(
             "the {field} of `{}` leads to the database `{named}`, not to `{}`",
             database.key, database.name

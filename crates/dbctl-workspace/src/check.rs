@@ -108,6 +108,12 @@ fn server(declared: &Server, base: Option<&Server>, problems: &mut Problems) {
             }
         }
     }
+    pooler(declared.pooler.as_ref(), problems);
+    if let (Some(true), Some(pooler)) = (declared.embedded.map(|embedded| embedded.value), &declared.pooler) {
+        problems
+            .at(pooler.span, "`embedded` and `pooler` exclude each other")
+            .hint("dbctl reaches the server that it starts itself without a pooler; keep one of the two");
+    }
     let Some(postgres) = &declared.postgres else { return };
     let embedded = base.map_or_else(|| declared.clone(), |base| base.clone().overridden(declared)).embedded;
     if !embedded.is_some_and(|embedded| embedded.value) {
@@ -125,6 +131,24 @@ fn server(declared: &Server, base: Option<&Server>, problems: &mut Problems) {
     }
 }
 
+/// Whether a `pooler` says that a session is had for one transaction only.
+pub(crate) fn is_pooled(pooler: &Text) -> bool {
+    pooler.value == POOLERS[0]
+}
+
+const POOLERS: [&str; 2] = ["transaction", "none"];
+
+fn pooler(declared: Option<&Text>, problems: &mut Problems) {
+    let Some(text) = declared.filter(|text| !POOLERS.contains(&&*text.value)) else { return };
+    problems
+        .at(text.span, format!("`pooler` cannot be `{}`", text.value))
+        .once("pooler")
+        .hint(
+            "`transaction` says that the url leads to a pooler in transaction mode, and that there is no way past it; \
+             `none` takes that back; poolers in session mode need nothing",
+        );
+}
+
 /// A major version: two digits, as since PostgreSQL 10.
 pub(crate) fn major(text: &str) -> Option<u32> {
     text.parse().ok().filter(|major| (10..100).contains(major))
@@ -138,6 +162,7 @@ fn database(own: &str, declared: &Database, names: &Names<'_>, problems: &mut Pr
             known(dependency, "database", &names.keys, problems);
         }
     }
+    pooler(declared.pooler.as_ref(), problems);
     if let Some(server) = &declared.server {
         known(server, "server", &names.servers, problems);
     }

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use crate::{
     Key, Span,
-    check::major,
+    check::{is_pooled, major},
     problem::Problems,
     raw,
     vars::{Vars, Viewer},
@@ -22,6 +22,10 @@ pub struct Location {
     pub admin: Option<SecretString>,
     /// URL past a pooler, for everything that needs a session.
     pub direct: Option<SecretString>,
+    /// Where `direct` stands in the manifest, if it is the database's own and so leads to no other.
+    pub own_direct: Option<Span>,
+    /// Whether the way leads to a pooler that gives a session for one transaction only, by the manifest's word.
+    pub pooled: bool,
     /// The server as the manifest calls it; `None` where no server is declared for this database.
     pub server: Option<String>,
     /// The most connections that may be open on that server at once.
@@ -47,6 +51,15 @@ pub enum Way {
     },
 }
 
+impl Way {
+    fn is_embedded(&self) -> bool {
+        match self {
+            Self::Embedded { .. } => true,
+            Self::Url(_) | Self::Libpq => false,
+        }
+    }
+}
+
 /// What the manifest says of where databases live, not evaluated.
 #[derive(Clone)]
 pub(crate) struct Places {
@@ -60,6 +73,7 @@ struct Place {
     url: Option<Text>,
     admin_url: Option<Text>,
     direct_url: Option<Text>,
+    pooler: Option<Text>,
     /// Whether the server has no part in the url.
     is_apart: bool,
     declared: Span,
@@ -77,6 +91,7 @@ impl Places {
             url: raw.url.clone(),
             admin_url: raw.admin_url.clone(),
             direct_url: raw.direct_url.clone(),
+            pooler: raw.pooler.clone(),
             is_apart: raw.is_apart,
             declared: word.span,
         };
@@ -110,6 +125,7 @@ impl Places {
             if let Some(place) = self.databases.get_mut(&key) {
                 place.admin_url = said.and_then(|said| said.admin_url.clone());
                 place.direct_url = said.and_then(|said| said.direct_url.clone());
+                place.pooler = said.and_then(|said| said.pooler.clone());
             }
         }
     }
@@ -143,6 +159,7 @@ impl Places {
         // All are evaluated before any is used, so that all problems are seen at once.
         let own = Urls::of([&place.url, &place.admin_url, &place.direct_url], vars, viewer, problems);
         let own = own?;
+        let own_direct = own.direct.as_ref().and(place.direct_url.as_ref()).map(|written| written.span);
         if let Some(url) = own.url {
             let server = place.server.as_ref().filter(|_| !place.is_apart);
             let server = server.and_then(|name| self.servers.get_key_value(name));
@@ -152,8 +169,10 @@ impl Places {
             };
             return Some(Location {
                 way: Way::Url(url),
+                own_direct,
                 admin: own.admin.or(theirs.admin),
                 direct: own.direct,
+                pooled: place.pooler.as_ref().is_some_and(is_pooled),
                 server: server.map(|(name, _)| name.clone()),
                 max_connections: server.and_then(|(_, (_, server))| max_connections(server)),
                 own: true,
@@ -161,10 +180,13 @@ impl Places {
             });
         }
         let Some((name, span, server)) = self.server_of(place) else {
+            let way = fallback(None, vars, viewer);
             return Some(Location {
-                way: fallback(None, vars, viewer),
+                own_direct,
                 admin: own.admin,
                 direct: own.direct,
+                pooled: place.pooler.as_ref().is_some_and(is_pooled) && !way.is_embedded(),
+                way,
                 server: None,
                 max_connections: None,
                 own: false,
@@ -176,10 +198,14 @@ impl Places {
             (Some(written), Some(_)) => written.span,
             _ => span,
         };
+        let way = theirs.url.map_or_else(|| fallback(Some(server), vars, viewer), Way::Url);
+        let pooler = place.pooler.as_ref().or(server.pooler.as_ref());
         Some(Location {
-            way: theirs.url.map_or_else(|| fallback(Some(server), vars, viewer), Way::Url),
+            own_direct,
             admin: own.admin.or(theirs.admin),
             direct: own.direct.or(theirs.direct),
+            pooled: pooler.is_some_and(is_pooled) && !way.is_embedded(),
+            way,
             server: Some(name.to_owned()),
             max_connections: max_connections(server),
             own: false,

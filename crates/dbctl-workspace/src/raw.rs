@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) const MANIFEST: &[&str] = &["workspace", "env_files", "servers", "databases", "environments"];
 pub(crate) const SERVER: &[&str] =
-    &["url", "admin_url", "direct_url", "max_connections", "embedded", "postgres"];
+    &["url", "admin_url", "direct_url", "pooler", "max_connections", "embedded", "postgres"];
 pub(crate) const DATABASE: &[&str] = &[
     "name",
     "package",
@@ -23,6 +23,7 @@ pub(crate) const DATABASE: &[&str] = &[
     "url",
     "admin_url",
     "direct_url",
+    "pooler",
     "owner",
     "migrations",
     "seeds",
@@ -67,6 +68,7 @@ pub(crate) struct Server {
     pub(crate) url: Option<Text>,
     pub(crate) admin_url: Option<Text>,
     pub(crate) direct_url: Option<Text>,
+    pub(crate) pooler: Option<Text>,
     pub(crate) max_connections: Option<At<usize>>,
     pub(crate) embedded: Option<At<bool>>,
     pub(crate) postgres: Option<Text>,
@@ -82,6 +84,7 @@ pub(crate) struct Database {
     pub(crate) url: Option<Text>,
     pub(crate) admin_url: Option<Text>,
     pub(crate) direct_url: Option<Text>,
+    pub(crate) pooler: Option<Text>,
     pub(crate) owner: Option<Text>,
     pub(crate) migrations: Option<Vec<Source>>,
     pub(crate) seeds: Option<Seeds>,
@@ -177,6 +180,7 @@ fn server(node: &Node, path: String, problems: &mut Problems) -> Server {
         url: fields.text("url", problems),
         admin_url: fields.text("admin_url", problems),
         direct_url: fields.text("direct_url", problems),
+        pooler: fields.text("pooler", problems),
         max_connections: fields.count("max_connections", problems),
         embedded: fields.boolean("embedded", problems),
         postgres: fields.scalar("postgres", problems),
@@ -194,6 +198,7 @@ fn database(node: &Node, path: String, problems: &mut Problems) -> Database {
         url: fields.text("url", problems),
         admin_url: fields.text("admin_url", problems),
         direct_url: fields.text("direct_url", problems),
+        pooler: fields.text("pooler", problems),
         owner: fields.text("owner", problems),
         migrations: fields.take("migrations").and_then(|(node, path)| sources(node, &path, problems)),
         seeds: fields.take("seeds").and_then(|(node, path)| seeds(node, path, problems)),
@@ -311,11 +316,13 @@ impl Server {
             self.url = None;
             self.admin_url = None;
             self.direct_url = None;
+            self.pooler = None;
         }
         Self {
             url: by.url.clone().or(self.url),
             admin_url: by.admin_url.clone().or(self.admin_url),
             direct_url: by.direct_url.clone().or(self.direct_url),
+            pooler: by.pooler.clone().or(self.pooler),
             max_connections: by.max_connections.or(self.max_connections),
             embedded: by.embedded.or(self.embedded),
             postgres: by.postgres.clone().or(self.postgres),
@@ -338,6 +345,7 @@ impl Database {
             self.url = None;
             self.admin_url = None;
             self.direct_url = None;
+            self.pooler = None;
         }
         Self {
             is_apart: by.url.is_some() && by.server.is_none(),
@@ -349,6 +357,7 @@ impl Database {
             url: by.url.clone().or(self.url),
             admin_url: by.admin_url.clone().or(self.admin_url),
             direct_url: by.direct_url.clone().or(self.direct_url),
+            pooler: by.pooler.clone().or(self.pooler),
             owner: by.owner.clone().or(self.owner),
             migrations: by.migrations.clone().or(self.migrations),
             seeds: by.seeds.clone().or(self.seeds),

@@ -60,6 +60,10 @@ struct Server {
     admin_url: Option<String>,
     /// A way past a connection pooler, for everything that needs a session.
     direct_url: Option<String>,
+    /// `transaction` says that the url leads to a pooler which gives a session for one transaction only, and that there
+    /// is no way past it; `none` takes that back in an environment.
+    #[schemars(schema_with = "pooler", default)]
+    pooler: Option<String>,
     /// dbctl never opens more connections to this server at once.
     #[schemars(range(min = 1))]
     max_connections: Option<usize>,
@@ -92,6 +96,9 @@ struct Database {
     admin_url: Option<String>,
     /// A way to this database past a connection pooler, over what its server says.
     direct_url: Option<String>,
+    /// What stands between dbctl and this database, over what its server says: `transaction` or `none`.
+    #[schemars(schema_with = "pooler", default)]
+    pooler: Option<String>,
     /// Role that owns the database.
     owner: Option<String>,
     /// Migration folders, in the order in which they run.
@@ -213,6 +220,10 @@ fn format(_: &mut SchemaGenerator) -> Schema {
 
 fn records(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "enum": ["name", "file", "version", null] })
+}
+
+fn pooler(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"], "enum": ["transaction", "none", null] })
 }
 
 fn commands(_: &mut SchemaGenerator) -> Schema {

@@ -88,6 +88,7 @@ pub(crate) fn target(name: &str) -> Target {
         endpoint: Endpoint::Embedded(SERVER.0.clone()),
         admin: None,
         direct: None,
+        pooled: false,
         owner: None,
         extensions: Vec::new(),
         settings: BTreeMap::new(),

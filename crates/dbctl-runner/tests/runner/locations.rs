@@ -65,6 +65,15 @@ fn a_databases_own_direct_url_has_to_name_it_and_who_makes_databases_comes_from_
     let server =
         "servers: { main: { url: 'postgres://u@h:1/x', direct_url: 'postgres://u@d:2/postgres' } }\n";
     assert_eq!(found(server, ""), "a_db on h:1");
+    // Over a server's url it is the database's own, too.
+    let over = |url: &str| found(server, &format!(", direct_url: '{url}'"));
+    for url in ["postgres://u@d:2", "postgres://u@d:2/a_db", "host=d port=2 user=u dbname=a_db"] {
+        assert_eq!(over(url), "a_db on h:1", "{url}");
+    }
+    let wrong = "the direct_url of `a` leads to the database `other`, not to `a_db`";
+    assert_eq!(over("postgres://u@d:2/other"), wrong);
+    assert_eq!(over("host=d port=2 user=u dbname=other"), wrong);
+    assert_eq!(found("", ", direct_url: 'postgres://u@d:2/other'"), wrong, "over what dbctl starts itself");
 }
 
 /// A service in an env file has been read, and would win over the variables it was turned into.

@@ -92,13 +92,13 @@ fn unknown_keys() {
     2:17 unknown key `alerts` in `databases.a`
       | databases: {a: {alerts: {webhook: x}}}
       |                 ^^^^^^
-      = known keys: name, package, depends_on, tags, server, url, admin_url, direct_url, owner, migrations, seeds, extensions, settings, clean, hooks, env
+      = known keys: name, package, depends_on, tags, server, url, admin_url, direct_url, pooler, owner, migrations, seeds, extensions, settings, clean, hooks, env
     ");
-    assert_snapshot!(wrong("workspace: x\nservers: {m: {pooler: transaction}}\ndatabases: {a: }\n"), @"
-    2:15 unknown key `pooler` in `servers.m`
-      | servers: {m: {pooler: transaction}}
+    assert_snapshot!(wrong("workspace: x\nservers: {m: {region: eu}}\ndatabases: {a: }\n"), @"
+    2:15 unknown key `region` in `servers.m`
+      | servers: {m: {region: eu}}
       |               ^^^^^^
-      = known keys: url, admin_url, direct_url, max_connections, embedded, postgres
+      = known keys: url, admin_url, direct_url, pooler, max_connections, embedded, postgres
     ");
     assert_snapshot!(wrong("workspace: x\ndatabases: {a: {migrations: [{path: m, fromat: native}]}}\n"), @"
     2:40 unknown key `fromat` in `databases.a.migrations[0]`
@@ -466,6 +466,24 @@ fn servers() {
       | servers: {m: {embedded: true, admin_url: a, direct_url: b}}
       |                                                         ^
       = an embedded server is started by dbctl, which knows where it is; keep one of the two
+    ");
+    assert_snapshot!(wrong("workspace: x\nservers: {m: {pooler: session}, n: {embedded: true, pooler: transaction}}\ndatabases: {a: {pooler: yes}}\nenvironments: {e: {databases: {a: {pooler: 'true'}}}}\n"), @"
+    2:23 `pooler` cannot be `session`
+      | servers: {m: {pooler: session}, n: {embedded: true, pooler: transaction}}
+      |                       ^^^^^^^
+      = `transaction` says that the url leads to a pooler in transaction mode, and that there is no way past it; `none` takes that back; poolers in session mode need nothing
+    2:61 `embedded` and `pooler` exclude each other
+      | servers: {m: {pooler: session}, n: {embedded: true, pooler: transaction}}
+      |                                                             ^^^^^^^^^^^
+      = dbctl reaches the server that it starts itself without a pooler; keep one of the two
+    3:25 `pooler` cannot be `yes`
+      | databases: {a: {pooler: yes}}
+      |                         ^^^
+      = `transaction` says that the url leads to a pooler in transaction mode, and that there is no way past it; `none` takes that back; poolers in session mode need nothing
+    4:44 `pooler` cannot be `true`
+      | environments: {e: {databases: {a: {pooler: 'true'}}}}
+      |                                            ^^^^^^
+      = `transaction` says that the url leads to a pooler in transaction mode, and that there is no way past it; `none` takes that back; poolers in session mode need nothing
     ");
     for postgres in ["'16.2'", "latest", "9", "'0'", "true"] {
         let report = wrong(&format!(

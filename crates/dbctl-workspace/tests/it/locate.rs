@@ -17,6 +17,7 @@ fn show(location: &Location) -> String {
     for (name, url) in urls {
         out.extend(url.iter().map(|url| format!(", {name} {}", url.expose_secret())));
     }
+    out.extend(location.pooled.then_some(", pooled"));
     out.extend(location.server.iter().map(|server| format!(", on {server}")));
     out.extend(location.max_connections.iter().map(|max| format!(", at most {max}")));
     out
@@ -140,6 +141,49 @@ fn another_place_leaves_the_ways_to_the_old_one_behind() {
         "{ c: { server: other } }",
         "c",
         "url postgres://other, admin postgres://other-admin, on other",
+    );
+}
+
+#[test]
+fn a_pooler_belongs_to_the_url_that_leads_to_it() {
+    let main = "{ main: { url: 'postgres://main', pooler: transaction } }";
+    check(main, "{}", &[], "url postgres://main, pooled, on main");
+    check(main, "{ pooler: none }", &[], "url postgres://main, on main");
+    check(main, "{ direct_url: d }", &[], "url postgres://main, direct d, pooled, on main");
+    check(main, "{ url: 'postgres://own/a' }", &[], "url postgres://own/a");
+    check(main, "{ url: 'postgres://own/a', server: main }", &[], "url postgres://own/a, on main");
+    check(main, "{ url: 'postgres://own/a', pooler: transaction }", &[], "url postgres://own/a, pooled");
+    let libpq: &[(&str, &str)] = &[("PGHOST", "localhost")];
+    let unset = "{ main: { url: '${U:-}', pooler: transaction } }";
+    check(unset, "{}", libpq, "libpq, pooled, on main");
+    check(unset, "{}", &[], "embedded None, on main");
+    check("{}", "{ pooler: transaction }", libpq, "libpq, pooled");
+    check("{}", "{ pooler: transaction }", &[], "embedded None");
+
+    let over = |environment: &str, expected: &str| {
+        let site = Site::new(&format!(
+            "workspace: x\nservers: {main}\ndatabases: {{ a: {{ server: main }}, b: {{ pooler: none }} }}\n\
+             environments: {{ production: {environment} }}\n"
+        ))
+        .environment("production");
+        let workspace = site.workspace();
+        let [a, b] = ["a", "b"].map(|name| show(&workspace.locate(&key(name)).unwrap()));
+        assert_eq!(format!("{a}; {b}"), expected, "{environment}");
+    };
+    over("{}", "url postgres://main, pooled, on main; url postgres://main, on main");
+    over(
+        "{ servers: { main: { pooler: none } } }",
+        "url postgres://main, on main; url postgres://main, on main",
+    );
+    over("{ servers: { main: { url: x } } }", "url x, on main; url x, on main");
+    over(
+        "{ servers: { main: { url: x, pooler: transaction } } }",
+        "url x, pooled, on main; url x, pooled, on main",
+    );
+    over("{ databases: { a: { url: y } } }", "url y; url postgres://main, on main");
+    over(
+        "{ databases: { a: { url: y, pooler: transaction } } }",
+        "url y, pooled; url postgres://main, on main",
     );
 }
 
