@@ -330,6 +330,37 @@ fn migrations_of_one_time_are_two() {
     folder.tool_finds_nothing("both");
 }
 
+/// A database whose schema is there already, by `drizzle-kit push` for one.
+#[test]
+fn what_is_faked_is_applied_to_the_tool() {
+    for generation in [V0, V1] {
+        let folder = Folder::new(generation, &FILES);
+        folder.sandbox.ok(&["migrate", "mine", "--fake", "--yes"]);
+        folder.tool("tools").ok();
+        assert_eq!(folder.rows("mine"), folder.rows("tools"));
+        folder.tool_finds_nothing("mine");
+        assert!(!folder.dump("mine").contains("users"));
+    }
+}
+
+/// Taken back by `drizzle-kit drop` and generated once more, after another branch.
+#[test]
+fn a_migration_that_is_generated_again_is_another_one() {
+    let folder = Folder::new(V0, &[("a", "CREATE TABLE a ();")]);
+    folder.tool("tools").ok();
+    folder.sandbox.ok(&["migrate", "mine"]);
+    folder.sandbox.write("drizzle/0000_a.sql", "CREATE TABLE a_again ();");
+    folder.journal(&[("0000_a".to_owned(), when(1))]);
+    for target in ["mine", "tools"] {
+        assert_eq!((folder.count(target, "missing"), folder.count(target, "pending")), (1, 1));
+    }
+    folder.sandbox.ok(&["migrate", "mine"]);
+    folder.tool("tools").ok();
+    assert_eq!(folder.rows("mine"), folder.rows("tools"));
+    assert_eq!(folder.rows("mine").lines().count(), 2);
+    folder.tool_finds_nothing("mine");
+}
+
 /// The tool compares nothing; dbctl does, by the hashes that the tool has recorded.
 #[test]
 fn what_has_changed_or_gone_is_shown() {
