@@ -16,6 +16,7 @@ mod bad_input;
 mod concurrency;
 mod connections;
 mod custom;
+mod dbmate;
 mod drizzle;
 mod files;
 #[cfg(unix)]

@@ -2,6 +2,7 @@
 
 mod collate;
 mod custom;
+mod dbmate;
 mod detect;
 mod drizzle;
 mod listing;
@@ -115,8 +116,15 @@ struct Tool {
 }
 
 /// Every format that dbctl knows, in the order in which detection and documentation list them.
-const TOOLS: &[&Tool] =
-    &[&native::TOOL, &node_pg_migrate::TOOL, &prisma::TOOL, &drizzle::TOOL, &sqlx::TOOL, &custom::TOOL];
+const TOOLS: &[&Tool] = &[
+    &native::TOOL,
+    &node_pg_migrate::TOOL,
+    &prisma::TOOL,
+    &drizzle::TOOL,
+    &sqlx::TOOL,
+    &dbmate::TOOL,
+    &custom::TOOL,
+];
 
 /// One of the formats that dbctl knows.
 #[derive(Clone, Copy)]

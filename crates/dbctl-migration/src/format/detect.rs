@@ -14,9 +14,9 @@ use super::{
 /// How much of a file is looked at; markers stand near its beginning.
 const LOOKED_AT_BYTES: u64 = 64 * 1024;
 
-/// Beginnings of the lines by which tools that dbctl does not know mark parts of a file: dbmate, goose,
-/// graphile-migrate and tern.
-const FOREIGN_MARKS: [&str; 4] = ["-- migrate:up", "-- +goose ", "--! previous:", "---- create above"];
+/// Beginnings of the lines by which tools that dbctl does not know mark parts of a file: goose, graphile-migrate and
+/// tern.
+const FOREIGN_MARKS: [&str; 3] = ["-- +goose ", "--! previous:", "---- create above"];
 
 /// How much a folder looks like one of a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,8 +193,8 @@ mod tests {
             (&[("20260101000000_a.sql", ""), ("1700000000000_b.sql", "")], &["node-pg-migrate", "native"]),
             // Other tools' folders.
             (&[("20260101000000_a.up.sql", ""), ("20260101000000_a.down.sql", "")], &[]),
-            (&[("20260101000000_a.sql", "-- migrate:up\n;\n-- migrate:down\n;")], &[]),
-            (&[("1700000000000_a.sql", "-- migrate:up\n;\n-- migrate:down\n;")], &[]),
+            (&[("20260101000000_a.sql", "-- migrate:up\n;\n-- migrate:down\n;")], &["dbmate"]),
+            (&[("1700000000000_a.sql", "-- migrate:up\n;\n-- migrate:down\n;")], &["dbmate"]),
             (&[("20260101000000_a.sql", "\u{feff}-- +GOOSE Up\n;")], &[]),
             // Its journal is gone.
             (&[("20260101000000_a.sql", "a;--> statement-breakpoint\nb;")], &["drizzle", "native"]),

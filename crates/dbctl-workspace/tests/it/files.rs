@@ -250,7 +250,7 @@ databases:
   both: { migrations: [{ path: both }] }
   neither: { migrations: [{ path: fine }, { path: neither }] }
   folders: { migrations: [{ path: folders }] }
-  dbmate: { migrations: [{ path: dbmate }] }
+  tern: { migrations: [{ path: tern }] }
   said: { migrations: [{ path: neither, format: native }] }
 ",
     )
@@ -258,9 +258,9 @@ databases:
     .file("both/1700000000000_b.sql", "")
     .file("neither/setup.sql", "")
     .file("folders/20260101000000_a/up.sql", "")
-    .file("dbmate/20260101000000_a.sql", "-- migrate:up\n-- migrate:down\n");
+    .file("tern/20260101000000_a.sql", "---- create above / drop below ----\n");
     let workspace = site.workspace();
-    assert_snapshot!(wrong_if_needed(&workspace, &["both", "neither", "folders", "dbmate", "said"]), @"
+    assert_snapshot!(wrong_if_needed(&workspace, &["both", "neither", "folders", "tern", "said"]), @"
     3:32 the migrations in both may be `node-pg-migrate` or `native`
       |   both: { migrations: [{ path: both }] }
       |                                ^^^^
@@ -273,9 +273,9 @@ databases:
       |   folders: { migrations: [{ path: folders }] }
       |                                   ^^^^^^^
       = say so with `format`; dbctl knows [FORMATS]
-    6:34 it cannot be told which tool wrote the migrations in dbmate
-      |   dbmate: { migrations: [{ path: dbmate }] }
-      |                                  ^^^^^^
+    6:32 it cannot be told which tool wrote the migrations in tern
+      |   tern: { migrations: [{ path: tern }] }
+      |                                ^^^^
       = say so with `format`; dbctl knows [FORMATS]
     ");
     assert_eq!(wrong_if_needed(&workspace, &["said"]), "");
