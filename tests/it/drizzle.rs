@@ -491,7 +491,10 @@ fn a_table_of_0_x_with_rows_of_unknown_migrations_is_refused_by_both() {
     assert!(ran.code == 1 && ran.stderr.contains("(ids: 3)"), "{ran}");
     folder.sandbox.write("drizzle/20240101000000_new/migration.sql", "");
     let said = folder.sandbox.dbctl(&["migrate", "tools"]).fails(1);
-    assert!(said.contains("its rows with id 3") && said.contains("1.0 refuses such a table, too"), "{said}");
+    assert!(
+        said.contains("fits the rows with id 3 of") && said.contains("1.0 refuses such a table, too"),
+        "{said}"
+    );
     let sql = "select count(*) from information_schema.columns where table_name = '__drizzle_migrations'";
     assert_eq!(folder.sandbox.query("tools", sql), "3\n");
     folder.sandbox.query("tools", "delete from drizzle.__drizzle_migrations where id = 3");
@@ -537,6 +540,23 @@ fn new_migrations_are_the_tools_own() {
         folder.sandbox.ok(&["new", "mine", "last"]);
         nothing_changed();
 
+        if generation == V0 {
+            // As if they had been generated seconds apart: 1.0 knows them by their seconds.
+            let text = folder.sandbox.read("drizzle/meta/_journal.json");
+            let mut journal: Value = serde_json::from_str(&text).unwrap();
+            let entries = journal["entries"].as_array_mut().unwrap();
+            let tags: Vec<_> = entries.iter().map(|entry| &entry["tag"]).collect();
+            assert_eq!(
+                tags,
+                ["0000_before_anything", "0001_users", "0002_backfill_names", "0003_name", "0004_last"]
+            );
+            let times: Vec<_> = entries.iter().map(|entry| entry["when"].as_i64().unwrap()).collect();
+            assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+            for (at, entry) in entries.iter_mut().enumerate() {
+                entry["when"] = json!(when(at));
+            }
+            folder.sandbox.write("drizzle/meta/_journal.json", journal.to_string());
+        }
         folder.sandbox.ok(&["migrate", "mine"]);
         kit(&["migrate"]);
         assert_eq!(folder.rows("mine"), folder.rows("tools"));
@@ -545,14 +565,6 @@ fn new_migrations_are_the_tools_own() {
         folder.tool_finds_nothing("mine");
         folder.dbctl_finds_nothing("tools");
         if generation == V0 {
-            let journal: Value =
-                serde_json::from_str(&folder.sandbox.read("drizzle/meta/_journal.json")).unwrap();
-            let tags: Vec<_> =
-                journal["entries"].as_array().unwrap().iter().map(|entry| &entry["tag"]).collect();
-            assert_eq!(
-                tags,
-                ["0000_before_anything", "0001_users", "0002_backfill_names", "0003_name", "0004_last"]
-            );
             // And 1.0 takes it over.
             folder.kit(V1, "tools", &["up"]).ok();
             folder.kit(V1, "tools", &["check"]).ok();

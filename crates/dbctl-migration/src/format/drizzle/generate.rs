@@ -39,6 +39,22 @@ impl Prefix {
             (_, false) => Self::Index,
         }
     }
+
+    fn tells_time(&self) -> bool {
+        match self {
+            Self::Timestamp | Self::Unix => true,
+            Self::Index | Self::None => false,
+        }
+    }
+
+    fn at(&self, folder: &Folder, idx: u64, when: i64) -> Result<String, FormatError> {
+        Ok(match self {
+            Self::Index => format!("{idx:04}"),
+            Self::Timestamp => digits(folder, when)?,
+            Self::Unix => (when / MS_PER_SECOND).to_string(),
+            Self::None => String::new(),
+        })
+    }
 }
 
 /// A file, its snapshot, and a line in the journal.
@@ -57,19 +73,19 @@ pub(super) fn journaled(folder: &Folder, slug: &str, now: Timestamp) -> Result<N
         None => (None, json!({ "version": "7", "dialect": "postgresql", "entries": [] })),
     };
     let known = journal.map_or(&[][..], |journal| &journal.entries);
-    // The tool passes over what is not newer than all that it has applied, and makes one folder a second in 1.0.
+    // The tool passes over what is not newer than all that it has applied.
     let newest = known.iter().map(|entry| entry.when).max();
-    let when =
-        now.as_millisecond().max(newest.map_or(i64::MIN, |newest| newest.saturating_add(MS_PER_SECOND)));
+    let mut when = now.as_millisecond().max(newest.map_or(i64::MIN, |newest| newest.saturating_add(1)));
     let entries = document["entries"].as_array();
     let last = entries.and_then(|entries| entries.last());
     let idx = last.map_or(0, |last| last["idx"].as_u64().map_or(known.len() as u64, |idx| idx + 1));
-    let prefix = match known.last().map_or(Prefix::Index, |last| Prefix::of(&last.tag)) {
-        Prefix::Index => format!("{idx:04}"),
-        Prefix::Timestamp => digits(folder, when)?,
-        Prefix::Unix => (when / MS_PER_SECOND).to_string(),
-        Prefix::None => String::new(),
-    };
+    let style = known.last().map_or(Prefix::Index, |last| Prefix::of(&last.tag));
+    let mut prefix = style.at(folder, idx, when)?;
+    // The last one is not a second old, and has the snapshot of that name.
+    while style.tells_time() && known.iter().any(|entry| entry.tag.starts_with(&prefix)) {
+        when = when.checked_add(MS_PER_SECOND).ok_or_else(|| no_later(folder))?;
+        prefix = style.at(folder, idx, when)?;
+    }
     let tag = format!("{prefix}_{slug}");
 
     let snapshot = next_snapshot(folder, &format!("{tag} {when}"))?;
@@ -122,7 +138,11 @@ pub(super) fn foldered(folder: &Folder, slug: &str, now: Timestamp) -> Result<Ne
 fn digits(folder: &Folder, millis: i64) -> Result<String, FormatError> {
     Timestamp::from_millisecond(millis)
         .map(|at| at.strftime("%Y%m%d%H%M%S").to_string())
-        .map_err(|_| folder.wrong_new_name("there is no later time for it than the last migration's"))
+        .map_err(|_| no_later(folder))
+}
+
+fn no_later(folder: &Folder) -> FormatError {
+    folder.wrong_new_name("there is no later time for it than the last migration's")
 }
 
 /// The last snapshot of 0.x with its own id, as that of the next migration; an empty one where there is none.

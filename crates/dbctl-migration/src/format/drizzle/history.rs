@@ -172,11 +172,12 @@ impl History for DrizzleMigrations {
         params.extend([
             text(&*self.table.schema),
             text(&*self.table.name),
-            text(format!("{} was written by drizzle 0.x, and fit no migration on disk: its rows with id ", self.table)),
-            text(
-                "; drizzle 1.0 refuses such a table, too: put their folders back, or delete the rows if what they did is \
-                 undone",
-            ),
+            text("no migration on disk fits the rows with id "),
+            text(format!(
+                " of {}, which drizzle 0.x wrote, so that they cannot have the names that 1.0 gives them; 1.0 refuses \
+                 such a table, too: put their folders back, or delete the rows if what they did is undone",
+                self.table
+            )),
         ]);
         let needed = Statement {
             sql: format!(

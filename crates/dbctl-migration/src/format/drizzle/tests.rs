@@ -260,8 +260,16 @@ fn a_new_file_follows_the_last_one() {
     for (tags, when, file, snapshot, recorded) in [
         (vec!["0000_a"], 5, "0001_x.sql", "meta/0001_snapshot.json", ms),
         // A clock that is behind: the tool would never run the new one.
-        (vec!["0000_a"], ms + 5_000, "0001_x.sql", "meta/0001_snapshot.json", ms + 6_000),
+        (vec!["0000_a"], ms + 5_000, "0001_x.sql", "meta/0001_snapshot.json", ms + 5_001),
         (vec!["20250101000000_a"], 5, "20260131093000_x.sql", "meta/20260131093000_snapshot.json", ms),
+        // Of the same second.
+        (
+            vec!["20260131093000_a"],
+            ms,
+            "20260131093001_x.sql",
+            "meta/20260131093001_snapshot.json",
+            ms + 1_001,
+        ),
         (vec!["1700000000_a"], 5, "1769851800_x.sql", "meta/1769851800_snapshot.json", ms),
         (vec!["_a"], 5, "_x.sql", "meta/_snapshot.json", ms),
         (vec!["init", "0007_b"], 5, "0002_x.sql", "meta/0002_snapshot.json", ms),
@@ -298,8 +306,10 @@ fn a_new_file_follows_the_last_one() {
     let error = expect::open(&broken).new_file(&broken, "x", now).unwrap_err().to_string();
     assert!(error.starts_with("m/meta/0000_snapshot.json:2:2: not what drizzle-kit writes: "), "{error}");
     expect::open(&bare).new_file(&bare, "--", now).unwrap_err();
-    let (_dir, late) = folder(&[(JOURNAL, &journal(&[("20260101000000_a", i64::MAX)]))]);
-    expect::open(&late).new_file(&late, "x", now).unwrap_err();
+    for tag in ["20260101000000_a", "9223372036_a"] {
+        let (_dir, late) = folder(&[(JOURNAL, &journal(&[("9223372036854775_a", 1), (tag, i64::MAX)]))]);
+        expect::open(&late).new_file(&late, "x", now).unwrap_err();
+    }
 }
 
 #[test]
