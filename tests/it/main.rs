@@ -21,6 +21,7 @@ mod drizzle;
 mod files;
 #[cfg(unix)]
 mod hooks;
+mod init;
 #[cfg(unix)]
 mod interrupt;
 mod judges;
@@ -29,6 +30,7 @@ mod killed;
 mod node_pg_migrate;
 mod output;
 mod pnpm;
+mod prisma;
 mod requires;
 #[cfg(unix)]
 mod safety;

@@ -52,6 +52,13 @@ impl Sandbox {
         sandbox
     }
 
+    /// One of the example workspaces under `tests/workspaces`, as a fresh clone has it.
+    pub(crate) fn example(name: &str) -> Self {
+        let sandbox = Self::empty();
+        copy_folder(&repository().join("tests/workspaces").join(name), &sandbox.root());
+        sandbox
+    }
+
     fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("dbctl-it-").tempdir().unwrap();
         // The server runs as another user when the tests run as root, and has to get in.

@@ -27,14 +27,30 @@ pub(super) fn seeds(package: &Path) -> Option<FoundSeeds> {
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             let runner = match extension {
                 "sql" | "csv" => None,
-                "ts" | "mts" => Some("npx tsx {file}"),
-                "js" | "mjs" | "cjs" => Some("node {file}"),
-                "py" => Some("python3 {file}"),
+                "ts" | "mts" => Some("npx tsx"),
+                "js" | "mjs" | "cjs" => Some("node"),
+                "py" => Some("python3"),
                 _ => continue,
             };
             any = true;
-            runners.extend(runner.map(|runner| (extension.to_owned(), runner.to_owned())));
+            if let Some(program) = runner {
+                // A seed that only exports something does nothing when it is run by itself.
+                let script =
+                    script(package, extension).map_or_else(String::new, |script| format!(" {script}"));
+                runners.insert(extension.to_owned(), format!("{program}{script} {{file}}"));
+            }
         }
         any.then(|| FoundSeeds { path: folder.to_path_buf(), runners })
     })
+}
+
+/// A script of the package that seems to run seeds of this kind, such as `scripts/run-seed.ts`.
+fn script(package: &Path, extension: &str) -> Option<String> {
+    let mut names: Vec<String> = fs::read_dir(package.join("scripts"))
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.contains("seed") && name.ends_with(&format!(".{extension}")))
+        .collect();
+    names.sort();
+    names.into_iter().next().map(|name| format!("scripts/{name}"))
 }

@@ -94,16 +94,15 @@ impl History for PrismaMigrations {
         vec![started, self.insert(migration, "pg_catalog.clock_timestamp()", 1)]
     }
 
-    /// As `prisma migrate resolve --rolled-back` does it: what happened stays to be read.
+    /// An attempt that failed is marked, as `prisma migrate resolve --rolled-back` does it. One that was finished is
+    /// removed: the tool takes it for applied even where it is marked.
     fn forget(&self, key: &str) -> Vec<Statement> {
-        vec![Statement {
-            sql: format!(
-                "UPDATE {} SET rolled_back_at = pg_catalog.now() WHERE migration_name = $1::text AND rolled_back_at \
-                 IS NULL",
-                self.table
-            ),
-            params: vec![Value::Text(key.to_owned())],
-        }]
+        let of_that_name = "migration_name = $1::text AND rolled_back_at IS NULL AND finished_at IS";
+        let sql = [
+            format!("DELETE FROM {} WHERE {of_that_name} NOT NULL", self.table),
+            format!("UPDATE {} SET rolled_back_at = pg_catalog.now() WHERE {of_that_name} NULL", self.table),
+        ];
+        sql.map(|sql| Statement { sql, params: vec![Value::Text(key.to_owned())] }).to_vec()
     }
 
     fn lock_key(&self, _database: &str) -> Option<i64> {
