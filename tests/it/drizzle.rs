@@ -143,9 +143,9 @@ impl Folder {
 
     #[track_caller]
     fn tool_finds_nothing(&self, target: &str) {
-        let before = (self.rows(target), self.dump(target));
+        let before = self.rows(target);
         self.tool(target).ok();
-        assert_eq!((self.rows(target), self.dump(target)), before, "{:?}", self.generation);
+        assert_eq!(self.rows(target), before, "{:?}", self.generation);
     }
 
     #[track_caller]
@@ -432,6 +432,10 @@ fn a_table_of_0_x_is_brought_up_to_date_as_the_tool_does() {
     folder.tool("tools").ok();
     folder.sandbox.ok(&["migrate", "mine"]);
     assert_eq!(folder.rows("mine"), folder.rows("tools"));
+    // And one whose time is nobody's, to be told by its hash alone.
+    for target in ["mine", "tools"] {
+        folder.sandbox.query(target, "update drizzle.__drizzle_migrations set created_at = 5 where id = 6");
+    }
 
     let snapshot = r#"{"id":"ID","prevId":"PREV","version":"7","dialect":"postgresql","tables":{},"enums":{},"schemas":{},"views":{},"sequences":{},"roles":{},"policies":{},"_meta":{"columns":{},"schemas":{},"tables":{}}}"#;
     for at in 0..FILES.len() {

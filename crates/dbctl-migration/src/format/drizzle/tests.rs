@@ -183,6 +183,20 @@ fn folders_are_read_by_name() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_whose_name_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let (_dir, folder) = folder(&[("20260101000000_a/migration.sql", "")]);
+    let bytes = b"20260101000000_\xFF";
+    let strange = folder.path.join(std::ffi::OsStr::from_bytes(bytes));
+    fs::create_dir(&strange).unwrap();
+    fs::write(strange.join(MIGRATION), "").unwrap();
+    let errors = expect::open(&folder).read(&folder).unwrap_err().0;
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert!(error.to_string().ends_with("the name is not UTF-8, so it cannot be recorded"), "{error}");
+}
+
 #[test]
 fn a_folder_of_both_kinds_is_refused() {
     let listed = journal(&[("0000_a", 1)]);
