@@ -4,6 +4,7 @@
 //! [`Migration`]; what a database *says* lives in [`Applied`]; [`reconcile()`] is the one place where the two meet.
 
 mod applied;
+mod baseline;
 mod checksum;
 mod directive;
 pub mod format;
@@ -19,6 +20,7 @@ mod test_support;
 pub mod text;
 
 pub use applied::{Applied, Progress};
+pub use baseline::{Baseline, BaselineFile};
 pub use checksum::{Checksum, ToolChecksum};
 pub use directive::{DirectiveError, Directives, Requirement};
 pub use format::{

@@ -11,7 +11,7 @@ use dbctl_migration::{
 };
 
 use crate::{
-    Database, FormatChoice, Hook, Hooks, Key, Package, Seeds, Source, Span,
+    Database, FormatChoice, Hook, Hooks, Key, Package, Seeds, Source, SourceBaseline, Span,
     interpolate::has_references,
     package,
     paths::{from_to, inside, join, real, shown},
@@ -284,7 +284,25 @@ impl Site<'_> {
             None => self.detected_format(&folder, raw.path.span).ok_or_else(|| name.clone())?,
         };
         let options = self.source_options(raw, format, viewer);
-        Ok(Source { name, folder, format, options, declared: raw.path.span })
+        let baseline = match &raw.baseline {
+            Some(baseline) => Some(self.baseline(baseline, base, viewer).ok_or_else(|| name.clone())?),
+            None => None,
+        };
+        Ok(Source { name, folder, format, baseline, options, declared: raw.path.span })
+    }
+
+    fn baseline(&mut self, raw: &raw::Baseline, base: &Path, viewer: Viewer<'_>) -> Option<SourceBaseline> {
+        let relative = self.path(&raw.file, base, viewer);
+        let through = self.evaluate(&raw.through, viewer)?;
+        if through.trim().is_empty() {
+            let nothing = SourceBaseline::NOTHING_ELSE;
+            self.problems_of(&raw.through)
+                .at(raw.through.span, "`through` is empty")
+                .hint(format!("name the last migration that the file holds, or write `{nothing}`"));
+            return None;
+        }
+        let relative = relative?;
+        Some(SourceBaseline { path: join(self.root, &relative), shown: relative, through })
     }
 
     /// What a source says beyond its path and format; a problem where its format has no use for it.

@@ -107,10 +107,29 @@ pub struct Source {
     pub folder: Folder,
     /// Which tool's files it holds.
     pub format: FormatChoice,
+    /// The file that stands for its past on a database that is new.
+    pub baseline: Option<SourceBaseline>,
     /// What else the manifest says of it.
     pub options: SourceOptions,
     /// Its path in the manifest.
     pub declared: Span,
+}
+
+/// The file that stands for a source's past. Neither the file nor the migration it goes through need be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceBaseline {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// The file relative to the workspace's root.
+    pub shown: PathBuf,
+    /// The last migration that it holds, by version, name or file name; [`SourceBaseline::NOTHING_ELSE`] where it is one
+    /// that holds none but itself.
+    pub through: String,
+}
+
+impl SourceBaseline {
+    /// What `through` says of a baseline that holds no other file of its folder.
+    pub const NOTHING_ELSE: &str = "none";
 }
 
 /// Which format a source has, and how that is known.

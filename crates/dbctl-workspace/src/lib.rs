@@ -29,7 +29,7 @@ mod vars;
 mod workspace;
 mod yaml;
 
-pub use database::{Database, Environment, FormatChoice, Package, Seeds, Source};
+pub use database::{Database, Environment, FormatChoice, Package, Seeds, Source, SourceBaseline};
 pub use discover::{Certainty, Discovery, Finding, discover};
 pub use env::Env;
 pub use hooks::{Hook, Hooks};

@@ -34,7 +34,8 @@ pub(crate) const DATABASE: &[&str] = &[
     "env",
 ];
 pub(crate) const SOURCE: &[&str] =
-    &["path", "format", "schema", "table", "pattern", "name_column", "applied_column", "records"];
+    &["path", "format", "baseline", "schema", "table", "pattern", "name_column", "applied_column", "records"];
+pub(crate) const BASELINE: &[&str] = &["file", "through"];
 pub(crate) const SEEDS: &[&str] = &["path", "skip_in", "runners"];
 pub(crate) const CLEAN: &[&str] = &["keep"];
 pub(crate) const HOOKS: &[&str] = &{
@@ -101,7 +102,14 @@ pub(crate) struct Database {
 pub(crate) struct Source {
     pub(crate) path: Text,
     pub(crate) format: Option<Text>,
+    pub(crate) baseline: Option<Baseline>,
     pub(crate) options: Vec<SourceOption>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Baseline {
+    pub(crate) file: Text,
+    pub(crate) through: Text,
 }
 
 /// One of [`SourceOptions`].
@@ -227,14 +235,30 @@ fn sources(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<Sourc
         };
         let path = fields.required("path", problems);
         let format = fields.text("format", problems);
+        let baseline = fields.take("baseline").and_then(|(node, path)| self::baseline(node, path, problems));
         let options = SourceOptions::NAMES.into_iter().filter_map(|name| {
             let value = fields.text(name, problems)?;
             Some(SourceOption { name, key: fields.key(name)?, value })
         });
         let options = options.collect();
-        Some(Source { path: path?, format, options })
+        Some(Source { path: path?, format, baseline, options })
     });
     Some(sources.collect())
+}
+
+fn baseline(node: &Node, path: String, problems: &mut Problems) -> Option<Baseline> {
+    let Some(mut fields) = Fields::of(node, path, BASELINE, problems) else {
+        if let Kind::Text(text) = &node.kind {
+            problems.rather(format!(
+                "write it as `baseline: {{ file: {}, through: VERSION }}`",
+                written(&text.value)
+            ));
+        }
+        return None;
+    };
+    let file = fields.required("file", problems);
+    let through = fields.required_scalar("through", problems);
+    Some(Baseline { file: file?, through: through? })
 }
 
 fn seeds(node: &Node, path: String, problems: &mut Problems) -> Option<Seeds> {

@@ -130,6 +130,8 @@ struct Source {
     /// The tool whose files these are. Detected where left out.
     #[schemars(schema_with = "format", default)]
     format: Option<String>,
+    /// One file that a new database gets in place of the migrations that it holds.
+    baseline: Option<Baseline>,
     /// Schema of the tool's history table, where it is not the tool's default.
     schema: Option<String>,
     /// Name of the tool's history table, where it is not the tool's default.
@@ -144,6 +146,19 @@ struct Source {
     /// out.
     #[schemars(schema_with = "records", default)]
     records: Option<String>,
+}
+
+/// A file that stands for the past of a migration folder. It runs on a database that is empty, and what it holds is
+/// recorded as applied; a database that has a history never sees it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Baseline {
+    /// The file, relative to the package: a migration of the folder, or any file of plain SQL.
+    file: String,
+    /// The last migration that it holds, by version, name or file name; `none` for a migration that holds no other.
+    #[schemars(schema_with = "through")]
+    through: String,
 }
 
 /// A folder of seed files, which run in byte order of their names.
@@ -218,6 +233,10 @@ fn format(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "enum": names })
 }
 
+fn through(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "integer"], "minLength": 1 })
+}
+
 fn records(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "null"], "enum": ["name", "file", "version", null] })
 }
@@ -271,6 +290,7 @@ mod tests {
             (&definitions["Server"], raw::SERVER),
             (&definitions["Database"], raw::DATABASE),
             (&definitions["Source"], raw::SOURCE),
+            (&definitions["Baseline"], raw::BASELINE),
             (&definitions["Seeds"], raw::SEEDS),
             (&definitions["Clean"], raw::CLEAN),
             (&definitions["Hooks"], raw::HOOKS),
@@ -280,7 +300,7 @@ mod tests {
             known.sort_unstable();
             assert_eq!(fields(definition), known);
         }
-        assert_eq!(definitions.as_object().unwrap().len(), 7);
+        assert_eq!(definitions.as_object().unwrap().len(), 8);
     }
 
     #[test]
@@ -289,7 +309,11 @@ mod tests {
         assert_eq!(schema["required"], serde_json::json!(["workspace", "databases"]));
         for (name, definition) in schema["definitions"].as_object().unwrap() {
             let required = definition["required"].as_array().map_or(&[][..], Vec::as_slice);
-            let expected = if ["Source", "Seeds"].contains(&&**name) { &["path"][..] } else { &[] };
+            let expected: &[&str] = match name.as_str() {
+                "Source" | "Seeds" => &["path"],
+                "Baseline" => &["file", "through"],
+                _ => &[],
+            };
             assert_eq!(required, expected, "{name}");
         }
     }

@@ -75,11 +75,21 @@ impl<'t> Fields<'t> {
 
     /// Like [`Fields::text`]; leaving the field out is a problem.
     pub(super) fn required(&mut self, name: &'static str, problems: &mut Problems) -> Option<Text> {
+        self.require(name, problems);
+        self.text(name, problems)
+    }
+
+    /// Like [`Fields::scalar`]; leaving the field out is a problem.
+    pub(super) fn required_scalar(&mut self, name: &'static str, problems: &mut Problems) -> Option<Text> {
+        self.require(name, problems);
+        self.scalar(name, problems)
+    }
+
+    fn require(&self, name: &'static str, problems: &mut Problems) {
         if !self.is_given(name) {
             let span = self.key(name).unwrap_or(self.span);
             problems.at(span, format!("`{}` is missing", self.path_of(name))).once(name);
         }
-        self.text(name, problems)
     }
 
     pub(super) fn texts(&mut self, name: &'static str, problems: &mut Problems) -> Option<Vec<Text>> {

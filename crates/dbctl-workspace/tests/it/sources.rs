@@ -164,3 +164,61 @@ databases:
     let options = &workspace.database(&key("a")).sources[0].options;
     assert_eq!(options.pattern.as_deref(), Some("V{version}.sql"));
 }
+
+#[test]
+fn a_baseline_is_a_file_and_how_far_it_goes() {
+    let manifest = "\
+workspace: x
+databases:
+  a:
+    package: p
+    migrations:
+      - { path: supabase/migrations, format: native, baseline: { file: supabase/all.sql, through: 20250101000000 } }
+      - { path: m, format: native, baseline: { file: '${F}', through: none } }
+";
+    let workspace = Site::new(manifest).var("F", "m/9_all.sql").file("p/m/x", "").workspace();
+    let sources = &workspace.database(&key("a")).sources;
+    let baselines: Vec<_> = sources.iter().filter_map(|source| source.baseline.as_ref()).collect();
+    assert_eq!(baselines[0].shown, std::path::Path::new("p/supabase/all.sql"));
+    assert_eq!(baselines[0].through, "20250101000000");
+    assert_eq!(baselines[1].shown, std::path::Path::new("p/m/9_all.sql"));
+    assert!(baselines[1].path.is_absolute() && baselines[1].path.ends_with("p/m/9_all.sql"));
+}
+
+#[test]
+fn baselines_that_say_too_little_or_too_much() {
+    assert_snapshot!(wrong("\
+workspace: x
+databases:
+  a:
+    migrations:
+      - { path: m, format: native, baseline: all.sql }
+      - { path: n, format: native, baseline: { file: all.sql } }
+      - { path: o, format: native, baseline: { file: ../all.sql, through: 1 } }
+      - { path: p, format: native, baseline: { file: all.sql, through: '', trough: 1 } }
+      - { path: q, format: native, baseline: { file: all.sql, through: [1] } }
+"), @"
+    5:46 `databases.a.migrations[0].baseline` must be a mapping, not text
+      |       - { path: m, format: native, baseline: all.sql }
+      |                                              ^^^^^^^
+      = write it as `baseline: { file: all.sql, through: VERSION }`
+    6:46 `databases.a.migrations[1].baseline.through` is missing
+      |       - { path: n, format: native, baseline: { file: all.sql } }
+      |                                              ^
+    7:54 `../all.sql`: the path leaves the workspace
+      |       - { path: o, format: native, baseline: { file: ../all.sql, through: 1 } }
+      |                                                      ^^^^^^^^^^
+      = everything a workspace uses lies in the manifest's folder or below it
+    8:72 `through` is empty
+      |       - { path: p, format: native, baseline: { file: all.sql, through: '', trough: 1 } }
+      |                                                                        ^^
+      = name the last migration that the file holds, or write `none`
+    8:76 unknown key `trough` in `databases.a.migrations[3].baseline`
+      |       - { path: p, format: native, baseline: { file: all.sql, through: '', trough: 1 } }
+      |                                                                            ^^^^^^
+      = did you mean `through`?
+    9:72 `databases.a.migrations[4].baseline.through` must be text, a number or a boolean, not a list
+      |       - { path: q, format: native, baseline: { file: all.sql, through: [1] } }
+      |                                                                        ^
+");
+}
