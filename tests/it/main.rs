@@ -37,4 +37,5 @@ mod safety;
 mod secrets;
 mod seeds;
 mod sqlx;
+mod supabase;
 mod traps;

@@ -186,7 +186,30 @@ fn sql(error: &SqlError, key: &str) -> Option<String> {
         "53100" => "the server's disk is full".to_owned(),
         "53300" => "lower `max_connections` of the server in the manifest, or use --jobs 1".to_owned(),
         "57014" => format!("statement_timeout is set for that user: `settings:` of `{key}` can raise it"),
-        _ => return None,
+        _ => return supabase(error, key),
+    })
+}
+
+/// What helps where a file expects what Supabase's image of PostgreSQL has. The roles have no other meaning; the schemas
+/// may be anybody's, but for files that lie in a folder of that name.
+fn supabase(error: &SqlError, key: &str) -> Option<String> {
+    let path = &error.location.as_ref()?.path;
+    let (kind, rest) = error.message.strip_suffix(" does not exist")?.split_once(' ')?;
+    let name = rest.trim_matches('"');
+    let schema = name.split_once('.').map_or(name, |(schema, _)| schema);
+    let is_there = match kind {
+        "role" => ["anon", "authenticated", "service_role"].contains(&name),
+        "schema" | "relation" | "function" | "type" => {
+            ["auth", "storage", "extensions"].contains(&schema)
+                && path.components().any(|component| component.as_os_str() == "supabase")
+        }
+        _ => false,
+    };
+    is_there.then(|| {
+        format!(
+            "Supabase's image has it, plain PostgreSQL has not: create it in a source before this one, in `migrations` of \
+             `{key}`"
+        )
     })
 }
 
@@ -377,6 +400,32 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_only_supabase_has() {
+        let hint = |path: &str, message: &str| {
+            let mut error = sql_error();
+            error.message = message.to_owned();
+            if let Some(location) = &mut error.location {
+                location.path = path.into();
+            }
+            step(&sql(error), "core").is_some()
+        };
+        for (path, message, expected) in [
+            ("db/1.sql", r#"role "anon" does not exist"#, true),
+            ("db/1.sql", r#"role "app" does not exist"#, false),
+            ("db/1.sql", r#"schema "auth" does not exist"#, false),
+            ("supabase/migrations/1.sql", r#"schema "auth" does not exist"#, true),
+            ("supabase/migrations/1.sql", r#"relation "storage.buckets" does not exist"#, true),
+            ("supabase/migrations/1.sql", "function auth.uid() does not exist", true),
+            ("supabase/migrations/1.sql", r#"type "extensions.citext" does not exist"#, true),
+            ("supabase/migrations/1.sql", r#"relation "auth" already exists"#, false),
+            ("supabase/migrations/1.sql", r#"relation "users" does not exist"#, false),
+            ("supabase/migrations/1.sql", r#"column "auth.a" does not exist"#, false),
+        ] {
+            assert_eq!(hint(path, message), expected, "{path} {message}");
+        }
     }
 
     #[test]

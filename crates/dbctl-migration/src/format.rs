@@ -10,6 +10,7 @@ mod native;
 mod node_pg_migrate;
 mod prisma;
 mod sqlx;
+mod supabase;
 
 use std::{
     fmt,
@@ -123,6 +124,7 @@ const TOOLS: &[&Tool] = &[
     &drizzle::TOOL,
     &sqlx::TOOL,
     &dbmate::TOOL,
+    &supabase::TOOL,
     &custom::TOOL,
 ];
 

@@ -80,6 +80,9 @@ fn surround(kind: FormatKind, parent: &Path) {
     if kind.as_str() == "sqlx" {
         std::fs::write(parent.join("Cargo.toml"), "[dependencies]\nsqlx = \"0.8\"\n").unwrap();
     }
+    if kind.as_str() == "supabase" {
+        std::fs::write(parent.join("config.toml"), "project_id = \"x\"\n").unwrap();
+    }
 }
 
 fn write(folder: &Folder, new: NewFile) {
