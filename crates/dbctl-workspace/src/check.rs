@@ -181,7 +181,9 @@ fn database(own: &str, declared: &Database, names: &Names<'_>, problems: &mut Pr
     }
     for environment in declared.seeds.iter().flat_map(|seeds| &seeds.skip_in) {
         if !USUAL_ENVIRONMENTS.contains(&&*environment.value) {
-            let known_here = Known::of(names.environments.iter().copied().chain(USUAL_ENVIRONMENTS));
+            let declared = names.environments.iter().copied();
+            let undeclared = USUAL_ENVIRONMENTS.into_iter().filter(|name| !names.environments.contains(name));
+            let known_here = Known::of(declared.chain(undeclared));
             known(environment, "environment", &known_here, problems);
         }
     }

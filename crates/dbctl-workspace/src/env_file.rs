@@ -15,18 +15,28 @@ pub(crate) struct EnvFileError {
     pub(crate) message: String,
 }
 
+/// A variable's value, and the line its name stands on, from 1. It may hold a password: it has no `Debug`.
+#[derive(Clone)]
+pub(crate) struct Line {
+    pub(crate) value: String,
+    pub(crate) line: usize,
+}
+
 /// Parses a file. References see `over` first, then earlier lines, then `under`; one that nothing sets is empty.
 pub(crate) fn parse(
     text: &str,
     over: &dyn Fn(&str) -> Option<String>,
     under: &dyn Fn(&str) -> Option<String>,
-) -> Result<BTreeMap<String, String>, EnvFileError> {
+) -> Result<BTreeMap<String, Line>, EnvFileError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut vars = BTreeMap::new();
+    let mut vars: BTreeMap<String, Line> = BTreeMap::new();
     let mut rest = text;
+    let (mut line_number, mut counted) = (1, 0);
     while !rest.is_empty() {
         let at = text.len() - rest.len();
-        let error = |message: String| EnvFileError { line: text[..at].matches('\n').count() + 1, message };
+        line_number += text[counted..at].matches('\n').count();
+        counted = at;
+        let error = |message: String| EnvFileError { line: line_number, message };
         let line = rest.lines().next().unwrap_or_default();
         let trimmed = line.trim();
         if trimmed.is_empty() || trimmed.starts_with('#') {
@@ -34,10 +44,12 @@ pub(crate) fn parse(
             continue;
         }
         let (name, value_at) = name(line).map_err(|message| error(message.to_owned()))?;
-        let lookup = |name: &str| over(name).or_else(|| vars.get(name).cloned()).or_else(|| under(name));
+        let lookup = |name: &str| {
+            over(name).or_else(|| vars.get(name).map(|set| set.value.clone())).or_else(|| under(name))
+        };
         let (value, end) = value(&rest[value_at..], &lookup).map_err(error)?;
         let name = name.to_owned();
-        vars.insert(name, value);
+        vars.insert(name, Line { value, line: line_number });
         rest = past_line(&rest[value_at + end..]);
     }
     Ok(vars)
@@ -164,7 +176,7 @@ mod tests {
         let over = |name: &str| (name == "OVER").then(|| "over".to_owned());
         let under = |name: &str| (name == "UNDER").then(|| "under".to_owned());
         parse(text, &over, &under)
-            .map(|vars| vars.into_iter().collect())
+            .map(|vars| vars.into_iter().map(|(name, set)| (name, set.value)).collect())
             .map_err(|error| format!("{}: {}", error.line, error.message))
     }
 
@@ -208,6 +220,13 @@ mod tests {
         }
         assert_eq!(read("export=1").unwrap(), [("export".to_owned(), "1".to_owned())]);
         assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn variables_know_their_line() {
+        let vars = parse("\u{feff}# c\nA=1\nB=\"x\ny\"\n\nC=3\nA=4", &|_| None, &|_| None).ok().unwrap();
+        let lines: Vec<(&str, usize)> = vars.iter().map(|(name, set)| (name.as_str(), set.line)).collect();
+        assert_eq!(lines, [("A", 7), ("B", 3), ("C", 6)]);
     }
 
     #[test]

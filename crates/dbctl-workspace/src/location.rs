@@ -212,6 +212,87 @@ impl Places {
             declared,
         })
     }
+
+    /// Where the address of a database comes from, in words, a part for each url that has a say: which field of the
+    /// manifest, which variables, and where those were set. Never what they hold. Empty for the embedded server.
+    pub(crate) fn origin(
+        &self,
+        key: &Key,
+        vars: &Vars,
+        viewer: Viewer<'_>,
+        line: &dyn Fn(Span) -> String,
+    ) -> Vec<String> {
+        let place = &self.databases[key];
+        let evaluated = |text: &Option<Text>, viewer: Viewer<'_>| {
+            let text = text.as_ref()?;
+            let value = vars.evaluate(text, viewer, &mut Problems::default())?;
+            (!value.trim().is_empty()).then(|| (text.clone(), value))
+        };
+        let field = |owner: &str, name: &str, (text, value): (Text, String), url_viewer: Viewer<'_>| {
+            let mut used = vars.used_by(&text, url_viewer);
+            used.extend(
+                fillers(&value).filter_map(|name| Some((name.to_owned(), vars.place(viewer, name)?))),
+            );
+            let from = used.iter().map(|(name, place)| format!(", {name} from {place}")).collect::<String>();
+            format!("{owner}.{name} ({}){from}", line(text.span))
+        };
+        let owner = format!("databases.{key}");
+        let server = self.server_of(place).filter(|_| !place.is_apart || place.url.is_none());
+        let mut parts = Vec::new();
+        if let Some(url) = evaluated(&place.url, viewer) {
+            parts.push(field(&owner, "url", url, viewer));
+        } else if let Some((name, url)) =
+            server.and_then(|(name, _, server)| Some((name, evaluated(&server.url, None)?)))
+        {
+            parts.push(field(&format!("servers.{name}"), "url", url, None));
+        } else {
+            match fallback(server.map(|(_, _, server)| server), vars, viewer) {
+                Way::Embedded { .. } => {}
+                Way::Libpq | Way::Url(_) => {
+                    let used = LIBPQ.iter().filter_map(|name| Some((name, vars.place(viewer, name)?)));
+                    let used: Vec<String> =
+                        used.map(|(name, place)| format!("{name} from {place}")).collect();
+                    parts.push(used.join(", "));
+                }
+            }
+        }
+        for (name, of) in [
+            ("admin_url", |place: &Place| &place.admin_url),
+            ("direct_url", |place: &Place| &place.direct_url),
+        ] as [(&str, fn(&Place) -> &Option<Text>); 2]
+        {
+            if let Some(url) = evaluated(of(place), viewer) {
+                parts.push(field(&owner, name, url, viewer));
+            }
+        }
+        if let Some((name, _, server)) = server {
+            let own = (evaluated(&place.admin_url, viewer), evaluated(&place.direct_url, viewer));
+            let has_own_url = evaluated(&place.url, viewer).is_some();
+            let owner = format!("servers.{name}");
+            if let (None, Some(url)) = (own.0, evaluated(&server.admin_url, None)) {
+                parts.push(field(&owner, "admin_url", url, None));
+            }
+            if let (None, false, Some(url)) = (own.1, has_own_url, evaluated(&server.direct_url, None)) {
+                parts.push(field(&owner, "direct_url", url, None));
+            }
+        }
+        parts
+    }
+}
+
+/// What decides where libpq's own settings lead.
+const LIBPQ: [&str; 6] = ["PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGPASSWORD"];
+
+/// The variables that fill what a url leaves out, of those that connections mostly fail for.
+fn fillers(url: &str) -> impl Iterator<Item = &'static str> {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let is_url = url.contains("://");
+    let has_host = if is_url { !host.is_empty() || rest.contains("host=") } else { url.contains("host") };
+    let has_password = user.contains(':') || url.contains("password");
+    let host = (!has_host).then_some("PGHOST");
+    host.into_iter().chain((!has_password).then_some("PGPASSWORD"))
 }
 
 /// Where no url says it: embedded if the server says so, libpq's settings if there are any, else embedded.

@@ -224,6 +224,17 @@ fn sources(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<Sourc
         if let Kind::Text(text) = &node.kind {
             problems.rather(format!("write it as `migrations: [{{ path: {} }}]`", written(&text.value)));
         }
+        if let Kind::Map(entries) = &node.kind {
+            let path = entries.iter().find_map(|(key, value)| match &value.kind {
+                Kind::Text(text) if key.text == "path" => Some(written(&text.value)),
+                _ => None,
+            });
+            let more = if entries.len() > 1 { ", …" } else { "" };
+            problems.rather(format!(
+                "write it as a list of folders: `migrations: [{{ path: {}{more} }}]`",
+                path.as_deref().unwrap_or("migrations")
+            ));
+        }
         return None;
     };
     let sources = items.iter().enumerate().filter_map(|(index, item)| {

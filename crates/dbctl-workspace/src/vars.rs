@@ -1,13 +1,15 @@
 //! The variables a manifest sees: the process environment over a package's `.env` over the env files.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt, fs, io,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    Env, env_file,
+    Env,
+    env_file::{self, Line},
     interpolate::{TemplateError, TemplateErrorKind, Unset, has_references, interpolate},
     paths::join,
     problem::Problems,
@@ -22,9 +24,39 @@ const MAX_BYTES: u64 = 1024 * 1024;
 #[derive(Clone, Default)]
 pub(crate) struct Vars {
     process: Env,
-    files: BTreeMap<String, String>,
+    files: BTreeMap<String, Set>,
     /// By the package's folder relative to the root; what is wrong with the package's `.env` where it cannot be read.
-    packages: BTreeMap<PathBuf, Result<BTreeMap<String, String>, String>>,
+    packages: BTreeMap<PathBuf, Result<BTreeMap<String, Set>, String>>,
+}
+
+/// A variable of an env file.
+#[derive(Clone)]
+struct Set {
+    value: String,
+    place: VarPlace,
+}
+
+/// Where a variable was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum VarPlace {
+    /// In the environment of the process.
+    Process,
+    /// In an env file.
+    File {
+        /// Relative to the workspace.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+    },
+}
+
+impl fmt::Display for VarPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process => f.write_str("the environment"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+        }
+    }
 }
 
 impl fmt::Debug for Vars {
@@ -42,11 +74,22 @@ impl Vars {
     }
 
     pub(crate) fn get(&self, viewer: Viewer<'_>, name: &str) -> Option<&str> {
-        let package = self.package(viewer).and_then(|vars| vars.get(name));
-        self.process.get(name).or_else(|| package.or_else(|| self.files.get(name)).map(String::as_str))
+        self.process.get(name).or_else(|| self.in_files(viewer, name).map(|set| set.value.as_str()))
     }
 
-    fn package(&self, viewer: Viewer<'_>) -> Option<&BTreeMap<String, String>> {
+    /// Where [`Vars::get`] has a value from.
+    pub(crate) fn place(&self, viewer: Viewer<'_>, name: &str) -> Option<VarPlace> {
+        match self.process.get(name) {
+            Some(_) => Some(VarPlace::Process),
+            None => self.in_files(viewer, name).map(|set| set.place.clone()),
+        }
+    }
+
+    fn in_files(&self, viewer: Viewer<'_>, name: &str) -> Option<&Set> {
+        self.package(viewer).and_then(|vars| vars.get(name)).or_else(|| self.files.get(name))
+    }
+
+    fn package(&self, viewer: Viewer<'_>) -> Option<&BTreeMap<String, Set>> {
         self.packages.get(viewer?)?.as_ref().ok()
     }
 
@@ -57,10 +100,11 @@ impl Vars {
 
     /// What env files set and the process does not.
     pub(crate) fn beyond_process(&self, viewer: Viewer<'_>) -> BTreeMap<String, String> {
-        let mut vars = self.files.clone();
-        vars.extend(self.package(viewer).cloned().unwrap_or_default());
-        vars.retain(|name, _| self.process.get(name).is_none());
-        vars
+        let files = self.files.iter().chain(self.package(viewer).into_iter().flatten());
+        files
+            .filter(|(name, _)| self.process.get(name).is_none())
+            .map(|(name, set)| (name.clone(), set.value.clone()))
+            .collect()
     }
 
     pub(crate) fn all(&self, viewer: Viewer<'_>) -> BTreeMap<String, String> {
@@ -98,12 +142,13 @@ impl Vars {
     }
 
     /// A file that nobody named: a folder of that name (some keep their Python there) is not it.
-    fn read_implicit(&self, root: &Path, shown: &Path) -> Result<Option<BTreeMap<String, String>>, String> {
+    fn read_implicit(&self, root: &Path, shown: &Path) -> Result<Option<BTreeMap<String, Set>>, String> {
         if join(root, shown).is_dir() { Ok(None) } else { self.read(root, shown) }
     }
 
-    fn read(&self, root: &Path, shown: &Path) -> Result<Option<BTreeMap<String, String>>, String> {
+    fn read(&self, root: &Path, shown: &Path) -> Result<Option<BTreeMap<String, Set>>, String> {
         let path = join(root, shown);
+        let file = shown;
         let shown = shown.display();
         let text = match read_text(&path) {
             Ok(text) => text,
@@ -114,7 +159,13 @@ impl Vars {
         // The process wins over a file, a line of the file wins over the files before it.
         let process = |name: &str| self.process.get(name).map(str::to_owned);
         env_file::parse(&text, &process, &outer)
-            .map(Some)
+            .map(|vars| {
+                let set = |Line { value, line }| Set {
+                    value,
+                    place: VarPlace::File { path: file.to_owned(), line },
+                };
+                Some(vars.into_iter().map(|(name, line)| (name, set(line))).collect())
+            })
             .map_err(|error| format!("{shown}:{}: {}", error.line, error.message))
     }
 
@@ -148,6 +199,23 @@ impl Vars {
         }
     }
 
+    /// The variables that a text of the manifest gets its value from, and where each was set.
+    pub(crate) fn used_by(&self, text: &Text, viewer: Viewer<'_>) -> Vec<(String, VarPlace)> {
+        let used = RefCell::new(Vec::new());
+        let lookup = |name: &str| {
+            let value = self.get(viewer, name)?;
+            let place = self.place(viewer, name)?;
+            let mut used = used.borrow_mut();
+            if !value.is_empty() && !used.iter().any(|(one, _)| one == name) {
+                used.push((name.to_owned(), place));
+            }
+            Some(value.to_owned())
+        };
+        // What it comes to has been evaluated already.
+        let _ = interpolate(&text.value, Unset::Empty, &lookup);
+        used.into_inner()
+    }
+
     fn report(&self, text: &Text, error: &TemplateError, viewer: Viewer<'_>, problems: &mut Problems) {
         let hint = match &error.kind {
             TemplateErrorKind::Unset(name) => Some(self.unset_hint(name, viewer)),
@@ -162,7 +230,7 @@ impl Vars {
     }
 
     fn unset_hint(&self, name: &str, viewer: Viewer<'_>) -> String {
-        let sets = |vars: &Result<BTreeMap<String, String>, String>| {
+        let sets = |vars: &Result<BTreeMap<String, Set>, String>| {
             vars.as_ref().is_ok_and(|vars| vars.contains_key(name))
         };
         let elsewhere = self.packages.iter().find(|(_, vars)| sets(vars));

@@ -154,6 +154,22 @@ impl Workspace {
         }
     }
 
+    /// Where the address of a database comes from, in words: which field of the manifest, which variables, and the file
+    /// and line that set them. Never what they hold. `None` for the embedded server, which has no such address.
+    ///
+    /// # Panics
+    ///
+    /// If the key is not one of this workspace.
+    pub fn origin(&self, key: &Key) -> Option<String> {
+        let manifest = self.0.manifest.file_name().unwrap_or_default().to_string_lossy();
+        let line = |span: Span| {
+            let before = self.0.source.get(..span.start).unwrap_or_default();
+            format!("{manifest}:{}", before.matches('\n').count() + 1)
+        };
+        let parts = self.0.places.origin(key, &self.0.vars, self.viewer(key), &line);
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
     /// The variables that the package of a database sees: the env files in order, the package's own `.env` over
     /// these, the process environment over all.
     ///

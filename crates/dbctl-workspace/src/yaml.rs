@@ -51,6 +51,11 @@ impl Text {
         Self { value, span, verbatim: Some(span.start) }
     }
 
+    /// Whether it is written between quotes, or otherwise than it is meant.
+    pub(crate) fn is_quoted(&self) -> bool {
+        self.verbatim != Some(self.span.start)
+    }
+
     /// The place of a part of the value; the place of the whole where escapes or folding blur it.
     pub(crate) fn part(&self, part: std::ops::Range<usize>) -> Span {
         self.verbatim.map_or(self.span, |start| Span { start: start + part.start, end: start + part.end })
@@ -235,10 +240,7 @@ fn report(source: &str, error: &Error, problems: &mut Problems) {
                 .hint("a value that starts with `{` or `[` must be put in quotes");
         }
         _ if text.contains("tab") => {
-            // The library stops after them.
-            let start = source[..span.start].trim_end_matches('\t').len();
-            let end = if start < span.start { span.start } else { span.end };
-            problems.at(Span { start, end }, "YAML forbids tabs here").hint("indent with spaces");
+            problems.at(tabs(source, span), "YAML forbids tabs here").hint("indent with spaces");
         }
         _ => {
             let before = &source[..span.start];
@@ -252,6 +254,28 @@ fn report(source: &str, error: &Error, problems: &mut Problems) {
             problems.at(span, format!("this is not YAML: {text}")).maybe_hint(hint.map(str::to_owned));
         }
     }
+}
+
+/// The tabs that are meant where the library stops: it may stop after them, and a line before them.
+fn tabs(source: &str, span: Span) -> Span {
+    let start = source[..span.start].trim_end_matches('\t').len();
+    let line = source[..start].rfind('\n').map_or(0, |at| at + 1);
+    let is_indentation = source[line..start].trim().is_empty();
+    if start < span.start && is_indentation {
+        return Span { start, end: span.start };
+    }
+    let indented = |(at, line): (usize, &str)| {
+        let indentation = line.len() - line.trim_start_matches([' ', '\t']).len();
+        let tab = line[..indentation].find('\t')?;
+        let tabs = line[tab..].len() - line[tab..].trim_start_matches('\t').len();
+        Some(Span { start: at + tab, end: at + tab + tabs })
+    };
+    let mut at = source[..span.start].rfind('\n').map_or(0, |at| at + 1);
+    let lines = source[at..].split_inclusive('\n').map(|line| {
+        at += line.len();
+        (at - line.len(), line)
+    });
+    lines.filter_map(indented).next().unwrap_or(span)
 }
 
 /// What the library calls back with.

@@ -15,7 +15,7 @@ pub(super) fn urls(folder: &Path) -> BTreeMap<String, String> {
         let Ok(text) = fs::read_to_string(folder.join(file)) else { continue };
         let Ok(vars) = env_file::parse(&text, &|_| None, &|_| None) else { continue };
         for (name, value) in vars {
-            if let Some(database) = database_in(&value) {
+            if let Some(database) = database_in(&value.value) {
                 urls.entry(name).or_insert(database);
             }
         }

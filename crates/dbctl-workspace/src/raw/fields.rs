@@ -227,8 +227,17 @@ fn wrong_type(node: &Node, path: &str, wanted: &str, problems: &mut Problems) {
         Kind::Bool(value) if wanted == "text" => {
             found.hint(format!("put it in quotes: \"{value}\""));
         }
-        Kind::Text(_) if wanted == "true or false" => {
-            found.hint("write `true` or `false`, without quotes");
+        Kind::Text(text) if wanted == "true or false" => {
+            let quotes = if text.is_quoted() { ", without quotes" } else { "" };
+            found.hint(match text.value.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" | "true" => format!("write `true`{quotes}"),
+                "no" | "off" | "n" | "false" => format!("write `false`{quotes}"),
+                _ => format!("write `true` or `false`{quotes}"),
+            });
+        }
+        Kind::Map(entries) if wanted == "a list" && !entries.is_empty() => {
+            let keys: Vec<String> = entries.iter().map(|(key, _)| written(&key.text)).collect();
+            found.hint(format!("write it as a list: [{}]", keys.join(", ")));
         }
         Kind::Text(text) if wanted == "a list" => {
             found.hint(format!("write it as a list: [{}]", written(&text.value)));

@@ -223,7 +223,7 @@ environments:
     3:51 `servers.m.embedded` must be true or false, not text
       |   m: { url: [a], max_connections: many, embedded: yes, postgres: [16] }
       |                                                   ^^^
-      = write `true` or `false`, without quotes
+      = write `true`
     3:66 `servers.m.postgres` must be text, a number or a boolean, not a list
       |   m: { url: [a], max_connections: many, embedded: yes, postgres: [16] }
       |                                                                  ^
@@ -251,6 +251,7 @@ environments:
     12:11 `databases.a.tags` must be a list, not a mapping
       |     tags: {a: b}
       |           ^
+      = write it as a list: [a]
     13:12 `databases.a.owner` must be text, not a mapping
       |     owner: {}
       |            ^
@@ -310,8 +311,40 @@ environments:
     27:28 `environments.production.protected` must be true or false, not text
       |   production: { protected: 'yes' }
       |                            ^^^^^
-      = write `true` or `false`, without quotes
+      = write `true`, without quotes
     "#);
+}
+
+#[test]
+fn lists_and_booleans_that_people_write_otherwise() {
+    assert_snapshot!(wrong("\
+workspace: x
+databases:
+  a: { migrations: { path: db/m, format: native }, seeds: { path: s, skip_in: [prod] } }
+  b: { migrations: {} }
+environments: { production: { protected: off }, staging: { protected: maybe } }
+"), @"
+    3:20 `databases.a.migrations` must be a list, not a mapping
+      |   a: { migrations: { path: db/m, format: native }, seeds: { path: s, skip_in: [prod] } }
+      |                    ^
+      = write it as a list of folders: `migrations: [{ path: db/m, … }]`
+    3:80 there is no environment `prod`
+      |   a: { migrations: { path: db/m, format: native }, seeds: { path: s, skip_in: [prod] } }
+      |                                                                                ^^^^
+      = environments: development, production, staging, test
+    4:20 `databases.b.migrations` must be a list, not a mapping
+      |   b: { migrations: {} }
+      |                    ^
+      = write it as a list of folders: `migrations: [{ path: migrations }]`
+    5:42 `environments.production.protected` must be true or false, not text
+      | environments: { production: { protected: off }, staging: { protected: maybe } }
+      |                                          ^^^
+      = write `false`
+    5:71 `environments.staging.protected` must be true or false, not text
+      | environments: { production: { protected: off }, staging: { protected: maybe } }
+      |                                                                       ^^^^^
+      = write `true` or `false`
+    ");
 }
 
 #[test]

@@ -264,3 +264,47 @@ fn others_can_point_into_the_manifest() {
       |   ^
     ");
 }
+
+#[test]
+fn where_an_address_comes_from() {
+    let site = Site::new(
+        "\
+workspace: x
+env_files: [.env, .env.local]
+servers:
+  main: { url: 'postgres://${USER_NAME}@${MAIN_HOST:-localhost}/', admin_url: '${ADMIN:-}', direct_url: postgres://u:hush@past }
+  bare: {}
+  own: { embedded: true }
+databases:
+  app: { package: apps/app, url: '${DATABASE_URL}' }
+  pg: { package: apps/app, url: '${EMPTY:-}', server: bare }
+  shared: { server: main }
+  direct: { server: main, direct_url: '${DIRECT}', admin_url: host=h }
+  apart: { url: postgres:///apart, server: main }
+  private: { server: own }
+environments:
+  staging:
+    databases:
+      app: { url: '${STAGING_URL:?set it}' }
+",
+    )
+    .file(".env", "# hush\nPGHOST=hush\nPGPASSWORD=hush\nADMIN=postgres://hush:hush@hush\nEMPTY=\n")
+    .file(".env.local", "\n\nDIRECT=postgres://hush:hush@hush/direct\n")
+    .file("apps/app/.env", "A=1\nDATABASE_URL=postgres://hush:hush@hush/app\nPGUSER=hush\n")
+    .var("USER_NAME", "hush");
+    let workspace = site.workspace();
+    let said = ["app", "pg", "shared", "direct", "apart", "private"]
+        .map(|name| format!("{name}: {}", workspace.origin(&key(name)).unwrap_or_default()))
+        .join("\n");
+    assert!(!said.contains("hush"), "{said}");
+    assert_snapshot!(said, @"
+    app: databases.app.url (workspace.yaml:8), DATABASE_URL from apps/app/.env:2
+    pg: PGHOST from .env:2, PGUSER from apps/app/.env:3, PGPASSWORD from .env:3
+    shared: servers.main.url (workspace.yaml:4), USER_NAME from the environment, PGPASSWORD from .env:3; servers.main.admin_url (workspace.yaml:4), ADMIN from .env:4; servers.main.direct_url (workspace.yaml:4)
+    direct: servers.main.url (workspace.yaml:4), USER_NAME from the environment, PGPASSWORD from .env:3; databases.direct.admin_url (workspace.yaml:11), PGPASSWORD from .env:3; databases.direct.direct_url (workspace.yaml:11), DIRECT from .env.local:3
+    apart: databases.apart.url (workspace.yaml:12), PGHOST from .env:2, PGPASSWORD from .env:3; servers.main.admin_url (workspace.yaml:4), ADMIN from .env:4
+    private:
+    ");
+    let staging = site.var("STAGING_URL", "postgres://hush@hush").environment("staging").workspace();
+    assert_snapshot!(staging.origin(&key("app")).unwrap(), @"databases.app.url (workspace.yaml:17), STAGING_URL from the environment, PGPASSWORD from .env:3");
+}

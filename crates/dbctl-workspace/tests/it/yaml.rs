@@ -60,6 +60,13 @@ fn syntax() {
       |   ^
       = indent with spaces
     ");
+    // A tab below a text makes it go on, for the library; the tab is what is wrong, not the text.
+    assert_snapshot!(wrong("workspace: x\ndatabases:\n  a:\n    name:\tb\n\t\ttags: []\n"), @"
+    5:1 YAML forbids tabs here
+      | 		tags: []
+      | ^^
+      = indent with spaces
+    ");
     assert_snapshot!(wrong("workspace: x\ndatabases: [a\nb: 3\n"), @"
     3:2 this is not YAML: illegal placement of ':' indicator
       | b: 3
