@@ -216,7 +216,7 @@ fn with(hooks: &str) -> Sandbox {
 #[test]
 fn a_hook_that_fails_fails_its_database() {
     let sandbox = with(
-        "before_migrate: ['echo first', 'for n in 1 2 3 4 5 6 7 8 9 10; do echo line $n; done; echo \"at $PGPASSWORD\" >&2; exit 3', 'echo never > log']",
+        "before_migrate: ['echo first', 'exec >&2; for n in 1 2 3 4 5 6 7 8 9 10; do echo line $n; done; echo \"at $PGPASSWORD\"; exit 3', 'echo never > log']",
     );
     let (code, document) = sandbox.json(&["up", "--all"]);
     assert_eq!(code, 1, "{document}");

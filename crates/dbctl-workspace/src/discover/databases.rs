@@ -59,11 +59,20 @@ pub(super) fn packages(root: &Path, sources: &[FoundSource]) -> Vec<Site> {
             .folder
             .ancestors()
             .skip(1)
+            .filter(|above| !above.as_os_str().is_empty())
             .find(|above| MARKS.iter().any(|mark| root.join(above).join(mark).is_file()))
-            .unwrap_or(Path::new(""));
+            .unwrap_or_else(|| unmarked(&source.folder));
         sites.entry(owner.to_path_buf()).or_default().push(source.clone());
     }
     sites.into_iter().map(|(folder, sources)| Site { folder, sources }).collect()
+}
+
+/// Where nothing marks a package, it is what is left of the path without the folders that packages keep migrations in.
+fn unmarked(folder: &Path) -> &Path {
+    let is_special = |above: &&Path| {
+        above.file_name().is_some_and(|name| !COMMON_WORDS.contains(&name.to_string_lossy().as_ref()))
+    };
+    folder.ancestors().skip(1).find(is_special).unwrap_or(Path::new(""))
 }
 
 /// `@scope/name` without its scope.
