@@ -160,9 +160,8 @@ fn the_older_version_records_the_same() {
         "update supabase_migrations.schema_migrations set statements = '{}' where statements is null",
     );
     assert_eq!(sandbox.query("mine", ROWS), sandbox.query("its", ROWS));
-    for target in ["mine", "its"] {
-        both_find_nothing(&sandbox, VERSIONS[1], target);
-    }
+    both_find_nothing(&sandbox, VERSIONS[1], "mine");
+    sandbox.ok(&["status", "its", "--check"]);
     assert_eq!(dump(&sandbox, "mine"), dump(&sandbox, "its"));
 }
 
@@ -258,7 +257,6 @@ fn there_is_no_way_back() {
         assert!(said.contains("dbctl new mine"), "{said}");
     }
     assert_eq!(sandbox.query("mine", VERSIONS_APPLIED), "0101 0102\n");
-    both_find_nothing(&sandbox, VERSIONS[0], "mine");
 }
 
 /// A row stands for what is done, whoever ended the transaction.

@@ -123,7 +123,9 @@ fn rollback(error: &RollbackError, key: &str) -> String {
         }
         RollbackError::Partial(_) => format!("let `dbctl migrate {key}` finish it first"),
         RollbackError::NoDown(_) => {
-            format!("write the down part, or undo it forwards: `dbctl new {key} NAME`")
+            format!(
+                "write the down part where the format has one, or undo it forwards: `dbctl new {key} NAME`"
+            )
         }
     }
 }
