@@ -15,7 +15,7 @@ mod program;
 mod server;
 mod user;
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
@@ -86,16 +86,34 @@ impl Running {
 ///
 /// All of [`EmbeddedError`]; each says with [`EmbeddedError::hint`] what helps.
 pub async fn ensure(spec: &EmbeddedSpec) -> Result<Running, EmbeddedError> {
+    Ok(reach(spec).await?.server)
+}
+
+/// A server that runs now.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// The server.
+    pub server: Running,
+    /// Whether it was started for that.
+    pub started: bool,
+}
+
+/// As [`ensure`], and says whether the server was started for that.
+///
+/// # Errors
+///
+/// Those of [`ensure`].
+pub async fn reach(spec: &EmbeddedSpec) -> Result<Reached, EmbeddedError> {
     let place = Place::of(spec)?;
-    let running = match find_running(&place, spec).await? {
-        Some(running) => running,
+    let reached = match find_running(&place, spec).await? {
+        Some(server) => Reached { server, started: false },
         None => start(&place, spec).await?,
     };
     if spec.major.is_none() {
         place.keep_default()?;
     }
     place.leave_pointer();
-    Ok(running)
+    Ok(reached)
 }
 
 /// Says how to reach the server where it runs; never starts it.
@@ -122,6 +140,28 @@ pub async fn stop(spec: &EmbeddedSpec) -> Result<bool, EmbeddedError> {
     }
     let _lock = place.lock().await?;
     server::stop(&cluster).await
+}
+
+/// Stops the server and deletes all it has: its data, its log and its password. The folder that was deleted; `None` where
+/// there was none.
+///
+/// # Errors
+///
+/// Those of [`stop`], and [`EmbeddedError::Io`] where something cannot be deleted.
+pub async fn remove(spec: &EmbeddedSpec) -> Result<Option<PathBuf>, EmbeddedError> {
+    let place = Place::of(spec)?;
+    let Some(cluster) = known(&place, spec) else { return Ok(None) };
+    if !cluster.folder.is_dir() {
+        return Ok(None);
+    }
+    let _lock = place.lock().await?;
+    if cluster.data().is_dir() {
+        server::stop(&cluster).await?;
+    }
+    fs::remove_dir_all(&cluster.folder).map_err(EmbeddedError::io("delete", &cluster.folder))?;
+    place.forget_default(cluster.major)?;
+    place.leave_pointer();
+    Ok(Some(cluster.folder))
 }
 
 /// The servers of the repository that have data, of whatever major, running or not.
@@ -159,12 +199,12 @@ async fn find_running(place: &Place, spec: &EmbeddedSpec) -> Result<Option<Runni
     }
 }
 
-async fn start(place: &Place, spec: &EmbeddedSpec) -> Result<Running, EmbeddedError> {
+async fn start(place: &Place, spec: &EmbeddedSpec) -> Result<Reached, EmbeddedError> {
     let _lock = place.lock().await?;
     if let Some(cluster) = known(place, spec)
-        && let Some(running) = server::settle(&cluster).await?
+        && let Some(server) = server::settle(&cluster).await?
     {
-        return Ok(running);
+        return Ok(Reached { server, started: false });
     }
     let user = user::server_user()?;
     let binaries = find(spec.major.or_else(|| place.default_major()), &spec.home).await?;
@@ -175,5 +215,6 @@ async fn start(place: &Place, spec: &EmbeddedSpec) -> Result<Running, EmbeddedEr
     } else {
         cluster::create(&cluster, &binaries, &spec.home, user.as_ref(), place.preferred_port).await?
     };
-    server::start(&cluster, &binaries, &spec.home, user.as_ref(), settings).await
+    let server = server::start(&cluster, &binaries, &spec.home, user.as_ref(), settings).await?;
+    Ok(Reached { server, started: true })
 }

@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::{
     Access, Creation, Endpoint, Engine, EngineError, Identity, Notice, PgVars, Reader, Session, Severity,
     Target, Writer,
-    embedded::{self, EmbeddedSpec, Running},
+    embedded::{self, EmbeddedSpec, Reached, Running},
     libpq::{self, Settings},
 };
 use reader::ReadSession;
@@ -39,6 +39,8 @@ pub struct Postgres {
     embedded: Mutex<Vec<(EmbeddedSpec, Arc<OnceCell<Running>>)>>,
     /// A database's key and what was said of its settings.
     said: std::sync::Mutex<BTreeSet<(String, String)>>,
+    /// Embedded servers that nobody has asked about yet.
+    reached: std::sync::Mutex<Vec<Reached>>,
 }
 
 impl Postgres {
@@ -72,7 +74,18 @@ impl Postgres {
                 }
             }
         };
-        Ok(cell.get_or_try_init(|| embedded::ensure(spec)).await?.clone())
+        let reach = || async {
+            let reached = embedded::reach(spec).await?;
+            let server = reached.server.clone();
+            self.reached.lock().unwrap_or_else(PoisonError::into_inner).push(reached);
+            Ok::<_, EngineError>(server)
+        };
+        Ok(cell.get_or_try_init(reach).await?.clone())
+    }
+
+    /// The embedded servers that were found or started since this was last asked; each is told of once.
+    pub fn take_reached(&self) -> Vec<Reached> {
+        std::mem::take(&mut self.reached.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The settings for a session: not to be had once the run is stopped, which may be while a server starts. Says what

@@ -18,7 +18,8 @@ use std::{
 };
 
 use dbctl_engine::embedded::{
-    EmbeddedError, EmbeddedHome, EmbeddedSpec, Running, client_tool, ensure, find, recorded, status, stop,
+    EmbeddedError, EmbeddedHome, EmbeddedSpec, Running, client_tool, ensure, find, reach, recorded, remove,
+    status, stop, whereabouts,
 };
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -460,6 +461,29 @@ async fn worktrees_of_a_repository_share_a_server() {
 }
 
 /// Both through npm: neither has to be installed. 18 is what no major asked for would take.
+#[tokio::test]
+async fn what_is_removed_is_gone_and_the_next_is_new() {
+    let bench = Bench::new();
+    assert_eq!(remove(&bench.spec).await.unwrap(), None);
+    let first = reach(&bench.spec).await.unwrap();
+    assert!(first.started && !reach(&bench.spec).await.unwrap().started);
+    ask(&first.server, "create table kept (id int)").await;
+    let folder = first.server.data.parent().unwrap().to_owned();
+    assert_eq!(remove(&bench.spec).await.unwrap(), Some(folder.clone()));
+    assert!(!folder.exists() && ends(first.server.pid));
+    assert_eq!(recorded(&bench.spec).unwrap(), []);
+    assert_eq!(whereabouts(&bench.spec).unwrap(), None, "nothing says any more which major it is of");
+    let pointer = fs::read_to_string(bench.spec.workspace.join(".dbctl/servers.json")).unwrap();
+    assert!(!pointer.contains("data"), "{pointer}");
+    assert_eq!(remove(&bench.spec).await.unwrap(), None);
+    let second = reach(&bench.spec).await.unwrap();
+    assert!(second.started);
+    assert_eq!(ask(&second.server, "select to_regclass('kept') is null").await, "t");
+    // One that does not run goes as well.
+    stop(&bench.spec).await.unwrap();
+    assert_eq!(remove(&bench.spec).await.unwrap(), Some(folder));
+}
+
 #[tokio::test]
 async fn a_major_that_is_asked_for_comes_from_npm() {
     let bench = Bench::new();

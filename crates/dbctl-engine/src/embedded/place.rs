@@ -107,6 +107,16 @@ impl Place {
         }
     }
 
+    /// Forgets [`Self::default_major`] where it is this one, whose data is gone.
+    pub(super) fn forget_default(&self, major: u32) -> Result<(), EmbeddedError> {
+        let file = self.default_file();
+        let recorded: Option<u32> = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        if recorded != Some(major) {
+            return Ok(());
+        }
+        fs::remove_file(&file).map_err(EmbeddedError::io("delete", file))
+    }
+
     fn default_file(&self) -> PathBuf {
         self.folder.join("default")
     }
