@@ -411,10 +411,13 @@ fn consolidated(folder: &Path) -> Option<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     names.sort();
-    names.into_iter().find(|name| {
-        let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
-        digits.len() > 3 && digits.chars().all(|c| c == '9')
-            || ["consolidated", "squashed", "master_schema"].iter().any(|word| name.contains(word))
-                && name.ends_with(".sql")
-    })
+    let is_last = |name: &&String| {
+        let digits = name.chars().take_while(char::is_ascii_digit).count();
+        digits > 3 && name[..digits].bytes().all(|digit| digit == b'9')
+    };
+    let says_so = |name: &&String| {
+        let words = ["consolidated_schema", "master_schema", "squashed"];
+        name.ends_with(".sql") && words.iter().any(|word| name.contains(word))
+    };
+    names.iter().find(is_last).or_else(|| names.iter().find(says_so)).cloned()
 }
