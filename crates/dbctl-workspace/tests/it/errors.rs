@@ -595,23 +595,3 @@ fn settings_seeds_and_env() {
       |                                                           ^^
     ");
 }
-
-#[test]
-fn migrations() {
-    assert_snapshot!(wrong("workspace: x\ndatabases: {a: {migrations: [{path: m, format: node-pg-migrat}, {path: n, format: rails}]}}\n"), @"
-    2:48 there is no migration format `node-pg-migrat`
-      | databases: {a: {migrations: [{path: m, format: node-pg-migrat}, {path: n, format: rails}]}}
-      |                                                ^^^^^^^^^^^^^^
-      = did you mean `node-pg-migrate`?
-    2:83 there is no migration format `rails`
-      | databases: {a: {migrations: [{path: m, format: node-pg-migrat}, {path: n, format: rails}]}}
-      |                                                                                   ^^^^^
-      = formats: [FORMATS]
-    ");
-    assert_snapshot!(wrong("workspace: x\ndatabases: {a: {migrations: [{path: m}, {path: ./m/}]}}\n"), @"
-    2:48 the migration folder m is listed twice
-      | databases: {a: {migrations: [{path: m}, {path: ./m/}]}}
-      |                                                ^^^^
-      = remove one of the two
-    ");
-}
