@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::help;
 
@@ -16,7 +16,7 @@ pub(crate) const GLOBAL: &str = "Global options";
     version,
     arg_required_else_help = true,
     disable_help_flag = true,
-    max_term_width = 110
+    max_term_width = 100
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -105,6 +105,12 @@ pub(crate) enum Command {
     /// Write the next migration file, in the folder's own format
     #[command(after_help = help::NEW)]
     New(New),
+    /// Take over a database that exists: record what it has, run nothing
+    #[command(after_help = help::BASELINE)]
+    Baseline(Baseline),
+    /// Show and mend what is recorded of migrations
+    #[command(subcommand, after_help = help::HISTORY)]
+    History(History),
     /// Show what is applied, pending, changed or missing
     #[command(after_help = help::STATUS)]
     Status(Status),
@@ -321,6 +327,84 @@ pub(crate) struct New {
     /// The migration folder, relative to the package; needed where a database has several
     #[arg(long, value_name = "PATH")]
     pub(crate) source: Option<String>,
+}
+
+/// What `baseline` takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Baseline {
+    /// The database: a key, database name, package name or package folder (`.`)
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// The last migration that it has, by version, name or file name; `latest` for all there are
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) through: String,
+    /// The migration folder, relative to the package; needed where several have that version
+    #[arg(long, value_name = "PATH")]
+    pub(crate) source: Option<String>,
+    /// Say what would be recorded; the session cannot write
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What can be done with what is recorded.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum History {
+    /// Show every row: when, by whom, in which run, and whether the file is what it was
+    Show {
+        /// The database: a key, database name, package name or package folder (`.`)
+        #[arg(value_name = "TARGET")]
+        target: String,
+        /// Only this migration folder, relative to the package
+        #[arg(long, value_name = "PATH")]
+        source: Option<String>,
+    },
+    /// Record a migration as applied, or as pending, without running anything
+    #[command(group = ArgGroup::new("as_what").required(true).args(["applied", "pending"]))]
+    Mark {
+        #[command(flatten)]
+        which: WhichMigration,
+        /// It is applied
+        #[arg(long)]
+        applied: bool,
+        /// It is not: what is recorded of it is forgotten
+        #[arg(long)]
+        pending: bool,
+    },
+    /// Say what became of a migration that failed or stopped in the middle of a statement
+    #[command(group = ArgGroup::new("how").required(true).multiple(true).args(["applied", "rolled_back", "done"]))]
+    Resolve {
+        #[command(flatten)]
+        which: WhichMigration,
+        /// The statement in which it stopped took effect; of one that is recorded as failed: all of it did
+        #[arg(long, conflicts_with = "rolled_back")]
+        applied: bool,
+        /// The statement did not take effect; of one that is recorded as failed: nothing of it is left
+        #[arg(long)]
+        rolled_back: bool,
+        /// So many statements of the file as it is now are done, and the next one is to be run
+        #[arg(long, value_name = "N")]
+        done: Option<usize>,
+    },
+    /// Take files that have changed since they were applied as they are now
+    Repair {
+        /// The database: a key, database name, package name or package folder (`.`)
+        #[arg(value_name = "TARGET")]
+        target: String,
+        /// Only these, by version, name or file name [default: all that have changed]
+        #[arg(value_name = "VERSION")]
+        versions: Vec<String>,
+    },
+}
+
+/// Which migration of which database.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WhichMigration {
+    /// The database: a key, database name, package name or package folder (`.`)
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// The migration by version, name or file name; FOLDER/NAME where several folders have it
+    #[arg(value_name = "VERSION")]
+    pub(crate) version: String,
 }
 
 /// What `status` takes.

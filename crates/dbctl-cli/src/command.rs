@@ -1,10 +1,12 @@
 //! The commands that are no verbs: one file each.
 
+mod baseline;
 mod child;
 mod completions;
 mod env;
 mod exec;
 mod graph;
+mod history;
 mod init;
 mod list;
 mod new;
@@ -36,6 +38,8 @@ pub(crate) async fn dispatch(
         Command::Verb(verb) => run::run(verb, &cli.global, process, console).await,
         Command::Init(args) => init::run(args, &cli.global, process, console),
         Command::New(args) => new::run(args, &load()?, console),
+        Command::Baseline(args) => baseline::run(args, &cli.global, &load()?, console).await,
+        Command::History(args) => history::run(args, &cli.global, &load()?, console).await,
         Command::Status(args) => status::run(args, &load()?, console).await,
         Command::Plan(args) => plan::run(args, &cli.global, &load()?, console).await,
         Command::List(args) => list::run(args, &load()?, console),

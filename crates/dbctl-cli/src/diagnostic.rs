@@ -32,7 +32,7 @@ const MAX_LINE_CHARS: usize = 160;
 pub(crate) fn failure(error: &StepError, key: &str, paint: Paint) -> String {
     let mut text = String::new();
     match error {
-        StepError::Engine(EngineError::Sql(sql)) => {
+        StepError::Engine(EngineError::Sql(sql)) | StepError::Exists { error: sql, .. } => {
             let code = paint.dim(&format!("({})", sql.code));
             headline(&mut text, paint, &format!("{key}: {} {code}", sql.message));
             statement(&mut text, sql, paint);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dbctl_engine::{ConnectFailure, EngineError};
+use dbctl_engine::{ConnectFailure, EngineError, SqlError};
 use dbctl_migration::{Drift, FormatError, FormatErrors};
 use dbctl_runner::StepError;
 
@@ -102,28 +102,37 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
             ..word("runner")
         },
         StepError::Hook { tail, .. } => Explained { output: tail.clone(), ..word("hook") },
+        StepError::Exists { error, .. } => explain_sql(error, word),
+        StepError::NotEmpty { .. } => word("not_empty"),
+        StepError::Empty => word("empty"),
+        StepError::HasHistory { .. } => word("has_history"),
+        StepError::Unfinished { .. } => word("partial"),
+        StepError::NothingToResolve { .. } => word("nothing_to_resolve"),
+        StepError::NotApplied { .. } => word("not_applied"),
         StepError::Untold { .. } => word("untold"),
+    }
+}
+
+fn explain_sql(sql: &SqlError, word: impl Fn(&str) -> Explained) -> Explained {
+    let base = word(&sql.code);
+    let location = sql.location.as_ref();
+    Explained {
+        message: sql.message.clone(),
+        path: location.map(|l| l.path.clone()),
+        line: location.map(|l| l.line),
+        column: location.map(|l| l.column),
+        detail: sql.detail.clone(),
+        context: sql.context.clone(),
+        statement: sql.statement.clone(),
+        output: Vec::new(),
+        hint: sql.hint.clone().or(base.hint),
+        code: base.code,
     }
 }
 
 fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Explained {
     match error {
-        EngineError::Sql(sql) => {
-            let base = word(&sql.code);
-            let location = sql.location.as_ref();
-            Explained {
-                message: sql.message.clone(),
-                path: location.map(|l| l.path.clone()),
-                line: location.map(|l| l.line),
-                column: location.map(|l| l.column),
-                detail: sql.detail.clone(),
-                context: sql.context.clone(),
-                statement: sql.statement.clone(),
-                output: Vec::new(),
-                hint: sql.hint.clone().or(base.hint),
-                code: base.code,
-            }
-        }
+        EngineError::Sql(sql) => explain_sql(sql, word),
         EngineError::Split { path, line, column, error, .. } => Explained {
             message: error.to_string(),
             path: Some(path.clone()),

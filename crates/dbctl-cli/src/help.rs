@@ -7,13 +7,13 @@ use crate::cli::{Cli, GLOBAL};
 /// The commands in groups, in the order in which help lists them. A test holds that every command is in one.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Databases", &["up", "create", "drop", "reset"]),
-    ("Migrations and data", &["migrate", "rollback", "redo", "new", "seed", "clean"]),
+    ("Migrations and data", &["migrate", "rollback", "redo", "new", "seed", "clean", "baseline", "history"]),
     ("Looking", &["status", "plan", "list", "graph"]),
     ("Tools", &["init", "psql", "exec", "env", "server", "completions", "schema"]),
 ];
 
 pub(crate) const INIT: &str = "\
-Looks below the current folder for migration folders, packages, seeds and URLs in env files. Nothing is run and nothing
+Looks below the current folder for migration folders, packages, seeds and URLs in env files. Nothing is run and nothing \
 is connected to; every guess is marked as one.
 
 Examples:
@@ -67,7 +67,7 @@ Examples:
 
 pub(crate) const RESET: &str = "\
 Example:
-  dbctl reset mextrack               mextrack from nothing to seeded, nothing else touched";
+  dbctl reset mextrack         from nothing to seeded, nothing else touched";
 
 pub(crate) const NEW: &str = "\
 Prints the path of the file it wrote. A database with several migration folders needs --source.
@@ -76,12 +76,31 @@ Examples:
   dbctl new core add users
   $EDITOR $(dbctl new . add_index)";
 
+pub(crate) const BASELINE: &str = "\
+Records everything up to and including VERSION as applied, in the folder's own history table, in one transaction. \
+A database that has a history is left as it is, and an empty one is refused.
+
+Examples:
+  dbctl baseline legacy --through 20250301120000 --dry-run
+  dbctl baseline legacy --through 20250301120000_add_invoices
+  dbctl baseline legacy --through latest --yes
+  dbctl baseline web --source supabase/migrations --through 20250301120000";
+
+pub(crate) const HISTORY: &str = "\
+Nothing is run: what these commands change is what the history tables say.
+
+Examples:
+  dbctl history show core
+  dbctl history mark core 20250301120000 --applied
+  dbctl history resolve core 20250301120000 --rolled-back
+  dbctl history repair core            every file that has changed";
+
 pub(crate) const STATUS: &str = "\
 Without a target: the databases of the package you are in, else all.
 
 Examples:
   dbctl status
-  dbctl status --check               for CI: 0 up to date, 4 not, 1 a database could not be read
+  dbctl status --check         for CI: 0 up to date, 4 not, 1 unreadable
   dbctl status core --format json";
 
 pub(crate) const PLAN: &str = "\
@@ -98,7 +117,7 @@ Examples:
   dbctl list tag:app --format json";
 
 pub(crate) const GRAPH: &str = "\
-In the tree, what a database depends on stands to its left, and what is drawn further up is not drawn again. A
+In the tree, what a database depends on stands to its left, and what is drawn further up is not drawn again. A \
 dependency that others imply is left out.
 
 Examples:
@@ -129,8 +148,9 @@ Databases without a url, a server or PGHOST live on a private PostgreSQL that db
 one per repository and major version.
 
 Examples:
-  dbctl server status
-  dbctl server stop";
+  dbctl server status          which databases are on it, and which elsewhere
+  dbctl server stop            its data stays
+  dbctl server remove          stops it and deletes its data";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
@@ -146,12 +166,20 @@ Examples:
   dbctl status --check               for CI
 
 Exit codes:
-  0 done · 1 a database failed · 2 usage · 3 the manifest or a migration folder is invalid
-  4 a check found something · 5 another run holds the lock · 130 interrupted";
+  0 done · 1 a database failed · 2 usage, or no leave to destroy
+  3 the manifest or a migration folder is invalid · 4 a check found something
+  5 another run holds the lock · 130 interrupted";
 
 /// The command line, with its commands in groups.
 pub(crate) fn command() -> Command {
-    let command = Cli::command();
+    // It shows everything where the verbs, which take the same targets, want one.
+    let command = Cli::command().mut_subcommand("status", |status| {
+        status.mut_arg("targets", |targets| {
+            let shared = targets.get_help().map(ToString::to_string).unwrap_or_default();
+            let (what, _) = shared.split_once(" [default:").unwrap_or((&shared, ""));
+            targets.help(format!("{what} [default: those of the package you are in, else all]"))
+        })
+    });
     let template = template(&command);
     command.help_template(template).after_help(AFTER)
 }
@@ -187,8 +215,29 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_flags_fits_every_terminal() {
+        let mut texts = vec![("dbctl".to_owned(), AFTER.to_owned())];
+        for command in Cli::command().get_subcommands() {
+            texts.extend(command.get_after_help().map(|text| (command.get_name().to_owned(), text.to_string())));
+        }
+        for (name, text) in texts {
+            let lines: Vec<&str> = text.lines().collect();
+            for (at, line) in lines.iter().enumerate() {
+                if line.starts_with("  ") {
+                    assert!(line.chars().count() <= 80, "{name}: {line}");
+                } else {
+                    // Prose is one line, which clap wraps to the terminal: a second would be wrapped in the middle.
+                    let next = lines.get(at + 1).copied().unwrap_or_default();
+                    let is_heading = line.ends_with(':') && next.starts_with("  ");
+                    assert!(next.is_empty() || is_heading, "{name}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn help_of_every_command() {
-        let mut command = command().term_width(110);
+        let mut command = command().term_width(100);
         command.build();
         let mut text = String::new();
         render(&mut command, &mut text);

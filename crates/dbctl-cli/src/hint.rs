@@ -3,6 +3,8 @@
 //! be it PostgreSQL's own, gets no second. The matches are exhaustive, so that a new error has to say what helps, or that
 //! nothing does.
 
+use std::path::Path;
+
 use dbctl_engine::{ConnectFailure, EngineError, SqlError, split_hint};
 use dbctl_migration::{Drift, FormatError, RollbackError};
 use dbctl_runner::{PlanError, StepError};
@@ -56,6 +58,37 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         ),
         StepError::Runner { .. } => format!("to try it alone: `dbctl exec {key} -- COMMAND`"),
         StepError::Hook { hook, .. } => hook_hint(*hook, key),
+        StepError::Exists { among, .. } => {
+            let source = among.as_ref().map(|name| format!(" --source {}", typed(name))).unwrap_or_default();
+            format!(
+                "nothing of this folder is recorded: if the database was migrated before, say how far, and nothing is \
+                 run: `dbctl baseline {key} --through VERSION{source}`"
+            )
+        }
+        StepError::NotEmpty { source_name, through, .. } => format!(
+            "a baseline runs on an empty database alone, and nothing was touched; if this one has what the migrations \
+             make, say how far: `dbctl baseline {key} --through {} --source {}`",
+            typed(through),
+            typed(source_name)
+        ),
+        StepError::Empty => {
+            format!(
+                "`dbctl migrate {key}` applies what is pending; to record it all the same: `dbctl migrate {key} --fake`"
+            )
+        }
+        StepError::HasHistory { names, .. } => format!(
+            "if they are applied, say so one by one, `dbctl history mark {key} {} --applied`; or all that is pending up to \
+             the last: `dbctl migrate {key} --fake --to {}`",
+            first(names),
+            names.last().map_or_else(String::new, |name| typed(name))
+        ),
+        StepError::Unfinished { names, .. } => format!(
+            "let `dbctl migrate {key}` finish that first, or forget it: `dbctl history mark {key} {} --pending`",
+            first(names)
+        ),
+        StepError::NothingToResolve { .. } | StepError::NotApplied { .. } => {
+            format!("`dbctl status {key} -v` shows where each one stands")
+        }
         StepError::Untold { .. } => {
             "say in the manifest which `format` it is, or use --ignore-dependents".to_owned()
         }
@@ -81,18 +114,27 @@ fn hook_hint(hook: Hook, key: &str) -> String {
 
 fn drift_hint(drift: &Drift, key: &str) -> String {
     match drift {
-        Drift::Changed(_) => {
+        Drift::Changed(names) => {
             format!(
-                "put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`"
+                "put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`; or, \
+                 where they are as they should be, record them as they are: `dbctl history repair {key} {}`",
+                names.iter().map(|name| typed(name)).collect::<Vec<_>>().join(" ")
             )
         }
         Drift::OutOfOrder(_) => format!(
             "rename them so that they sort last, or apply them all the same: `dbctl migrate {key} --out-of-order allow`"
         ),
-        Drift::Failed(_) => format!(
-            "mend what they left behind (`dbctl psql {key}`), and take their rows out of the history table"
+        Drift::Failed(names) => format!(
+            "mend what they left behind (`dbctl psql {key}`), then say what became of each: {}",
+            resolve(key, &first(names))
         ),
-        Drift::Partial(_) => unresolved(key),
+        Drift::Partial(names) => {
+            let name = first(names);
+            format!(
+                "bring the file back, or mend by hand what it left behind (`dbctl psql {key}`) and forget it: `dbctl \
+                 history mark {key} {name} --pending`"
+            )
+        }
         Drift::Reverting(_) => format!("let `dbctl rollback {key}` finish it first"),
         Drift::Missing(_) => format!(
             "bring the files back (`git log --diff-filter=D --name-only` finds them), or go on without them: \
@@ -101,11 +143,39 @@ fn drift_hint(drift: &Drift, key: &str) -> String {
     }
 }
 
-fn unresolved(key: &str) -> String {
+fn unresolved(key: &str, path: &Path) -> String {
     format!(
-        "see whether the statement took effect (`dbctl psql {key}`), then say so in dbctl.migration_history: set \
-         statement_started to false, and add 1 to statements_done if it did"
+        "see whether the statement took effect (`dbctl psql {key}`), then say so: {}",
+        resolve(key, &typed(&named(path)))
     )
+}
+
+fn first(names: &[String]) -> String {
+    names.first().map_or_else(|| "NAME".to_owned(), |name| typed(name))
+}
+
+/// A name as a shell takes it.
+fn typed(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_alphanumeric() || "._-/+".contains(c));
+    if plain { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
+}
+
+/// How to say whether something took effect of which nobody knows.
+fn resolve(key: &str, name: &str) -> String {
+    format!("`dbctl history resolve {key} {name} --applied` if it took effect, `--rolled-back` if it did not")
+}
+
+/// What to type for the migration of a file: some tools give each a folder, whose name is the migration's.
+fn named(path: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let of_file = name(path).unwrap_or_default();
+    match of_file.as_str() {
+        "migration.sql" | "up.sql" | "down.sql" => path.parent().and_then(name).unwrap_or(of_file),
+        _ => match of_file.strip_suffix(".down.sql") {
+            Some(stem) => stem.to_owned(),
+            None => of_file,
+        },
+    }
 }
 
 /// What helps where a rollback is refused.
@@ -121,7 +191,10 @@ fn rollback(error: &RollbackError, key: &str) -> String {
         RollbackError::Missing(_) => {
             "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned()
         }
-        RollbackError::Partial(_) => format!("let `dbctl migrate {key}` finish it first"),
+        RollbackError::Partial(names) => format!(
+            "let `dbctl migrate {key}` finish it first; of what is recorded as failed, say what became of it: {}",
+            resolve(key, &first(names))
+        ),
         RollbackError::NoDown(_) => {
             format!(
                 "write the down part where the format has one, or undo it forwards: `dbctl new {key} NAME`"
@@ -146,11 +219,11 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
         ),
         EngineError::Sql(error) => return sql(error, key),
         EngineError::Split { error, .. } => return split_hint(error),
-        EngineError::Unresolved { .. } => unresolved(key),
-        EngineError::Rewritten { .. } => format!(
-            "put the statements that ran back as they were, and write changes below them; or say in \
-             dbctl.migration_history (`dbctl psql {key}`) how many of the file as it is now need not run: \
-             statements_done, with statements_digest set to null"
+        EngineError::Unresolved { path, .. } => unresolved(key, path),
+        EngineError::Rewritten { path, .. } => format!(
+            "put the statements that ran back as they were, and write changes below them; or say how many statements of \
+             the file as it is now need not run: `dbctl history resolve {key} {} --done N`",
+            typed(&named(path))
         ),
         EngineError::Seed { .. } => return None,
         EngineError::InUse { .. } => "end those sessions, or add --disconnect, which ends them".to_owned(),
@@ -241,7 +314,7 @@ pub(crate) fn command(error: &CliError) -> Option<String> {
         },
         CliError::CannotAsk { .. } => "if you mean it, add --yes".to_owned(),
         CliError::NoManifest { .. } => {
-            "use -C DIR or --manifest FILE, or write one: `dbctl schema` prints what it may hold".to_owned()
+            "use -C DIR or --manifest FILE, or have one written: `dbctl init`, at the root of the repository".to_owned()
         }
         CliError::Format(errors) => return errors.0.first().and_then(format),
         CliError::NewFile(error) => return format(error),
@@ -310,6 +383,17 @@ mod tests {
         StepError::Hook { hook, command, outcome, tail: vec![] }
     }
 
+    fn exists(among: Option<&str>) -> StepError {
+        let mut error = sql_error();
+        error.code = "42P07".to_owned();
+        StepError::Exists { error: Box::new(error), among: among.map(str::to_owned) }
+    }
+
+    fn unresolved(path: &str) -> StepError {
+        let statement = "vacuum".to_owned();
+        StepError::Engine(EngineError::Unresolved { path: path.into(), line: 7, statement })
+    }
+
     fn steps() -> Vec<StepError> {
         let (server, user, reason) = ("db:5432".to_owned(), "app".to_owned(), "no".to_owned());
         let text = str::to_owned;
@@ -353,6 +437,10 @@ mod tests {
             StepError::Engine(EngineError::Locked { database: text("atriz_shared"), holder: None }),
             on_disk("42P01"),
             drift(Drift::Changed),
+            StepError::Drift {
+                source_name: text("m"),
+                drift: Drift::Changed(vec![text("1_a copy"), text("2_it's")]),
+            },
             drift(Drift::OutOfOrder),
             drift(Drift::Failed),
             drift(Drift::Partial),
@@ -388,6 +476,21 @@ mod tests {
             hook(Hook::AfterSeed),
             hook(Hook::AfterClean),
             StepError::Untold { dependent: other(), folder: text("db/migrations") },
+            exists(None),
+            exists(Some("sql")),
+            StepError::NotEmpty {
+                source_name: text("migrations"),
+                belongings: ["public.a", "public.b", "public.c", "public.d"].map(text).to_vec(),
+                through: text("2_b"),
+            },
+            StepError::Empty,
+            StepError::HasHistory { source_name: text("migrations"), names: vec![text("2_b"), text("3_c")] },
+            StepError::Unfinished { source_name: text("migrations"), names: vec![text("2_b")] },
+            StepError::NothingToResolve { name: text("2_b"), state: "applied" },
+            StepError::NotApplied { name: text("2_b") },
+            unresolved("prisma/migrations/2_b/migration.sql"),
+            unresolved("migrations/2_b.down.sql"),
+            StepError::Engine(EngineError::Rewritten { path: "m/2_b.sql".into(), line: 3, done: 2 }),
         ]
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use dbctl_migration::{Back, OutOfOrder};
-use dbctl_runner::{Action, Migrate, Plan, Request, Run, execute, needed, plan};
+use dbctl_runner::{Action, Edit, Migrate, Plan, Request, Run, execute, needed, plan};
 use dbctl_workspace::Key;
 use tokio_util::sync::CancellationToken;
 
@@ -30,10 +30,20 @@ pub(crate) async fn run(
 ) -> Result<Done, CliError> {
     let context = Context::load(global, process)?;
     let request = request(verb, global, &context)?;
-    let plan = plan(&context.workspace, &request)?;
+    carry_out(&request, global, &context, console).await
+}
+
+/// Plans a request, asks where it destroys, carries it out and reports.
+pub(crate) async fn carry_out(
+    request: &Request,
+    global: &Global,
+    context: &Context,
+    console: &mut Console<'_>,
+) -> Result<Done, CliError> {
+    let plan = plan(&context.workspace, request)?;
     let targets = context.targets(&needed(&context.workspace, &plan))?;
     if let Some(destruction) = request.destruction().filter(|_| !global.yes) {
-        confirm::ask(&asking(&context, &plan, destruction), console)?;
+        confirm::ask(&asking(context, &plan, destruction), console)?;
     }
 
     let mut signals = Signals::listen()?;
@@ -214,6 +224,17 @@ fn effect(request: &Request) -> &'static str {
         [Action::Redo] => "reverts the last migration of these databases and applies it again",
         [Action::Migrate(_)] => {
             "records pending migrations of these databases as applied, without running them"
+        }
+        [Action::Baseline(_)] => "records migrations of these databases as applied, without running them",
+        [Action::Edit(Edit::Mark { applied: true, .. })] => {
+            "records a migration of these databases as applied, without running it"
+        }
+        [Action::Edit(Edit::Mark { applied: false, .. })] => {
+            "forgets that a migration of these databases is applied, without reverting it"
+        }
+        [Action::Edit(Edit::Resolve { .. })] => "records what became of a migration of these databases",
+        [Action::Edit(Edit::Repair { .. })] => {
+            "records files of these databases that have changed as they are now"
         }
         _ => "changes these databases",
     }

@@ -303,6 +303,7 @@ pub(crate) fn entry(name: &str, state: State) -> StatusEntry {
         state,
         applied_at: None,
         elapsed: None,
+        held_by: None,
     }
 }
 
@@ -313,6 +314,7 @@ pub(crate) fn status_of(name: &str, database: &str, exists: Option<bool>) -> Dat
         server: "localhost:5432".to_owned(),
         exists,
         migrations: Vec::new(),
+        blocked: None,
         error: None,
     }
 }

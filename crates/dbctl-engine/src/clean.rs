@@ -6,6 +6,7 @@ mod plan;
 use dbctl_migration::TableName;
 use thiserror::Error;
 
+pub(crate) use known::is_known;
 pub use plan::plan_clean;
 
 /// What a database holds, as far as `clean` is concerned; extension-owned objects and system schemas are marked or

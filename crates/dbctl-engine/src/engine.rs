@@ -78,6 +78,10 @@ pub trait Reader: Send {
     async fn environment(&mut self) -> Result<Option<String>, EngineError>;
     /// Its tables, sequences and what ties them, for planning a clean.
     async fn inventory(&mut self) -> Result<Inventory, EngineError>;
+    /// Names of what people have made in the database, [`BELONGINGS`] at most: empty where it is as good as new.
+    /// Extensions, dbctl's own tables, history tables (`histories` and those that tools are known to make) and what a
+    /// host puts into every database do not count.
+    async fn belongings(&mut self, histories: &[TableName]) -> Result<Vec<String>, EngineError>;
     /// Ends the session and waits until the server has let go of it.
     async fn close(self: Box<Self>);
 }
@@ -96,12 +100,30 @@ pub trait Writer: Reader {
         migration: &Migration,
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError>;
+    /// Runs a file that stands for a source's past and records that past as applied, in one transaction where it can be,
+    /// else with its last step. `own` says whether the file is a migration itself, and recorded as one.
+    async fn baseline(
+        &mut self,
+        source: &SourceRef<'_>,
+        file: &Migration,
+        past: &[&Migration],
+        own: bool,
+        resume: Option<Resume>,
+    ) -> Result<Duration, EngineError>;
+    /// Changes what is recorded without running anything, all of it in one transaction.
+    async fn note(&mut self, notes: &[Note<'_>]) -> Result<(), EngineError>;
     /// Records a migration as applied without running it, whatever was recorded of it before.
-    async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError>;
+    async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
+        self.note(&[Note::Applied(*source, migration)]).await
+    }
     /// Removes what is recorded of a migration, by its key, without running anything.
-    async fn forget(&mut self, source: &SourceRef<'_>, key: &str) -> Result<(), EngineError>;
+    async fn forget(&mut self, source: &SourceRef<'_>, key: &str) -> Result<(), EngineError> {
+        self.note(&[Note::Forgotten(*source, key)]).await
+    }
     /// Puts the file's present checksum where one is recorded of an applied migration.
-    async fn repair(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError>;
+    async fn repair(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
+        self.note(&[Note::Repaired(*source, migration)]).await
+    }
     /// Runs a migration's down part and forgets it; goes on where an earlier run stopped outside a transaction. The
     /// caller has seen that there is a down part.
     async fn revert(
@@ -154,6 +176,33 @@ impl SourceRef<'_> {
     pub fn keyed_by(&self) -> KeyedBy {
         self.history.map_or(KeyedBy::Version, History::keyed_by)
     }
+}
+
+/// How many names [`Reader::belongings`] gives at most.
+pub const BELONGINGS: usize = 4;
+
+/// A change to what is recorded of a migration, without running anything.
+#[derive(Clone, Copy)]
+pub enum Note<'a> {
+    /// It is applied, whatever was recorded of it before.
+    Applied(SourceRef<'a>, &'a Migration),
+    /// It is not, by its key.
+    Forgotten(SourceRef<'a>, &'a str),
+    /// Its file is as it should be: where a checksum is recorded, it becomes the file's.
+    Repaired(SourceRef<'a>, &'a Migration),
+    /// It is to be run, and nothing of it has been so far: only the ledger says so.
+    Begun(SourceRef<'a>, &'a Migration),
+    /// Of one that stopped outside a transaction that many statements are done and the next was not started.
+    Reached {
+        /// Its source.
+        source: SourceRef<'a>,
+        /// Its whole name.
+        name: &'a str,
+        /// Statements that need not run again.
+        done: usize,
+        /// Whether they are those of the file as it is now, rather than those that were recorded.
+        as_it_is: bool,
+    },
 }
 
 /// Where a migration outside a transaction stopped.

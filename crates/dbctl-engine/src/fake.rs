@@ -1,6 +1,7 @@
 //! An engine in memory, for testing the runner: no server, no SQL, every call told beforehand how to behave.
 
 mod call;
+mod note;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use dbctl_migration::{
-    Applied, Migration, Progress,
+    Applied, Migration, Progress, TableName,
     ledger::{LedgerRow, SeedRow},
 };
 use jiff::Timestamp;
@@ -18,8 +19,8 @@ use secrecy::SecretString;
 
 pub use self::call::{Behaviour, Call, CallKind, Fault, Record};
 use crate::{
-    Access, Creation, Engine, EngineError, Identity, LockHolder, Reader, Resume, SeedWork, Session,
-    SourceRef, SqlError, Target, Writer,
+    Access, BELONGINGS, Creation, Engine, EngineError, Identity, LockHolder, Note, Reader, Resume, SeedWork,
+    Session, SourceRef, SqlError, Target, Writer,
     clean::{CleanPlan, Inventory},
 };
 
@@ -77,6 +78,8 @@ struct Database {
     sources: BTreeMap<String, Vec<Applied>>,
     seeds: Vec<SeedRow>,
     environment: Option<String>,
+    /// What people have made in it, and what migrations have.
+    belongings: BTreeSet<String>,
     /// Seconds since 1970, one for each migration that was ever recorded.
     clock: i64,
 }
@@ -143,6 +146,25 @@ impl Fake {
     pub fn set_environment(&self, database: &str, environment: &str) {
         self.state().databases.entry(database.to_owned()).or_default().environment =
             Some(environment.to_owned());
+    }
+
+    /// Makes something in a database, as somebody would have without dbctl.
+    pub fn make(&self, database: &str, name: &str) {
+        let mut state = self.state();
+        state.databases.entry(database.to_owned()).or_default().belongings.insert(name.to_owned());
+    }
+
+    /// Records a migration in whatever state, as a tool or an earlier run would have.
+    pub fn put(&self, database: &str, source: &str, row: Applied) {
+        let mut state = self.state();
+        let sources = &mut state.databases.entry(database.to_owned()).or_default().sources;
+        sources.entry(source.to_owned()).or_default().push(row);
+    }
+
+    /// All that is recorded of a source.
+    pub fn rows(&self, database: &str, source: &str) -> Vec<Applied> {
+        let state = self.state();
+        state.databases.get(database).and_then(|db| db.sources.get(source)).cloned().unwrap_or_default()
     }
 
     /// Which databases are locked right now.
@@ -410,6 +432,7 @@ impl Reader for FakeSession<'_> {
             source: source.to_owned(),
             applied: applied.clone(),
             run: None,
+            by: None,
         };
         let rows =
             sources.iter().flatten().flat_map(|(name, rows)| rows.iter().map(move |one| row(name, one)));
@@ -428,6 +451,13 @@ impl Reader for FakeSession<'_> {
 
     async fn inventory(&mut self) -> Result<Inventory, EngineError> {
         Ok(Inventory::default())
+    }
+
+    async fn belongings(&mut self, _histories: &[TableName]) -> Result<Vec<String>, EngineError> {
+        let state = self.engine.state();
+        let database = state.databases.get(&self.database);
+        let found = database.into_iter().flat_map(|database| &database.belongings);
+        Ok(found.take(BELONGINGS).cloned().collect())
     }
 
     async fn close(self: Box<Self>) {
@@ -456,39 +486,38 @@ impl Writer for FakeSession<'_> {
     ) -> Result<Duration, EngineError> {
         let source = source.name.to_owned();
         self.on_database(CallKind::Apply(migration.name.clone()), |database| {
+            database.belongings.insert(migration.name.clone());
             database.record(source, migration);
             Ok(Duration::from_millis(1))
         })
         .await
     }
 
-    async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
+    async fn baseline(
+        &mut self,
+        source: &SourceRef<'_>,
+        file: &Migration,
+        past: &[&Migration],
+        own: bool,
+        _resume: Option<Resume>,
+    ) -> Result<Duration, EngineError> {
         let source = source.name.to_owned();
-        self.on_database(CallKind::Fake(migration.name.clone()), |database| {
-            database.sources.entry(source.clone()).or_default().retain(|row| row.name != migration.name);
-            database.record(source, migration);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn forget(&mut self, source: &SourceRef<'_>, key: &str) -> Result<(), EngineError> {
-        let (name, keyed_by) = (source.name.to_owned(), source.keyed_by());
-        self.on_database(CallKind::Forget(key.to_owned()), |database| {
-            database.sources.entry(name).or_default().retain(|row| keyed_by.of_applied(row) != key);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn repair(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
-        let source = source.name.to_owned();
-        self.on_database(CallKind::Repair(migration.name.clone()), |database| {
-            for row in database.sources.entry(source).or_default() {
-                if row.name == migration.name {
-                    row.checksum = Some(migration.checksum.clone());
-                }
+        self.on_database(CallKind::Baseline(file.name.clone()), |database| {
+            database.belongings.insert(file.name.clone());
+            let rows = database.sources.entry(source.clone()).or_default();
+            rows.retain(|row| row.name != file.name && past.iter().all(|one| one.name != row.name));
+            for migration in past.iter().copied().chain(own.then_some(file)) {
+                database.record(source.clone(), migration);
             }
+            Ok(Duration::from_millis(1))
+        })
+        .await
+    }
+
+    async fn note(&mut self, notes: &[Note<'_>]) -> Result<(), EngineError> {
+        let kind = CallKind::Note(notes.iter().map(note::named).collect());
+        self.on_database(kind, |database| {
+            notes.iter().for_each(|note| database.note(note));
             Ok(())
         })
         .await

@@ -19,7 +19,7 @@ mod postgres;
 mod target;
 
 pub use engine::{
-    Access, Creation, Engine, Identity, LockHolder, Notice, Observer, Reader, Resume, SeedWork, Session,
+    Access, BELONGINGS, Creation, Engine, Identity, LockHolder, Note, Notice, Observer, Reader, Resume, SeedWork, Session,
     Severity, SourceRef, Writer,
 };
 pub use error::{ConnectError, ConnectFailure, EngineError, Mark, SqlError, SqlLocation, TlsProblem};

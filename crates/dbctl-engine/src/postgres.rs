@@ -2,10 +2,12 @@
 
 mod admin;
 mod again;
+mod belongings;
 mod failure;
 mod inventory;
 mod layout;
 mod lock;
+mod note;
 mod reader;
 mod script;
 mod seed;

@@ -22,6 +22,8 @@ pub struct LedgerRow {
     pub applied: Applied,
     /// The run that applied it.
     pub run: Option<String>,
+    /// The role that applied it.
+    pub by: Option<String>,
 }
 
 /// One row of `dbctl.seed_history`.
@@ -86,12 +88,12 @@ pub fn create() -> Vec<String> {
 }
 
 /// Selects the ledger: `source text, version text, name text, checksum text, applied_at_us bigint, elapsed_ms bigint,
-/// run_id text, statements_done bigint, statement_started boolean, statements_digest text, reverting boolean`
-/// (`statements_done` NULL = whole), in the order in which the rows were first written.
+/// run_id text, statements_done bigint, statement_started boolean, statements_digest text, reverting boolean,
+/// applied_by text` (`statements_done` NULL = whole), in the order in which the rows were first written.
 pub fn read() -> String {
     "SELECT source, version, name, checksum, \
      (EXTRACT(EPOCH FROM applied_at) * 1000000)::bigint AS applied_at_us, elapsed_ms, run_id, \
-     statements_done, statement_started, statements_digest, reverting FROM \"dbctl\".\"migration_history\" ORDER BY id"
+     statements_done, statement_started, statements_digest, reverting, applied_by FROM \"dbctl\".\"migration_history\" ORDER BY id"
         .to_owned()
 }
 
@@ -251,6 +253,19 @@ pub fn repair(source: &str, migration: &Migration) -> Statement {
         sql: "UPDATE \"dbctl\".\"migration_history\" SET checksum = $3::text WHERE source = $1::text AND name = $2::text"
             .to_owned(),
         params: vec![text(source), text(&migration.name), text(migration.checksum.as_str())],
+    }
+}
+
+/// Says of a migration that stopped outside a transaction, up or down, that so many statements are done and that the next
+/// was not started. `as_it_is` trusts the file's present text instead of the one that ran.
+pub fn reached(source: &str, name: &str, done: usize, as_it_is: bool) -> Statement {
+    let digest = if as_it_is { ", statements_digest = NULL" } else { "" };
+    Statement {
+        sql: format!(
+            "UPDATE \"dbctl\".\"migration_history\" SET statements_done = $3::bigint, statement_started = false{digest} \
+             WHERE source = $1::text AND name = $2::text AND statements_done IS NOT NULL"
+        ),
+        params: vec![text(source), text(name), Value::Int(i64::try_from(done).unwrap_or(i64::MAX))],
     }
 }
 

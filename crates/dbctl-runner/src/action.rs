@@ -1,8 +1,10 @@
 //! The actions: one file each, all on the same footing.
 
+pub(crate) mod baseline;
 pub(crate) mod clean;
 mod create;
 mod drop;
+pub(crate) mod history;
 pub(crate) mod migrate;
 mod redo;
 mod rollback;
@@ -38,6 +40,8 @@ pub(crate) async fn run(context: &StepContext<'_>, action: &Action) -> Result<bo
         Action::Redo => redo::run(context).await,
         Action::Seed { missing_only } => seed::run(context, *missing_only).await,
         Action::Clean => clean::run(context).await,
+        Action::Baseline(adopt) => baseline::run(context, adopt).await,
+        Action::Edit(edit) => history::run(context, edit).await,
     }
 }
 

@@ -102,7 +102,9 @@ fn rollback(request: &Request) -> Option<&Back> {
         | Action::Migrate(_)
         | Action::Redo
         | Action::Seed { .. }
-        | Action::Clean => None,
+        | Action::Clean
+        | Action::Baseline(_)
+        | Action::Edit(_) => None,
     })
 }
 
@@ -128,7 +130,13 @@ async fn check_database(
                 }
             }
             Action::Seed { .. } => action::seed::check(&context)?,
-            Action::Create | Action::Drop { .. } | Action::Rollback(_) | Action::Redo | Action::Clean => {}
+            Action::Create
+            | Action::Drop { .. }
+            | Action::Rollback(_)
+            | Action::Redo
+            | Action::Clean
+            | Action::Baseline(_)
+            | Action::Edit(_) => {}
         }
     }
     let forward = request.actions.iter().find(|action| action.flow() == Flow::Forward);
@@ -159,7 +167,12 @@ fn makes_anew(plan: &Plan, key: &Key) -> bool {
 
 fn needs_files(action: &Action) -> bool {
     match action {
-        Action::Migrate(_) | Action::Rollback(_) | Action::Redo | Action::Clean => true,
+        Action::Migrate(_)
+        | Action::Rollback(_)
+        | Action::Redo
+        | Action::Clean
+        | Action::Baseline(_)
+        | Action::Edit(_) => true,
         Action::Create | Action::Drop { .. } | Action::Seed { .. } => false,
     }
 }
@@ -253,6 +266,8 @@ async fn check_in_database(
                 undo_order(sources, &rows, &Back::Count(1))?;
             }
             Action::Clean => action::clean::check(context, reader, sources).await?,
+            Action::Baseline(adopt) => action::baseline::check(reader, sources, adopt).await?,
+            Action::Edit(edit) => action::history::check(reader, sources, edit).await?,
             Action::Create | Action::Drop { .. } | Action::Seed { .. } | Action::Migrate(_) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dbctl_engine::{ConnectFailure, EngineError};
+use dbctl_engine::{BELONGINGS, ConnectFailure, EngineError, SqlError};
 use dbctl_migration::{Drift, FormatErrors, RollbackError};
 use dbctl_workspace::{Hook, Key};
 use thiserror::Error;
@@ -178,6 +178,60 @@ pub enum StepError {
         /// The last lines it printed.
         tail: Vec<String>,
     },
+    /// What a file is about to make is there already, and nothing of its source is recorded.
+    #[error("{error}")]
+    Exists {
+        /// What the database says.
+        error: Box<SqlError>,
+        /// The source's folder, where there are several.
+        among: Option<String>,
+    },
+    /// A baseline is due on a database that is not empty.
+    #[error(
+        "{source_name}: the database has no history of this folder, but it is not empty: {}",
+        shown(belongings)
+    )]
+    NotEmpty {
+        /// The source's folder.
+        source_name: String,
+        /// What people have made in it, the first few.
+        belongings: Vec<String>,
+        /// The last migration that the baseline holds.
+        through: String,
+    },
+    /// An empty database cannot have had anything applied to it.
+    #[error("the database is empty, so nothing has been applied to it")]
+    Empty,
+    /// What is to be recorded as a past contradicts the history that there is.
+    #[error("{source_name}: it has a history, and these are not in it: {}", names.join(", "))]
+    HasHistory {
+        /// The source's folder.
+        source_name: String,
+        /// What would have to be recorded.
+        names: Vec<String>,
+    },
+    /// What is to be recorded or run stands in the way of migrations that are applied only in part.
+    #[error("{source_name}: applied only in part: {}", names.join(", "))]
+    Unfinished {
+        /// The source's folder.
+        source_name: String,
+        /// Those migrations.
+        names: Vec<String>,
+    },
+    /// A migration has neither failed nor stopped in a statement.
+    #[error("there is nothing to resolve about {name}: it is {state}")]
+    NothingToResolve {
+        /// Its whole name.
+        name: String,
+        /// Its state, in words.
+        state: &'static str,
+    },
+    /// A migration that is to be mended in the history is not there.
+    #[error("{name} is not applied")]
+    NotApplied {
+        /// Its whole name.
+        name: String,
+    },
     /// What a dependent's files require cannot be told.
     #[error("it cannot be told whether files of `{dependent}` in {folder} require it")]
     Untold {
@@ -186,6 +240,14 @@ pub enum StepError {
         /// Its migration folder, as the manifest spells it.
         folder: String,
     },
+}
+
+/// The first few names, and whether there are more.
+fn shown(belongings: &[String]) -> String {
+    match belongings {
+        [first @ .., _] if belongings.len() >= BELONGINGS => format!("{} and more", first.join(", ")),
+        all => all.join(", "),
+    }
 }
 
 impl StepError {

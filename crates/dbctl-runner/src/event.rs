@@ -22,6 +22,14 @@ pub enum Direction {
     Fake,
     /// Would be applied.
     Dry,
+    /// Would be recorded without running.
+    DryFake,
+    /// No longer recorded, without having been reverted.
+    Forget,
+    /// Half-way, and now known how far.
+    Resolve,
+    /// Its file's present checksum recorded.
+    Repair,
 }
 
 /// Something that happened. Reports are made of these alone.

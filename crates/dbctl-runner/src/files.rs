@@ -7,9 +7,11 @@ use std::{
 
 use dbctl_engine::{EngineError, Reader, SourceRef};
 use dbctl_migration::{
-    Applied, Format, FormatErrors, FormatKind, Migration, Reconciled, TableName, reconcile,
+    Applied, Baseline, Entry, Format, FormatErrors, FormatKind, Migration, Reconciled, TableName, reconcile,
 };
 use dbctl_workspace::{Database, Key, Workspace};
+
+use crate::{StepError, baseline};
 
 /// One source as it is on disk.
 pub struct SourceFiles {
@@ -17,8 +19,11 @@ pub struct SourceFiles {
     pub name: String,
     /// Which tool's it is.
     pub kind: FormatKind,
-    /// Its migrations in the order in which they apply.
+    /// Its migrations in the order in which they apply. A baseline stands behind what it holds, be it one of them or not.
     pub migrations: Vec<Migration>,
+    pub(crate) baseline: Option<Baseline>,
+    /// As its tool has them, where a baseline changes that.
+    on_disk: Option<Vec<Migration>>,
     format: Box<dyn Format>,
 }
 
@@ -30,9 +35,17 @@ pub fn read_sources(database: &Database) -> Result<Vec<SourceFiles>, FormatError
         let kind = source.format.kind();
         let format = kind.open(&source.folder, &source.options);
         match format.read(&source.folder) {
-            Ok(migrations) => {
-                sources.push(SourceFiles { name: source.name.clone(), kind, migrations, format });
-            }
+            Ok(on_disk) => match baseline::placed(source, &on_disk) {
+                Ok(placed) => {
+                    let name = source.name.clone();
+                    let (migrations, baseline, on_disk) = match placed {
+                        Some((migrations, baseline)) => (migrations, Some(baseline), Some(on_disk)),
+                        None => (on_disk, None, None),
+                    };
+                    sources.push(SourceFiles { name, kind, migrations, baseline, on_disk, format });
+                }
+                Err(error) => wrong.push(error),
+            },
             Err(FormatErrors(errors)) => wrong.extend(errors),
         }
     }
@@ -122,6 +135,32 @@ pub(crate) fn found<'t>(
     found
 }
 
+/// The one migration that a person means, and its source.
+pub(crate) fn the_one<'r, 'm>(
+    sources: &'r [SourceFiles],
+    reconciled: &'r [Reconciled<'m>],
+    text: &str,
+) -> Result<(&'r SourceFiles, &'r Entry<'m>), StepError> {
+    let places = found(sources, reconciled, text);
+    let mut meant = places.iter().flat_map(|&(at, text)| {
+        let entries = reconciled[at].entries.iter();
+        entries.filter(move |entry| entry.matches(text)).map(move |entry| (&sources[at], entry))
+    });
+    match (meant.next(), meant.next()) {
+        (None, _) => Err(unknown(text, sources)),
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(StepError::AmbiguousVersion {
+            version: text.to_owned(),
+            names: candidates(sources, reconciled, &places),
+        }),
+    }
+}
+
+pub(crate) fn unknown(version: &str, sources: &[SourceFiles]) -> StepError {
+    let sources = sources.iter().map(|source| source.name.clone()).collect();
+    StepError::UnknownVersion { version: version.to_owned(), sources }
+}
+
 /// The whole names of what was found, such as can be typed to mean one of them.
 pub(crate) fn candidates<'t>(
     sources: &[SourceFiles],
@@ -170,12 +209,27 @@ impl<'a> Files<'a> {
 impl SourceFiles {
     /// The source's history, as engines take it.
     pub fn history(&self) -> SourceRef<'_> {
-        SourceRef { name: &self.name, history: self.format.history(), migrations: &self.migrations }
+        let migrations = self.on_disk.as_deref().unwrap_or(&self.migrations);
+        SourceRef { name: &self.name, history: self.format.history(), migrations }
+    }
+
+    /// The file that stands for its past, where it has one.
+    pub(crate) fn baseline_file(&self) -> Option<(Baseline, &Migration)> {
+        self.baseline.map(|baseline| (baseline, &self.migrations[baseline.place]))
+    }
+
+    /// Whether a migration is a file of plain SQL that stands for others, and nothing that can be recorded.
+    pub(crate) fn is_beside(&self, migration: &Migration) -> bool {
+        self.baseline_file().is_some_and(|(baseline, file)| !baseline.own && std::ptr::eq(file, migration))
     }
 
     /// Compares the files with what is applied.
     pub fn reconcile(&self, applied: &[Applied]) -> Reconciled<'_> {
-        reconcile(&self.migrations, applied, self.history().keyed_by())
+        let reconciled = reconcile(&self.migrations, applied, self.history().keyed_by());
+        match self.baseline {
+            Some(baseline) => reconciled.with_baseline(baseline),
+            None => reconciled,
+        }
     }
 
     /// Whether the tool itself would fail afterwards if a late file were applied.

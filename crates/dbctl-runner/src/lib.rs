@@ -4,6 +4,7 @@
 //! happens is said in [`Event`]s; the [`Summary`] is a fold over them, so a report and the summary cannot disagree.
 
 mod action;
+mod baseline;
 mod check;
 mod child;
 mod error;
@@ -11,6 +12,7 @@ mod event;
 mod execute;
 mod files;
 mod gate;
+mod history;
 mod hook;
 mod plan;
 mod program;
@@ -28,9 +30,10 @@ pub use error::{PlanError, StepError};
 pub use event::{Direction, Event, MigrationRef};
 pub use execute::{Run, execute};
 pub use files::{SourceFiles, read_sources};
+pub use history::{ChecksumState, DatabaseHistory, HistoryRow, SourceHistory, history};
 pub use hook::hooks;
 pub use plan::{Plan, Step, StepId, plan};
-pub use request::{Action, Flow, Limits, Migrate, Request};
+pub use request::{Action, Adopt, Edit, Flow, Limits, Migrate, Request, Through};
 pub use requires::{Required, required_of};
 pub use status::{DatabaseStatus, StatusEntry, StatusReport, status};
 pub use summary::{DatabaseSummary, MigrationDone, Outcome, RunOutcome, SeedDone, Skip, Summary};

@@ -60,6 +60,56 @@ pub enum Action {
     },
     /// Empty the tables.
     Clean,
+    /// Record what a database has that was made without dbctl.
+    Baseline(Adopt),
+    /// Change what is recorded of migrations.
+    Edit(Edit),
+}
+
+/// How a database that exists is taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopt {
+    /// The last migration that is applied to it.
+    pub through: Through,
+    /// The one source that is meant, by its name.
+    pub source: Option<String>,
+    /// Say what would be recorded, through a session that cannot write.
+    pub dry_run: bool,
+}
+
+/// The last migration that a database has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Through {
+    /// That of every source.
+    Latest,
+    /// By version, name or file name.
+    Version(String),
+}
+
+/// A change to what is recorded of migrations; nothing is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// One is applied, or is not.
+    Mark {
+        /// By version, name or file name.
+        version: String,
+        /// Which of the two.
+        applied: bool,
+    },
+    /// One that failed or stopped half-way has been looked at.
+    Resolve {
+        /// By version, name or file name.
+        version: String,
+        /// Whether it, or the statement in which it stopped, took effect.
+        applied: bool,
+        /// How many statements of the file as it is now need not run.
+        done: Option<usize>,
+    },
+    /// Files that have changed since they were applied are as they should be.
+    Repair {
+        /// Only these.
+        versions: Vec<String>,
+    },
 }
 
 /// How to migrate.
@@ -89,15 +139,21 @@ impl Action {
     pub fn flow(&self) -> Flow {
         match self {
             Self::Create | Self::Migrate(_) | Self::Seed { .. } => Flow::Forward,
-            Self::Drop { .. } | Self::Rollback(_) | Self::Redo | Self::Clean => Flow::Backward,
+            Self::Drop { .. }
+            | Self::Rollback(_)
+            | Self::Redo
+            | Self::Clean
+            | Self::Baseline(_)
+            | Self::Edit(_) => Flow::Backward,
         }
     }
 
     /// Whether it can lose data, so that environments are compared and people are asked.
     pub fn destroys(&self) -> bool {
         match self {
-            Self::Drop { .. } | Self::Rollback(_) | Self::Redo | Self::Clean => true,
+            Self::Drop { .. } | Self::Rollback(_) | Self::Redo | Self::Clean | Self::Edit(_) => true,
             Self::Migrate(migrate) => migrate.fake,
+            Self::Baseline(adopt) => !adopt.dry_run,
             Self::Create | Self::Seed { .. } => false,
         }
     }
@@ -112,6 +168,10 @@ impl Action {
             Self::Redo => "redo",
             Self::Seed { .. } => "seed",
             Self::Clean => "clean",
+            Self::Baseline(_) => "baseline",
+            Self::Edit(Edit::Mark { .. }) => "history mark",
+            Self::Edit(Edit::Resolve { .. }) => "history resolve",
+            Self::Edit(Edit::Repair { .. }) => "history repair",
         }
     }
 }
@@ -140,6 +200,8 @@ impl Request {
         let mut destroying = self.actions.iter().filter(|action| action.destroys());
         Some(match destroying.next()? {
             Action::Migrate(_) => ("migrate --fake", "records migrations as applied without running them"),
+            Action::Baseline(_) => ("baseline", "records migrations as applied without running them"),
+            Action::Edit(_) => (self.command, "changes what is recorded as applied"),
             Action::Create
             | Action::Drop { .. }
             | Action::Rollback(_)

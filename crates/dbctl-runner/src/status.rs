@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use crate::{
     StepError,
-    files::{Rows, applied, read_sources, reconcile_all},
+    baseline::{self, Found},
+    files::{read_sources, reconcile_all},
     gate::{Gate, Seated},
     twins::twins,
 };
@@ -35,6 +36,8 @@ pub struct DatabaseStatus {
     pub exists: Option<bool>,
     /// Its migrations, source by source; all pending where it does not exist.
     pub migrations: Vec<StatusEntry>,
+    /// Why `migrate` would apply nothing, though something is pending and could be read.
+    pub blocked: Option<Arc<StepError>>,
     /// Why it could not be read.
     pub error: Option<Arc<StepError>>,
 }
@@ -54,6 +57,8 @@ pub struct StatusEntry {
     pub applied_at: Option<Timestamp>,
     /// How long it ran, where that is recorded.
     pub elapsed: Option<Duration>,
+    /// The baseline that is to be run instead of it, and with which it is going to be recorded.
+    pub held_by: Option<String>,
 }
 
 impl DatabaseStatus {
@@ -113,6 +118,7 @@ impl Look<'_> {
             server: target.server.clone(),
             exists: None,
             migrations: Vec::new(),
+            blocked: None,
             error: None,
         };
         let found = self.read(key, target, &mut status).await;
@@ -135,7 +141,8 @@ impl Look<'_> {
         if let Some(reader) = reader {
             reader.close().await;
         }
-        status.migrations = result?;
+        let (migrations, blocked) = result?;
+        (status.migrations, status.blocked) = (migrations, blocked.map(Arc::new));
         Ok(())
     }
 }
@@ -143,19 +150,24 @@ impl Look<'_> {
 async fn entries(
     sources: &[crate::SourceFiles],
     reader: Option<&mut (dyn Reader + '_)>,
-) -> Result<Vec<StatusEntry>, StepError> {
-    let rows = match reader {
-        Some(reader) => applied(reader, sources).await?,
-        None => vec![Rows::new(); sources.len()],
+) -> Result<(Vec<StatusEntry>, Option<StepError>), StepError> {
+    let found = match reader {
+        Some(reader) => baseline::look(reader, sources).await?,
+        None => Found::nothing(sources),
     };
-    let mut entries = Vec::new();
-    for (source, reconciled) in sources.iter().zip(reconcile_all(sources, &rows)) {
-        for entry in reconciled.entries {
+    let (mut entries, mut blocked) = (Vec::new(), None);
+    let reconciled = reconcile_all(sources, &found.rows);
+    for ((source, reconciled), rows) in sources.iter().zip(reconciled).zip(&found.rows) {
+        let (trouble, due) = baseline::outlook(source, rows, &reconciled, &found.belongings);
+        blocked = blocked.or(trouble);
+        let baseline = due.map(|due| reconciled.entries[due].name().to_owned());
+        for (at, entry) in reconciled.entries.into_iter().enumerate() {
             let (version, name) = match (entry.local, &entry.applied) {
                 (Some(local), _) => (local.version.to_string(), local.name.clone()),
                 (None, Some(applied)) => (applied.version.to_string(), applied.name.clone()),
                 (None, None) => continue,
             };
+            let held = due.is_some_and(|due| at < due) && !entry.is_recorded();
             entries.push(StatusEntry {
                 source: source.name.clone(),
                 version,
@@ -163,8 +175,9 @@ async fn entries(
                 state: entry.state,
                 applied_at: entry.applied.as_ref().and_then(|applied| applied.at),
                 elapsed: entry.applied.as_ref().and_then(|applied| applied.elapsed),
+                held_by: baseline.clone().filter(|_| held),
             });
         }
     }
-    Ok(entries)
+    Ok((entries, blocked))
 }

@@ -5,12 +5,16 @@
 #[path = "runner/fixture.rs"]
 mod fixture;
 
+#[path = "runner/baseline.rs"]
+mod baseline;
 #[path = "runner/checks.rs"]
 mod checks;
 #[path = "runner/connections.rs"]
 mod connections;
 #[path = "runner/execution.rs"]
 mod execution;
+#[path = "runner/history.rs"]
+mod history;
 #[path = "runner/locations.rs"]
 mod locations;
 #[path = "runner/planning.rs"]

@@ -45,7 +45,7 @@ pub(super) fn run(args: &New, context: &Context, console: &mut Console<'_>) -> R
 }
 
 /// The migration folder meant.
-fn source<'d>(database: &'d Database, named: Option<&str>) -> Result<&'d Source, CliError> {
+pub(super) fn source<'d>(database: &'d Database, named: Option<&str>) -> Result<&'d Source, CliError> {
     let names: Vec<&str> = database.sources.iter().map(|source| source.name.as_str()).collect();
     let list = format!("`{}` has {}", database.key, names.join(", "));
     let plain = |path: &str| path.trim_start_matches("./").trim_end_matches('/').to_owned();

@@ -78,9 +78,13 @@ fn runs_files(action: &Action) -> bool {
     match action {
         Action::Migrate(migrate) => !migrate.fake,
         Action::Redo => true,
-        Action::Create | Action::Drop { .. } | Action::Rollback(_) | Action::Seed { .. } | Action::Clean => {
-            false
-        }
+        Action::Create
+        | Action::Drop { .. }
+        | Action::Rollback(_)
+        | Action::Seed { .. }
+        | Action::Clean
+        | Action::Baseline(_)
+        | Action::Edit(_) => false,
     }
 }
 
@@ -147,11 +151,14 @@ fn pending_lines(status: &DatabaseStatus) -> String {
     if let Some(error) = &status.error {
         return format!("\n? {error}");
     }
-    let mut lines = String::new();
+    let mut lines = status.blocked.as_ref().map(|reason| format!("\n? {reason}")).unwrap_or_default();
     for entry in not_applied(status) {
         let (name, state) = (&entry.name, entry.state.as_str().replace('_', " "));
         match entry.state {
-            State::Pending => lines.push_str(&format!("\n+ {name}")),
+            State::Pending => match &entry.held_by {
+                Some(file) => lines.push_str(&format!("\n= {name} (held by {file})")),
+                None => lines.push_str(&format!("\n+ {name}")),
+            },
             State::OutOfOrder | State::Partial => lines.push_str(&format!("\n+ {name} ({state})")),
             State::Changed | State::Missing | State::Failed => {
                 lines.push_str(&format!("\n! {name} ({state})"));
@@ -208,6 +215,8 @@ struct StateOf<'p> {
     pending: Vec<&'p str>,
     not_applied: Vec<NotApplied<'p>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<wire::Error>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<wire::Error>,
 }
 
@@ -217,6 +226,9 @@ struct NotApplied<'p> {
     version: &'p str,
     name: &'p str,
     state: &'static str,
+    /// The baseline that is to be run instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<&'p str>,
 }
 
 fn document<'p>(
@@ -262,6 +274,7 @@ fn state_of(status: &DatabaseStatus) -> StateOf<'_> {
         exists: status.exists,
         pending: not_applied(status)
             .filter(|entry| matches!(entry.state, State::Pending | State::OutOfOrder | State::Partial))
+            .filter(|entry| entry.held_by.is_none() && status.blocked.is_none())
             .map(|entry| entry.name.as_str())
             .collect(),
         not_applied: not_applied(status)
@@ -270,8 +283,10 @@ fn state_of(status: &DatabaseStatus) -> StateOf<'_> {
                 version: &entry.version,
                 name: &entry.name,
                 state: entry.state.as_str(),
+                held_by: entry.held_by.as_deref(),
             })
             .collect(),
+        blocked: status.blocked.as_deref().map(|reason| wire::error(reason, status.key.as_str())),
         error: status.error.as_deref().map(|error| wire::error(error, status.key.as_str())),
     }
 }

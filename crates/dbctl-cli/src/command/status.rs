@@ -35,7 +35,7 @@ pub(super) async fn run(
         Format::Human => {
             human(&report, console.out, console.mode)?;
             for database in &report.databases {
-                if let Some(error) = &database.error {
+                if let Some(error) = database.error.as_ref().or(database.blocked.as_ref()) {
                     let text = diagnostic::failure(error, database.key.as_str(), console.mode.err);
                     console.err.write_all(text.as_bytes())?;
                 }
@@ -75,17 +75,23 @@ pub(super) async fn look(
             report
         }
     };
-    for warning in
-        heard.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|_| !console.mode.quiet)
-    {
-        writeln!(console.err, "{} {warning}", console.mode.err.yellow("warning:"))?;
-    }
+    heard.tell(console)?;
     Ok(report)
 }
 
 /// Whoever only reads waits for nobody; of what it hears warnings are worth a line, each once for all databases.
 #[derive(Default)]
-struct Heard(Mutex<BTreeSet<String>>);
+pub(super) struct Heard(Mutex<BTreeSet<String>>);
+
+impl Heard {
+    pub(super) fn tell(&self, console: &mut Console<'_>) -> io::Result<()> {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in heard.iter().filter(|_| !console.mode.quiet) {
+            writeln!(console.err, "{} {warning}", console.mode.err.yellow("warning:"))?;
+        }
+        Ok(())
+    }
+}
 
 impl Observer for Heard {
     fn notice(&self, notice: Notice) {
@@ -142,7 +148,14 @@ fn entries(entries: &[&StatusEntry], out: &mut dyn Write, mode: Mode) -> io::Res
         let at = entry.applied_at.filter(|_| mode.verbose).map(|at| format!("  {at:.0}")).unwrap_or_default();
         let elapsed =
             entry.elapsed.filter(|_| mode.verbose).map(|e| format!("  {}", time(e))).unwrap_or_default();
-        writeln!(out, "  {state}  {}/{}{}", entry.source, entry.name, mode.out.dim(&(at + &elapsed)))?;
+        let held = entry.held_by.as_ref().map(|file| format!("  held by {file}")).unwrap_or_default();
+        writeln!(
+            out,
+            "  {state}  {}/{}{}",
+            entry.source,
+            entry.name,
+            mode.out.dim(&(at + &elapsed + &held))
+        )?;
     }
     Ok(())
 }

@@ -157,7 +157,10 @@ fn told(event: &Event, verbose: bool) -> Option<String> {
             Direction::Down => Some(format!("reverted {} ({})", migration.name, time(*elapsed))),
             Direction::Fake => Some(format!("recorded {} without running it", migration.name)),
             // A dry run's result stands on standard output.
-            Direction::Dry => None,
+            Direction::Dry | Direction::DryFake => None,
+            Direction::Forget => Some(format!("forgot {}, which is pending now", migration.name)),
+            Direction::Resolve => Some(format!("recorded how far {} got", migration.name)),
+            Direction::Repair => Some(format!("recorded {} as its file is now", migration.name)),
         },
         Event::SeedStarted { file, index, total, .. } if verbose => {
             Some(format!("seeding {file} ({index} of {total})"))
@@ -198,7 +201,10 @@ pub(super) fn doing(direction: Direction) -> &'static str {
         Direction::Up => "applying",
         Direction::Down => "reverting",
         Direction::Fake => "recording",
-        Direction::Dry => "looking at",
+        Direction::Dry | Direction::DryFake => "looking at",
+        Direction::Forget => "forgetting",
+        Direction::Resolve => "resolving",
+        Direction::Repair => "repairing",
     }
 }
 
@@ -210,21 +216,25 @@ pub(super) fn because(skip: &Skip) -> String {
     }
 }
 
-/// What a dry run would apply, as a result.
+/// What a dry run would apply and record, as a result.
 fn dry_runs(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     for database in &summary.databases {
-        let dry: Vec<&str> = database
-            .migrations
-            .iter()
-            .filter(|done| done.migration.direction == Direction::Dry)
-            .map(|done| done.migration.name.as_str())
-            .collect();
-        if !dry.is_empty() {
-            writeln!(out, "{} would apply {}:", database.key, count(dry.len(), "migration"))?;
-            for name in dry {
-                writeln!(out, "  {name}")?;
+        for (direction, what, how) in
+            [(Direction::Dry, "apply", ""), (Direction::DryFake, "record", " without running them")]
+        {
+            let dry: Vec<&str> = database
+                .migrations
+                .iter()
+                .filter(|done| done.migration.direction == direction)
+                .map(|done| done.migration.name.as_str())
+                .collect();
+            if !dry.is_empty() {
+                writeln!(out, "{} would {what} {}{how}:", database.key, count(dry.len(), "migration"))?;
+                for name in dry {
+                    writeln!(out, "  {name}")?;
+                }
+                writeln!(out)?;
             }
-            writeln!(out)?;
         }
     }
     Ok(())
@@ -255,6 +265,10 @@ fn what(database: &DatabaseSummary) -> String {
         (Direction::Up, ""),
         (Direction::Fake, " recorded"),
         (Direction::Dry, " pending"),
+        (Direction::DryFake, " to record"),
+        (Direction::Forget, " forgotten"),
+        (Direction::Resolve, " resolved"),
+        (Direction::Repair, " repaired"),
     ] {
         let number = database.migrations.iter().filter(|done| done.migration.direction == direction).count();
         if number > 0 {

@@ -75,6 +75,10 @@ fn direction(direction: Direction) -> &'static str {
         Direction::Down => "down",
         Direction::Fake => "fake",
         Direction::Dry => "dry_run",
+        Direction::DryFake => "dry_run_fake",
+        Direction::Forget => "forget",
+        Direction::Resolve => "resolve",
+        Direction::Repair => "repair",
     }
 }
 

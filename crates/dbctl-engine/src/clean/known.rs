@@ -48,7 +48,7 @@ const SCHEMAS: [&str; 7] = [
 ];
 
 /// Whether a table is one that `clean` leaves alone wherever it finds it.
-pub(super) fn is_known(table: &TableName) -> bool {
+pub(crate) fn is_known(table: &TableName) -> bool {
     TABLES.contains(&table.name.as_str()) || SCHEMAS.contains(&table.schema.as_str())
 }
 

@@ -30,12 +30,10 @@ pub enum CallKind {
     Prepare,
     /// [`crate::Writer::apply`], of a migration by name.
     Apply(String),
-    /// [`crate::Writer::fake`], of a migration by name.
-    Fake(String),
-    /// [`crate::Writer::forget`], of a migration by key.
-    Forget(String),
-    /// [`crate::Writer::repair`], of a migration by name.
-    Repair(String),
+    /// [`crate::Writer::baseline`], of a file by name.
+    Baseline(String),
+    /// [`crate::Writer::note`], each note in words.
+    Note(Vec<String>),
     /// [`crate::Writer::revert`], of a migration by name.
     Revert(String),
     /// [`crate::Writer::seed`], of a file.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio_postgres::{Row, types::Type};
 
 use super::{
+    belongings::belongings,
     failure::Failure,
     inventory::inventory,
     session::{Link, get},
@@ -67,6 +68,11 @@ impl Reader for ReadSession<'_> {
     async fn inventory(&mut self) -> Result<Inventory, EngineError> {
         // Several queries of one moment: it has its own transaction, read-only too.
         inventory(&mut self.0).await
+    }
+
+    async fn belongings(&mut self, histories: &[TableName]) -> Result<Vec<String>, EngineError> {
+        let result = belongings(self.begin().await?, histories).await;
+        self.end(result).await
     }
 
     async fn close(self: Box<Self>) {
@@ -174,6 +180,7 @@ fn ledger_row(row: &Row) -> Result<LedgerRow, EngineError> {
             progress,
         },
         run: get(row, 6)?,
+        by: get(row, 11)?,
     })
 }
 

@@ -4,22 +4,23 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use dbctl_migration::{
-    Applied, Directives, History, Migration, Progress, Recording, RunStamp, Script, Statement,
+    Applied, Directives, History, Migration, Progress, Recording, RunStamp, Script, Statement, TableName,
     ledger::{self, Before, LedgerRow, SeedRow},
 };
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{
+    belongings::belongings,
     failure::Failure,
     inventory::inventory,
     layout::Layout,
-    lock, reader,
+    lock, note, reader,
     script::{self, LOCK_TIMEOUT, Work, not_recorded, wait_for_lock},
     seed,
     session::{Link, get, set_local},
 };
 use crate::{
-    EngineError, Identity, Reader, Resume, SeedWork, SourceRef, Writer,
+    EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, Writer,
     clean::{CleanPlan, Inventory},
 };
 
@@ -221,6 +222,10 @@ impl Reader for WriteSession<'_> {
         inventory(self.fresh().await?).await
     }
 
+    async fn belongings(&mut self, histories: &[TableName]) -> Result<Vec<String>, EngineError> {
+        belongings(self.fresh().await?, histories).await
+    }
+
     async fn close(self: Box<Self>) {
         let mut link = self.link;
         lock::release(&mut link).await;
@@ -267,19 +272,25 @@ impl Writer for WriteSession<'_> {
         self.run_script(search_path(source), &migration.up, &migration.directives, &record, Some(&progress), resume).await
     }
 
-    async fn fake(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
-        let mut statements = forgotten(source, source.keyed_by().of(migration));
-        statements.extend(applied(source, migration, self.link.session().stamp, Duration::ZERO, Before::Any));
-        in_transaction(self.fresh().await?, &[], &statements).await
+    async fn baseline(
+        &mut self,
+        source: &SourceRef<'_>,
+        file: &Migration,
+        past: &[&Migration],
+        own: bool,
+        resume: Option<Resume>,
+    ) -> Result<Duration, EngineError> {
+        let stamp = self.link.session().stamp;
+        let record = |elapsed, _| note::past(source, file, past, own, stamp, elapsed);
+        let progress = |at: &Resume, _| vec![note::progress(source, file, stamp, at)];
+        let (search_path, directives) = (search_path(source), &file.directives);
+        self.run_script(search_path, &file.up, directives, &record, Some(&progress), resume).await
     }
 
-    async fn forget(&mut self, source: &SourceRef<'_>, key: &str) -> Result<(), EngineError> {
-        in_transaction(self.fresh().await?, &[], &forgotten(source, key)).await
-    }
-
-    async fn repair(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
-        let mut statements = source.history.map_or_else(Vec::new, |history| history.repair(migration));
-        statements.push(ledger::repair(source.name, migration));
+    async fn note(&mut self, notes: &[Note<'_>]) -> Result<(), EngineError> {
+        let stamp = self.link.session().stamp;
+        let statements: Vec<Statement> =
+            notes.iter().flat_map(|note| note::statements(note, stamp)).collect();
         in_transaction(self.fresh().await?, &[], &statements).await
     }
 
@@ -294,7 +305,7 @@ impl Writer for WriteSession<'_> {
                 migration.up.path.display()
             )));
         };
-        let record = |_, _| forgotten(source, source.keyed_by().of(migration));
+        let record = |_, _| note::forgotten(source, source.keyed_by().of(migration));
         let stamp = self.link.session().stamp;
         let progress = |at: &Resume, _| {
             let digest = at.digest.as_deref().unwrap_or_default();
@@ -362,13 +373,6 @@ fn stale(source: &SourceRef<'_>, migration: &Migration, before: Before) -> Vec<S
         (Before::Absent, Some(history)) => vec![ledger::forget_stale(source.name, history, migration)],
         (Before::Absent, None) | (Before::Any, _) => Vec::new(),
     }
-}
-
-/// What removes every record of a migration.
-fn forgotten(source: &SourceRef<'_>, key: &str) -> Vec<Statement> {
-    let mut statements = source.history.map_or_else(Vec::new, |history| history.forget(key));
-    statements.push(ledger::forget(source.name, source.keyed_by(), key));
-    statements
 }
 
 fn applied(

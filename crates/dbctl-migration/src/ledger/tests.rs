@@ -18,7 +18,7 @@ fn applied(name: &str, checksum: Option<&str>, progress: Progress) -> Applied {
 }
 
 fn row(source: &str, applied: Applied) -> LedgerRow {
-    LedgerRow { source: source.to_owned(), applied, run: Some("r1".to_owned()) }
+    LedgerRow { source: source.to_owned(), applied, run: Some("r1".to_owned()), by: None }
 }
 
 const PARTIAL: Progress = Progress::Partial { done: 1, started: true, digest: None };
@@ -52,6 +52,8 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
         record_reverting("m", &one, &stamp, 3, true, "d"),
         forget("m", KeyedBy::Version, one.version.as_str()),
         forget("m", KeyedBy::Name, &one.name),
+        reached("m", &one.name, 2, false),
+        reached("m", &one.name, 2, true),
         record_seed(&seed, &stamp),
         forget_seeds(),
         record_environment("test"),

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use dbctl_engine::{Resume, Writer};
-use dbctl_migration::{Drift, Entry, OutOfOrder, Progress, Reconciled, State, TargetError};
+use dbctl_engine::{EngineError, Resume, Writer};
+use dbctl_migration::{Drift, Migration, OutOfOrder, Progress, Reconciled, State, TargetError};
 use dbctl_workspace::Hook;
 
 use super::StepContext;
 use crate::{
     Direction, Event, StepError,
+    baseline::{self, Found, Item},
     event::MigrationRef,
-    files::{Rows, SourceFiles, applied, candidates, found, read_sources, reconcile_all},
+    files::{Rows, SourceFiles, candidates, found, read_sources, reconcile_all, unknown},
     hook,
     request::Migrate,
     requires::{self, Upstream},
@@ -55,10 +56,11 @@ async fn any_pending(
         Err(error) if error.is_no_database() => return Ok(false),
         Err(error) => return Err(error),
     };
-    let rows = applied(&mut *reader, sources).await;
+    let found = baseline::look(&mut *reader, sources).await;
     reader.close().await;
+    let found = found?;
     // What there is to warn of is said once, when it comes to it.
-    Ok(!pending(&mut |_| {}, migrate, sources, &reconcile_all(sources, &rows?))?.is_empty())
+    Ok(!pending(&mut |_| {}, migrate, sources, &reconcile_all(sources, &found.rows), &found)?.is_empty())
 }
 
 async fn migrate_all(
@@ -69,12 +71,13 @@ async fn migrate_all(
     upstream: Upstream,
 ) -> Result<bool, StepError> {
     context.prepare(writer, sources).await?;
-    let rows = applied(writer, sources).await?;
-    let reconciled = reconcile_all(sources, &rows);
-    let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled)?;
+    let found = baseline::look(writer, sources).await?;
+    let reconciled = reconcile_all(sources, &found.rows);
+    let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled, &found)?;
     if !migrate.fake {
         nothing_moved(writer, sources, &work).await?;
     }
+    baseline::begin(writer, sources, &found.rows, &reconciled, &work).await?;
     apply(context, writer, migrate, &work, upstream).await?;
     Ok(!work.is_empty())
 }
@@ -85,22 +88,24 @@ async fn dry_run(
     migrate: &Migrate,
     sources: &[SourceFiles],
 ) -> Result<bool, StepError> {
-    let rows = if context.exists().await? {
+    let found = if context.exists().await? {
         let mut reader = context.open_reader().await?;
-        let rows = applied(&mut *reader, sources).await;
+        let found = baseline::look(&mut *reader, sources).await;
         reader.close().await;
-        rows?
+        found?
     } else {
         context.warn("the database does not exist yet");
-        vec![Rows::new(); sources.len()]
+        Found::nothing(sources)
     };
-    let reconciled = reconcile_all(sources, &rows);
-    let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled)?;
-    for (source, entry) in &work {
-        if let Some(migration) = entry.local {
+    let reconciled = reconcile_all(sources, &found.rows);
+    let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled, &found)?;
+    for Item { source, entry, past } in &work {
+        let held = past.iter().flatten().map(|migration| (*migration, Direction::DryFake));
+        for (migration, direction) in entry.local.map(|local| (local, Direction::Dry)).into_iter().chain(held)
+        {
             context.emit(Event::MigrationFinished {
                 database: context.database.key.clone(),
-                migration: MigrationRef::new(&source.name, migration, Direction::Dry),
+                migration: MigrationRef::new(&source.name, migration, direction),
                 elapsed: Duration::ZERO,
             });
         }
@@ -128,7 +133,8 @@ fn pending<'r, 'm>(
     migrate: &Migrate,
     sources: &'r [SourceFiles],
     reconciled: &'r [Reconciled<'m>],
-) -> Result<Vec<(&'r SourceFiles, &'r Entry<'m>)>, StepError> {
+    found: &Found,
+) -> Result<Vec<Item<'r, 'm>>, StepError> {
     let last = migrate.to.as_deref().map(|to| last(sources, to)).transpose()?;
     let mut work = Vec::new();
     for (at, (source, reconciled)) in sources.iter().zip(reconciled).enumerate() {
@@ -148,11 +154,12 @@ fn pending<'r, 'm>(
             })?,
         };
         differences(warn, source, reconciled, order);
-        work.extend(runnable.into_iter().map(|entry| (source, entry)));
+        work.extend(baseline::items(source, runnable, migrate.fake));
         if here.is_some() {
             break;
         }
     }
+    baseline::only_if_empty(&work, &found.belongings)?;
     Ok(work)
 }
 
@@ -177,21 +184,22 @@ fn nothing_missing(
 async fn nothing_moved(
     writer: &mut dyn Writer,
     sources: &[SourceFiles],
-    work: &[(&SourceFiles, &Entry<'_>)],
+    work: &[Item<'_, '_>],
 ) -> Result<(), StepError> {
     let by_ledger = |source: &SourceFiles| source.history().history.is_none();
-    if !work.iter().any(|(source, _)| by_ledger(source)) {
+    if !work.iter().any(|item| by_ledger(item.source)) {
         return Ok(());
     }
     let rows = writer.ledger().await?;
     let left_over = rows.iter().filter(|row| sources.iter().all(|source| source.name != row.source));
     for row in left_over {
-        let again = work.iter().filter(|(source, _)| by_ledger(source)).filter_map(|(source, entry)| {
-            let local = entry.local?;
-            let same =
-                local.name == row.applied.name && row.applied.checksum.as_ref() == Some(&local.checksum);
-            same.then(|| (source.name.clone(), local.name.clone()))
-        });
+        let again =
+            work.iter().filter(|item| by_ledger(item.source)).filter_map(|Item { source, entry, .. }| {
+                let local = entry.local?;
+                let same =
+                    local.name == row.applied.name && row.applied.checksum.as_ref() == Some(&local.checksum);
+                same.then(|| (source.name.clone(), local.name.clone()))
+            });
         if let Some((source_name, name)) = again.into_iter().next() {
             return Err(StepError::Moved { source_name, was: row.source.clone(), name });
         }
@@ -225,48 +233,87 @@ fn differences(
     }
 }
 
-fn unknown(version: &str, sources: &[SourceFiles]) -> StepError {
-    let sources = sources.iter().map(|source| source.name.clone()).collect();
-    StepError::UnknownVersion { version: version.to_owned(), sources }
-}
-
 async fn apply(
     context: &StepContext<'_>,
     writer: &mut dyn Writer,
     migrate: &Migrate,
-    work: &[(&SourceFiles, &Entry<'_>)],
+    work: &[Item<'_, '_>],
     mut upstream: Upstream,
 ) -> Result<(), StepError> {
     let direction = if migrate.fake { Direction::Fake } else { Direction::Up };
-    for (at, (source, entry)) in work.iter().enumerate() {
+    let finished = |source: &SourceFiles, migration: &Migration, direction, elapsed| {
+        context.emit(Event::MigrationFinished {
+            database: context.database.key.clone(),
+            migration: MigrationRef::new(&source.name, migration, direction),
+            elapsed,
+        });
+    };
+    for (at, item) in work.iter().enumerate() {
+        let Item { source, entry, past } = item;
         let migration = entry.local.expect("what is runnable is on disk");
-        let named = MigrationRef::new(&source.name, migration, direction);
         context.emit(Event::MigrationStarted {
             database: context.database.key.clone(),
-            migration: named.clone(),
+            migration: MigrationRef::new(&source.name, migration, direction),
             index: at + 1,
             total: work.len(),
         });
-        if !migrate.fake {
-            upstream.check(context, migration)?;
-        }
-        let elapsed = if migrate.fake {
+        let mut elapsed = Duration::ZERO;
+        if migrate.fake {
             writer.fake(&source.history(), migration).await?;
-            Duration::ZERO
         } else {
-            let resume = entry.applied.as_ref().and_then(|applied| match &applied.progress {
-                Progress::Partial { done, started, digest } => {
-                    Some(Resume { done: *done, started: *started, digest: digest.clone() })
-                }
-                Progress::Whole | Progress::Reverting { .. } | Progress::Failed => None,
-            });
-            writer.apply(&source.history(), migration, resume).await?
-        };
-        context.emit(Event::MigrationFinished {
-            database: context.database.key.clone(),
-            migration: named,
-            elapsed,
-        });
+            upstream.check(context, migration)?;
+            elapsed = run_file(writer, item, migration).await.map_err(|error| match &work[..at] {
+                before if before.iter().any(|other| std::ptr::eq(other.source, *source)) => error.into(),
+                _ => explained(context, item, error),
+            })?;
+        }
+        finished(source, migration, direction, elapsed);
+        for held in past.iter().flatten() {
+            finished(source, held, Direction::Fake, Duration::ZERO);
+        }
     }
     Ok(())
+}
+
+async fn run_file(
+    writer: &mut dyn Writer,
+    item: &Item<'_, '_>,
+    migration: &Migration,
+) -> Result<Duration, EngineError> {
+    let source = item.source;
+    let resume = item.entry.applied.as_ref().and_then(|applied| match &applied.progress {
+        Progress::Partial { done, started, digest } => {
+            Some(Resume { done: *done, started: *started, digest: digest.clone() })
+        }
+        Progress::Whole | Progress::Reverting { .. } | Progress::Failed => None,
+    });
+    match (&item.past, source.baseline) {
+        (Some(past), Some(baseline)) => {
+            // One that was only announced is run as any other.
+            let resume = resume.filter(|at| at.done > 0 || at.started);
+            writer.baseline(&source.history(), migration, past, baseline.own, resume).await
+        }
+        _ => writer.apply(&source.history(), migration, resume).await,
+    }
+}
+
+/// What the first file of a source makes is there already, and nothing of the source is recorded: most likely the
+/// database is older than dbctl.
+fn explained(context: &StepContext<'_>, item: &Item<'_, '_>, error: EngineError) -> StepError {
+    const DUPLICATES: [&str; 4] = ["42P07", "42P06", "42710", "42723"];
+    let source = item.source;
+    let first = source.migrations.iter().find(|migration| !source.is_beside(migration));
+    let is_first = item.entry.local.zip(first).is_some_and(|(local, first)| std::ptr::eq(local, first));
+    match error {
+        EngineError::Sql(sql)
+            if is_first
+                && !item.entry.is_recorded()
+                && sql.hint.is_none()
+                && DUPLICATES.contains(&sql.code.as_str()) =>
+        {
+            let several = context.database.sources.len() > 1;
+            StepError::Exists { error: sql, among: several.then(|| source.name.clone()) }
+        }
+        other => other.into(),
+    }
 }

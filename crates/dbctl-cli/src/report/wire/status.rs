@@ -33,6 +33,9 @@ pub(crate) struct StatusOf<'s> {
     exists: Option<bool>,
     migrations: Vec<StatusEntry<'s>>,
     counts: Counts,
+    /// Why `migrate` would apply nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<Error>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Error>,
 }
@@ -45,6 +48,9 @@ struct StatusEntry<'s> {
     state: &'static str,
     applied_at: Option<String>,
     elapsed_ms: Option<u64>,
+    /// The baseline that is to be run instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<&'s str>,
 }
 
 /// The number of migrations in each state; every state is there.
@@ -83,6 +89,7 @@ pub(crate) fn status_of(status: &DatabaseStatus) -> StatusOf<'_> {
                 state: entry.state.as_str(),
                 applied_at: entry.applied_at.map(|at| at.to_string()),
                 elapsed_ms: entry.elapsed.map(ms),
+                held_by: entry.held_by.as_deref(),
             })
             .collect(),
         counts: Counts {
@@ -94,6 +101,7 @@ pub(crate) fn status_of(status: &DatabaseStatus) -> StatusOf<'_> {
             failed: count(State::Failed),
             partial: count(State::Partial),
         },
+        blocked: status.blocked.as_deref().map(|reason| error(reason, status.key.as_str())),
         error: status.error.as_deref().map(|failure| error(failure, status.key.as_str())),
     }
 }

@@ -1,0 +1,90 @@
+//! What is recorded without being run, as statements.
+
+use std::time::Duration;
+
+use dbctl_migration::{
+    History, Migration, Recording, RunStamp, Statement,
+    ledger::{self, Before},
+};
+
+use crate::{Note, Resume, SourceRef};
+
+/// The statements of one note.
+pub(super) fn statements(note: &Note<'_>, stamp: &RunStamp) -> Vec<Statement> {
+    match note {
+        Note::Applied(source, migration) => {
+            let mut statements = forgotten(source, source.keyed_by().of(migration));
+            statements.extend(recorded(source, migration, stamp, Duration::ZERO));
+            statements
+        }
+        Note::Forgotten(source, key) => forgotten(source, key),
+        Note::Repaired(source, migration) => {
+            let mut statements = source.history.map_or_else(Vec::new, |history| history.repair(migration));
+            statements.push(ledger::repair(source.name, migration));
+            statements
+        }
+        Note::Begun(source, migration) => {
+            let nothing = Resume { done: 0, started: false, digest: None };
+            vec![progress(source, migration, stamp, &nothing)]
+        }
+        Note::Reached { source, name, done, as_it_is } => {
+            vec![ledger::reached(source.name, name, *done, *as_it_is)]
+        }
+    }
+}
+
+/// What removes every record of a migration.
+pub(super) fn forgotten(source: &SourceRef<'_>, key: &str) -> Vec<Statement> {
+    let mut statements = source.history.map_or_else(Vec::new, |history| history.forget(key));
+    statements.push(ledger::forget(source.name, source.keyed_by(), key));
+    statements
+}
+
+/// How far a file got, whatever is known of it.
+pub(super) fn progress(
+    source: &SourceRef<'_>,
+    migration: &Migration,
+    stamp: &RunStamp,
+    at: &Resume,
+) -> Statement {
+    let digest = at.digest.as_deref().unwrap_or_default();
+    ledger::record_progress(source.name, migration, stamp, at.done, at.started, digest, Before::Any)
+}
+
+/// What is recorded once a file has run that stands for a source's past: that past in its order, then the file itself
+/// if it is a migration, else nothing more of how far it got.
+pub(super) fn past(
+    source: &SourceRef<'_>,
+    file: &Migration,
+    past: &[&Migration],
+    own: bool,
+    stamp: &RunStamp,
+    elapsed: Duration,
+) -> Vec<Statement> {
+    let keyed_by = source.keyed_by();
+    let known = |migration: &Migration| ledger::forget(source.name, keyed_by, keyed_by.of(migration));
+    let mut statements = Vec::new();
+    for migration in past {
+        // The tool may have rolled it back once, which only the ledger still knows.
+        statements.push(known(migration));
+        statements.extend(recorded(source, migration, stamp, Duration::ZERO));
+    }
+    match own {
+        true => statements.extend(recorded(source, file, stamp, elapsed)),
+        false => statements.push(known(file)),
+    }
+    statements
+}
+
+fn recorded(
+    source: &SourceRef<'_>,
+    migration: &Migration,
+    stamp: &RunStamp,
+    elapsed: Duration,
+) -> Vec<Statement> {
+    let recording = Recording { migration, elapsed, stamp };
+    let mut statements =
+        source.history.map_or_else(Vec::new, |history: &dyn History| history.record(&recording));
+    statements.push(ledger::record(source.name, &recording, Before::Any));
+    statements
+}
