@@ -13,12 +13,14 @@ mod tools;
 
 mod atriz;
 mod bad_input;
+mod baseline;
 mod concurrency;
 mod connections;
 mod custom;
 mod dbmate;
 mod drizzle;
 mod files;
+mod history;
 #[cfg(unix)]
 mod hooks;
 mod init;
