@@ -41,3 +41,4 @@ mod seeds;
 mod sqlx;
 mod supabase;
 mod traps;
+mod workspaces;

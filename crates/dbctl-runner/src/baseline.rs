@@ -19,7 +19,8 @@ pub(crate) fn placed(
     let own = migrations.iter().position(|migration| migration.up.path == *shown);
     let others: Vec<&Migration> =
         migrations.iter().enumerate().filter(|(at, _)| Some(*at) != own).map(|(_, one)| one).collect();
-    let past = match others.iter().rposition(|migration| is(migration, through)) {
+    let last = others.iter().rposition(|migration| is(migration, through));
+    let past = match last.or_else(|| last_before(&others, through)) {
         Some(last) => last + 1,
         None if through == SourceBaseline::NOTHING_ELSE && own.is_some() => 0,
         None if through == SourceBaseline::NOTHING_ELSE => {
@@ -54,6 +55,16 @@ fn is(migration: &Migration, text: &str) -> bool {
     migration.version.as_str() == text
         || migration.name == text
         || migration.up.path.file_name().is_some_and(|file| file == text)
+}
+
+/// The last migration whose number is not above that of one that is not there any more: consolidated files often name
+/// one that only an archive still has.
+fn last_before(migrations: &[&Migration], through: &str) -> Option<usize> {
+    let number = |version: &str| version.replace(['_', '-', '.'], "").parse::<u128>().ok();
+    let last = number(through)?;
+    migrations
+        .iter()
+        .rposition(|migration| number(migration.version.as_str()).is_some_and(|number| number <= last))
 }
 
 /// The last few are those that may have been meant.

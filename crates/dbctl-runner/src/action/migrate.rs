@@ -70,13 +70,14 @@ async fn migrate_all(
     sources: &[SourceFiles],
     upstream: Upstream,
 ) -> Result<bool, StepError> {
-    context.prepare(writer, sources).await?;
     let found = baseline::look(writer, sources).await?;
     let reconciled = reconcile_all(sources, &found.rows);
     let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled, &found)?;
     if !migrate.fake {
         nothing_moved(writer, sources, &work).await?;
     }
+    // What is refused has left nothing behind.
+    context.prepare(writer, sources).await?;
     baseline::begin(writer, sources, &found.rows, &reconciled, &work).await?;
     apply(context, writer, migrate, &work, upstream).await?;
     Ok(!work.is_empty())
