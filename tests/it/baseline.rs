@@ -302,6 +302,16 @@ environments:
 
     let asked = sandbox.dbctl(&through).fails(2);
     assert!(asked.contains("`baseline` records migrations as applied without running them"), "{asked}");
+    // All of it is recorded, or nothing.
+    sandbox.query(
+        "legacy",
+        "create function no() returns trigger language plpgsql as $$ begin raise 'not that one'; end $$; create trigger \
+         no before insert on pgmigrations for each row when (new.name = '1700000001000_b') execute function no()",
+    );
+    let half = sandbox.dbctl(&[&through[..], &["--yes"]].concat()).fails(1);
+    assert!(half.contains("not that one"), "{half}");
+    assert_eq!(sandbox.query("legacy", "select count(*) from pgmigrations"), "0\n");
+    sandbox.query("legacy", "drop trigger no on pgmigrations; drop function no()");
     let guarded = sandbox.dbctl(&[&through[..], &["--yes", "--env", "production"]].concat()).fails(2);
     assert!(guarded.contains("--allow-protected production"), "{guarded}");
     let (code, dry) = sandbox.json(&[&through[..], &["--dry-run"]].concat());
@@ -323,4 +333,39 @@ environments:
     assert!(judged.code == 0 && judged.stdout.contains("1700000002000_c"), "{judged}");
     sandbox.ok(&["status", "legacy", "--check"]);
     assert_eq!(sandbox.json(&["migrate", "legacy"]).1["databases"][0]["outcome"], "unchanged");
+}
+
+/// A tool whose versions are numbers knows nothing of a file beside its folder.
+#[test]
+fn what_was_announced_is_withdrawn() {
+    let manifest = "workspace: w
+databases:
+  a:
+    migrations:
+      - { path: first, format: native }
+      - { path: m, format: sqlx, baseline: { file: all.sql, through: 1 } }
+";
+    let files = [
+        ("first/20250101000000_x.sql", "CREATE TABLE x (id int);"),
+        ("m/1_a.sql", "CREATE TABLE a (id int);"),
+        ("m/2_b.sql", "CREATE TABLE b (id int);"),
+        ("all.sql", "SELECT nothing;"),
+    ];
+    let sandbox = Sandbox::new(manifest, &files);
+    let announced = || {
+        sandbox.dbctl(&["reset", "a", "--yes"]).fails(1);
+        assert_eq!(sandbox.json(&["status", "a"]).1["databases"][0]["counts"]["partial"], 1);
+    };
+    let recorded = "select version from _sqlx_migrations order by 1";
+    announced();
+    assert_eq!(done(&sandbox.json(&["baseline", "a", "--through", "1_a.sql", "--yes"]).1), ["1_a fake"]);
+    assert_eq!(done(&sandbox.json(&["migrate", "a"]).1), ["2_b up"]);
+    assert_eq!(sandbox.query("a", recorded), "1\n2\n");
+    announced();
+    sandbox.ok(&["migrate", "a", "--to", "m/1"]);
+    assert_eq!(done(&sandbox.json(&["migrate", "a"]).1), ["2_b up"]);
+    announced();
+    sandbox.ok(&["history", "mark", "a", "all.sql", "--pending", "--yes"]);
+    let refused = sandbox.dbctl(&["migrate", "a"]).fails(1);
+    assert!(refused.contains("it is not empty: public.x"), "{refused}");
 }

@@ -192,6 +192,8 @@ pub enum Note<'a> {
     Repaired(SourceRef<'a>, &'a Migration),
     /// It is to be run, and nothing of it has been so far: only the ledger says so.
     Begun(SourceRef<'a>, &'a Migration),
+    /// What [`Self::Begun`] said no longer holds.
+    Withdrawn(SourceRef<'a>, &'a Migration),
     /// Of one that stopped outside a transaction that many statements are done and the next was not started.
     Reached {
         /// Its source.

@@ -9,23 +9,51 @@ use crate::{
 
 /// Where a source's baseline stands among its files in the order in which they apply. What stands before it is the past
 /// that it holds; what stands behind it is applied after it, whatever the numbers of the files are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Baseline {
     /// Its index.
     pub place: usize,
     /// Whether it is a migration of the folder, recorded as any other, and not a file of plain SQL beside it.
     pub own: bool,
+    /// The last version that it holds, be it on disk or not, where that can be compared with others.
+    pub through: Option<LastVersion>,
+}
+
+/// A version of digits alone. It compares with those that have as many: how versions of other shapes sort is their
+/// format's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastVersion(String);
+
+impl LastVersion {
+    /// From a version, a name or a file name; `None` where it does not begin with digits.
+    pub fn of(text: &str) -> Option<Self> {
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        (end > 0 && !text[end..].starts_with(|c: char| c.is_alphanumeric()))
+            .then(|| Self(text[..end].to_owned()))
+    }
+
+    /// Whether a version is that one or an earlier one; `None` where they do not compare.
+    pub fn holds(&self, version: &Version) -> Option<bool> {
+        let version = version.as_str();
+        let compares = version.len() == self.0.len() && version.bytes().all(|byte| byte.is_ascii_digit());
+        compares.then(|| version <= self.0.as_str())
+    }
 }
 
 impl Baseline {
     /// Takes the baseline to its place: behind the `past` first files, which it holds, itself not counted.
-    pub fn place(mut migrations: Vec<Migration>, file: BaselineFile, past: usize) -> (Vec<Migration>, Self) {
+    pub fn place(
+        mut migrations: Vec<Migration>,
+        file: BaselineFile,
+        past: usize,
+        through: Option<LastVersion>,
+    ) -> (Vec<Migration>, Self) {
         let (file, own) = match file {
             BaselineFile::Own(at) => (migrations.remove(at), true),
             BaselineFile::Plain(file) => (*file, false),
         };
         migrations.insert(past, file);
-        (migrations, Self { place: past, own })
+        (migrations, Self { place: past, own, through })
     }
 }
 
@@ -66,7 +94,7 @@ impl Reconciled<'_> {
     /// it holds is pending until then and never out of order. Applied files of the past that are gone from the disk are
     /// what it was made of.
     #[must_use]
-    pub fn with_baseline(mut self, baseline: Baseline) -> Self {
+    pub fn with_baseline(mut self, baseline: &Baseline) -> Self {
         let Some(at) = self.entry_of(baseline.place) else { return self };
         let recorded = |entry: &Entry<'_>| entry.is_recorded();
         if self.entries[at].applied.as_ref().is_some_and(is_begun) {
@@ -77,8 +105,12 @@ impl Reconciled<'_> {
         }
         // Up to the last file of the past, if there is any.
         let past = baseline.place.checked_sub(1).and_then(|last| self.entry_of(last)).unwrap_or(at);
-        for entry in self.entries[..past].iter_mut().filter(|entry| entry.state == State::Missing) {
-            if entry.applied.as_ref().is_some_and(|row| row.progress == Progress::Whole) {
+        for (place, entry) in self.entries.iter_mut().enumerate() {
+            let Some(row) = entry.applied.as_ref().filter(|row| row.progress == Progress::Whole) else {
+                continue;
+            };
+            let held = baseline.through.as_ref().and_then(|through| through.holds(&row.version));
+            if entry.state == State::Missing && held.unwrap_or(place < past) {
                 entry.state = State::Applied;
             }
         }
@@ -98,7 +130,7 @@ impl Reconciled<'_> {
     }
 
     /// The entry of a baseline that is still to be run, be it for the first time or to its end.
-    pub fn due(&self, baseline: Baseline, file: &Migration) -> Option<usize> {
+    pub fn due(&self, baseline: &Baseline, file: &Migration) -> Option<usize> {
         let at = self.entry_of(baseline.place)?;
         let entry = &self.entries[at];
         let is_it = entry.local.is_some_and(|local| local.name == file.name);
@@ -137,15 +169,19 @@ mod tests {
 
     /// The states of `files`, which a baseline follows behind the first `past` of the others.
     fn check(files: &str, file: &str, past: usize, applied: &str) -> String {
+        check_through(files, file, (past, ""), applied)
+    }
+
+    fn check_through(files: &str, file: &str, (past, through): (usize, &str), applied: &str) -> String {
         let local: Vec<_> = files.split_whitespace().map(migration).collect();
         let file = match local.iter().position(|one| one.name == file) {
             Some(at) => BaselineFile::Own(at),
             None => BaselineFile::Plain(Box::new(migration(file))),
         };
-        let (local, baseline) = Baseline::place(local, file, past);
+        let (local, baseline) = Baseline::place(local, file, past, LastVersion::of(through));
         let applied: Vec<_> = applied.split_whitespace().map(row).collect();
-        let reconciled = reconcile(&local, &applied, KeyedBy::Name).with_baseline(baseline);
-        let due = reconciled.due(baseline, &local[baseline.place]).is_some();
+        let reconciled = reconcile(&local, &applied, KeyedBy::Name).with_baseline(&baseline);
+        let due = reconciled.due(&baseline, &local[baseline.place]).is_some();
         let states: Vec<_> = reconciled
             .entries
             .iter()
@@ -175,6 +211,27 @@ mod tests {
         ] {
             assert_eq!(check(files, "9_all", 2, applied), expected, "{applied}");
         }
+    }
+
+    #[test]
+    fn versions_of_one_length_compare() {
+        let holds = |through: &str, version: &str| LastVersion::of(through)?.holds(&Version::new(version));
+        for (through, version, expected) in [
+            ("20250115000000", "20250115000000", Some(true)),
+            ("20250115000000_x.sql", "20250110000000", Some(true)),
+            ("20250115000000", "20250116000000", Some(false)),
+            ("20250115000000", "20251105", None),
+            ("9", "10", None),
+            ("1a", "1", None),
+            ("init", "1", None),
+        ] {
+            assert_eq!(holds(through, version), expected, "{through} {version}");
+        }
+        // The archive holds 2 and 3, the first of which somebody applied late; 5 is gone for another reason.
+        assert_eq!(
+            check_through("1_a 4_d 9_all", "9_all", (1, "3"), "1_a 3_c 4_d 2_b 5_e"),
+            "1_a=applied 3_c=applied 9_all=applied 4_d=applied 2_b=applied 5_e=missing"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod test_support;
 pub mod text;
 
 pub use applied::{Applied, Progress};
-pub use baseline::{Baseline, BaselineFile};
+pub use baseline::{Baseline, BaselineFile, LastVersion};
 pub use checksum::{Checksum, ToolChecksum};
 pub use directive::{DirectiveError, Directives, Requirement};
 pub use format::{

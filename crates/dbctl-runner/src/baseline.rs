@@ -1,7 +1,9 @@
 //! A source's baseline: where it stands among its files, and whether it is due.
 
 use dbctl_engine::{EngineError, Note, Reader, Writer};
-use dbctl_migration::{Baseline, BaselineFile, Entry, FormatError, Migration, Progress, Reconciled};
+use dbctl_migration::{
+    Baseline, BaselineFile, Entry, FormatError, LastVersion, Migration, Progress, Reconciled,
+};
 use dbctl_workspace::{Source, SourceBaseline};
 
 use crate::{
@@ -19,52 +21,51 @@ pub(crate) fn placed(
     let own = migrations.iter().position(|migration| migration.up.path == *shown);
     let others: Vec<&Migration> =
         migrations.iter().enumerate().filter(|(at, _)| Some(*at) != own).map(|(_, one)| one).collect();
-    let last = others.iter().rposition(|migration| is(migration, through));
-    let past = match last.or_else(|| last_before(&others, through)) {
-        Some(last) => last + 1,
-        None if through == SourceBaseline::NOTHING_ELSE && own.is_some() => 0,
-        None if through == SourceBaseline::NOTHING_ELSE => {
-            return wrong(format!(
-                "`baseline`: {} is no migration of this folder, so nothing would say that it has run; name in `through` \
-                 the last migration that it holds",
-                shown.display()
-            ));
-        }
-        None if own.is_some_and(|own| is(&migrations[own], through)) => {
+    let on_disk = others.iter().rposition(|migration| is(migration, through));
+    let last = match on_disk {
+        Some(last) => LastVersion::of(others[last].version.as_str()),
+        // It may be in an archive.
+        None => LastVersion::of(through)
+            .filter(|last| others.iter().any(|one| last.holds(&one.version).is_some())),
+    };
+    let is_held = |migration: &&Migration| {
+        last.as_ref().is_some_and(|last| last.holds(&migration.version) == Some(true))
+    };
+    let past = match on_disk.or_else(|| others.iter().rposition(is_held)) {
+        _ if on_disk.is_none() && own.is_some_and(|own| is(&migrations[own], through)) => {
             return wrong(format!(
                 "`baseline`: `through` is the file itself; name the last migration that it holds, or write `{}` if it \
                  holds no other",
                 SourceBaseline::NOTHING_ELSE
             ));
         }
-        None => {
+        Some(last) => last + 1,
+        None if last.is_none() && through != SourceBaseline::NOTHING_ELSE => {
+            let names = list(&others);
             return wrong(format!(
-                "`baseline`: `through` names no migration of this folder: `{through}`; {}",
-                list(&others)
+                "`baseline`: `through` names no migration of this folder: `{through}`; {names}"
             ));
         }
+        None if own.is_none() => {
+            return wrong(format!(
+                "`baseline`: {} is no migration of this folder, and holds none, so nothing would say that it has run; \
+                 name in `through` the last migration that it holds",
+                shown.display()
+            ));
+        }
+        None => 0,
     };
     let file = match own {
         Some(at) => BaselineFile::Own(at),
         None => BaselineFile::plain(path, shown)?,
     };
-    Ok(Some(Baseline::place(migrations.to_vec(), file, past)))
+    Ok(Some(Baseline::place(migrations.to_vec(), file, past, last)))
 }
 
 fn is(migration: &Migration, text: &str) -> bool {
     migration.version.as_str() == text
         || migration.name == text
         || migration.up.path.file_name().is_some_and(|file| file == text)
-}
-
-/// The last migration whose number is not above that of one that is not there any more: consolidated files often name
-/// one that only an archive still has.
-fn last_before(migrations: &[&Migration], through: &str) -> Option<usize> {
-    let number = |version: &str| version.replace(['_', '-', '.'], "").parse::<u128>().ok();
-    let last = number(through)?;
-    migrations
-        .iter()
-        .rposition(|migration| number(migration.version.as_str()).is_some_and(|number| number <= last))
 }
 
 /// The last few are those that may have been meant.
@@ -187,7 +188,7 @@ pub(crate) async fn begin(
                 }
             }
             Some(Progress::Partial { done: 0, started: false, .. }) if file_by_file => {
-                notes.push(Note::Forgotten(source.history(), source.history().keyed_by().of(file)));
+                notes.push(Note::Withdrawn(source.history(), file));
             }
             Some(_) if file_by_file => {
                 let names = vec![file.name.clone()];

@@ -214,8 +214,8 @@ impl SourceFiles {
     }
 
     /// The file that stands for its past, where it has one.
-    pub(crate) fn baseline_file(&self) -> Option<(Baseline, &Migration)> {
-        self.baseline.map(|baseline| (baseline, &self.migrations[baseline.place]))
+    pub(crate) fn baseline_file(&self) -> Option<(&Baseline, &Migration)> {
+        self.baseline.as_ref().map(|baseline| (baseline, &self.migrations[baseline.place]))
     }
 
     /// Whether a migration is a file of plain SQL that stands for others, and nothing that can be recorded.
@@ -226,7 +226,7 @@ impl SourceFiles {
     /// Compares the files with what is applied.
     pub fn reconcile(&self, applied: &[Applied]) -> Reconciled<'_> {
         let reconciled = reconcile(&self.migrations, applied, self.history().keyed_by());
-        match self.baseline {
+        match &self.baseline {
             Some(baseline) => reconciled.with_baseline(baseline),
             None => reconciled,
         }

@@ -12,6 +12,7 @@ pub(super) fn named(note: &Note<'_>) -> String {
         Note::Forgotten(_, key) => format!("forgotten {key}"),
         Note::Repaired(_, migration) => format!("repaired {}", migration.name),
         Note::Begun(_, migration) => format!("begun {}", migration.name),
+        Note::Withdrawn(_, migration) => format!("withdrawn {}", migration.name),
         Note::Reached { name, done, .. } => format!("reached {name} {done}"),
     }
 }
@@ -19,6 +20,9 @@ pub(super) fn named(note: &Note<'_>) -> String {
 impl Database {
     pub(super) fn note(&mut self, note: &Note<'_>) {
         match note {
+            Note::Withdrawn(source, migration) => {
+                self.rows(source).retain(|row| row.name != migration.name);
+            }
             Note::Applied(source, migration) => {
                 self.rows(source).retain(|row| row.name != migration.name);
                 self.record(source.name.to_owned(), migration);

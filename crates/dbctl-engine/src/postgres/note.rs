@@ -27,6 +27,7 @@ pub(super) fn statements(note: &Note<'_>, stamp: &RunStamp) -> Vec<Statement> {
             let nothing = Resume { done: 0, started: false, digest: None };
             vec![progress(source, migration, stamp, &nothing)]
         }
+        Note::Withdrawn(source, migration) => vec![unknown(source, migration)],
         Note::Reached { source, name, done, as_it_is } => {
             vec![ledger::reached(source.name, name, *done, *as_it_is)]
         }
@@ -61,19 +62,23 @@ pub(super) fn past(
     stamp: &RunStamp,
     elapsed: Duration,
 ) -> Vec<Statement> {
-    let keyed_by = source.keyed_by();
-    let known = |migration: &Migration| ledger::forget(source.name, keyed_by, keyed_by.of(migration));
     let mut statements = Vec::new();
     for migration in past {
         // The tool may have rolled it back once, which only the ledger still knows.
-        statements.push(known(migration));
+        statements.push(unknown(source, migration));
         statements.extend(recorded(source, migration, stamp, Duration::ZERO));
     }
     match own {
         true => statements.extend(recorded(source, file, stamp, elapsed)),
-        false => statements.push(known(file)),
+        false => statements.push(unknown(source, file)),
     }
     statements
+}
+
+/// What the ledger alone says of a migration goes: to its tool the name of a file beside the folder means nothing.
+fn unknown(source: &SourceRef<'_>, migration: &Migration) -> Statement {
+    let keyed_by = source.keyed_by();
+    ledger::forget(source.name, keyed_by, keyed_by.of(migration))
 }
 
 fn recorded(

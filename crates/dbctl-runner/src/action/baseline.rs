@@ -51,7 +51,7 @@ async fn record(
             && past.iter().any(|(of, _)| std::ptr::eq(*of, source))
             && !found.rows[at].is_empty()
         {
-            notes.push(Note::Forgotten(source.history(), source.history().keyed_by().of(file)));
+            notes.push(Note::Withdrawn(source.history(), file));
         }
     }
     notes.extend(past.iter().map(|(source, migration)| Note::Applied(source.history(), migration)));
@@ -132,8 +132,8 @@ fn chosen(sources: &[SourceFiles], adopt: &Adopt) -> Result<Vec<(usize, usize)>,
 fn of_source<'m>(source: &'m SourceFiles, rows: &Rows, end: usize) -> Result<Vec<&'m Migration>, StepError> {
     let reconciled = source.reconcile(rows);
     // Whoever has what a baseline holds has the baseline.
-    let holds = |baseline: Baseline| baseline.place == end;
-    let files = &source.migrations[..if source.baseline.is_some_and(holds) { end + 1 } else { end }];
+    let holds = |baseline: &Baseline| baseline.place == end;
+    let files = &source.migrations[..if source.baseline.as_ref().is_some_and(holds) { end + 1 } else { end }];
     let is_meant = |entry: &&Entry<'m>| {
         entry.local.is_some_and(|local| {
             files.iter().any(|file| std::ptr::eq(file, local)) && !source.is_beside(local)

@@ -121,9 +121,14 @@ fn recorded<'r, 'm: 'r>(
     Ok(Change { source, entry, note: Note::Applied(source.history(), local), direction: Direction::Fake })
 }
 
-fn forgotten<'r, 'm>(source: &'r SourceFiles, entry: &'r Entry<'m>) -> Option<Change<'r, 'm>> {
-    let key = source.history().keyed_by().of_applied(entry.applied.as_ref()?);
-    Some(Change { source, entry, note: Note::Forgotten(source.history(), key), direction: Direction::Forget })
+fn forgotten<'r, 'm: 'r>(source: &'r SourceFiles, entry: &'r Entry<'m>) -> Option<Change<'r, 'm>> {
+    let history = source.history();
+    let note = match (entry.local.filter(|local| source.is_beside(local)), &entry.applied) {
+        (_, None) => return None,
+        (Some(file), Some(_)) => Note::Withdrawn(history, file),
+        (None, Some(row)) => Note::Forgotten(history, history.keyed_by().of_applied(row)),
+    };
+    Some(Change { source, entry, note, direction: Direction::Forget })
 }
 
 fn repaired<'r, 'm: 'r>(source: &'r SourceFiles, entry: &'r Entry<'m>) -> Option<Change<'r, 'm>> {

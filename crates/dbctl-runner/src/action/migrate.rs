@@ -288,7 +288,7 @@ async fn run_file(
         }
         Progress::Whole | Progress::Reverting { .. } | Progress::Failed => None,
     });
-    match (&item.past, source.baseline) {
+    match (&item.past, &source.baseline) {
         (Some(past), Some(baseline)) => {
             // One that was only announced is run as any other.
             let resume = resume.filter(|at| at.done > 0 || at.started);

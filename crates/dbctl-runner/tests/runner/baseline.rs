@@ -267,8 +267,16 @@ fn what_a_manifest_says_of_a_baseline_is_checked_against_the_folder() {
     );
     assert_eq!(
         wrong("file: all.sql, through: none"),
-        "m: `baseline`: all.sql is no migration of this folder, so nothing would say that it has run; name in `through` \
-         the last migration that it holds"
+        "m: `baseline`: all.sql is no migration of this folder, and holds none, so nothing would say that it has \
+         run; name in `through` the last migration that it holds"
+    );
+    // In an archive, most likely.
+    assert_eq!(wrong(&format!("{own}, through: 20250103120000")), "+x =x =x =x +x +x");
+    assert_eq!(wrong(&format!("{own}, through: 20240101000000_old.sql")), "+x +x +x +x +x +x");
+    assert_eq!(
+        wrong("file: all.sql, through: 20240101000000"),
+        "m: `baseline`: all.sql is no migration of this folder, and holds none, so nothing would say that it has run; \
+         name in `through` the last migration that it holds"
     );
     let gone = wrong("file: gone.sql, through: 20250102000000");
     assert!(gone.starts_with("cannot read gone.sql: "), "{gone}");
