@@ -178,7 +178,26 @@ databases:
         sandbox.write("schema.sql", format!("{sql}{last}"));
     };
     schema("SELECT nothing;\n");
-    sandbox.ok(&["create", "mine"]);
+    // The same is said of a database that is not there yet and of one that is empty.
+    for create in [false, true] {
+        if create {
+            sandbox.ok(&["create", "mine"]);
+        }
+        let plan = sandbox.ok(&["plan", "migrate", "mine", "--state"]);
+        for line in ["= 1700000000000_a (held by schema.sql)", "+ schema.sql", "+ 1700000002000_c"] {
+            assert!(plan.contains(line), "{plan}");
+        }
+        let plan = sandbox.json(&["plan", "migrate", "mine", "--state"]).1;
+        assert_eq!(plan["databases"][0]["pending"], json!(["schema.sql", "1700000002000_c"]));
+        let status = sandbox.json(&["status", "mine"]).1;
+        let held: Vec<_> = status["databases"][0]["migrations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["held_by"].as_str())
+            .collect();
+        assert_eq!(held, [Some("schema.sql"), Some("schema.sql"), None, None]);
+    }
     let (code, document) = sandbox.json(&["migrate", "mine"]);
     assert_eq!((code, error(&document).0), (1, "column \"nothing\" does not exist"));
     assert_eq!(sandbox.query("mine", "select count(*) from pgmigrations"), "0\n");
