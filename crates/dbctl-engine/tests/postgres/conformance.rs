@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dbctl_engine::{ConnectFailure, Engine, EngineError, Target, fake::Fake};
+use dbctl_engine::{ConnectFailure, Engine, EngineError, Note, Target, fake::Fake};
+use dbctl_migration::Progress;
 
 use crate::bench::{OWN, Run, engine, migration, names, target};
 
@@ -77,6 +78,25 @@ async fn conforms(engine: &dyn Engine, target: &Target) {
     let mut reader = engine.open(target, &session).await.unwrap();
     assert_eq!(names(&reader.applied(&OWN).await.unwrap()), "2_two 1_one");
     reader.close().await;
+
+    // Several notes are one change; a baseline brings its past along, and itself where it is a migration.
+    let mut writer = engine.open_exclusive(target, &[], &session).await.unwrap();
+    let (past, last) = (migration("3_past", "select 3;", None), migration("9_last", "select 9;", None));
+    let all = migration("all", "create table everything (id int);", None);
+    assert!(writer.belongings(&[]).await.unwrap().iter().any(|name| name.ends_with("one")));
+    writer.note(&[Note::Begun(OWN, &all), Note::Forgotten(OWN, "2")]).await.unwrap();
+    let begun = Progress::Partial { done: 0, started: false, digest: None };
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_one all (0)");
+    writer.note(&[Note::Reached { source: OWN, name: "all", done: 0, as_it_is: true }]).await.unwrap();
+    assert_eq!(writer.applied(&OWN).await.unwrap()[1].progress, begun);
+    writer.baseline(&OWN, &all, &[&two, &past], false, None).await.unwrap();
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_one 2_two 3_past");
+    writer.note(&[Note::Forgotten(OWN, "2"), Note::Forgotten(OWN, "3")]).await.unwrap();
+    writer.baseline(&OWN, &last, &[&past], true, None).await.unwrap();
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_one 3_past 9_last");
+    writer.note(&[Note::Begun(OWN, &two), Note::Withdrawn(OWN, &two)]).await.unwrap();
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_one 3_past 9_last");
+    writer.close().await;
 
     // A stopped run does nothing any more.
     let stopped = Run::new();
