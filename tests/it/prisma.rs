@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use crate::{
-    support::{Ran, Sandbox, repository, set_mode},
+    support::{Ran, Sandbox, query, repository, set_mode},
     tools::{npm, schema},
 };
 
@@ -247,4 +247,18 @@ fn urls_with_its_own_parameters_are_understood() {
     );
     sandbox.ok(&["migrate", "mine"]);
     assert_eq!(states(&sandbox, "mine"), "applied");
+
+    // In another schema its table would not be found, and every file would run again.
+    let elsewhere = format!("{url}{mark}schema=my_shop&connection_limit=5");
+    sandbox.set("DATABASE_URL", &elsewhere);
+    let refused = sandbox.dbctl(&["migrate", "mine"]).fails(3);
+    assert!(refused.contains("the url of `mine` has `schema=my_shop`"), "{refused}");
+    assert!(refused.contains("{ path: prisma/migrations, schema: my_shop }"), "{refused}");
+    sandbox.write(
+        "workspace.yaml",
+        "workspace: judged\ndatabases:\n  mine: { url: '${DATABASE_URL}', migrations: [{ path: prisma/migrations, schema: my_shop }] }\n",
+    );
+    sandbox.ok(&["migrate", "mine"]);
+    let tables = "select count(*) from pg_tables where schemaname = 'my_shop'";
+    assert_eq!(query(&url, tables).unwrap(), "2\n");
 }

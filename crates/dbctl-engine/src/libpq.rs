@@ -191,6 +191,11 @@ pub fn settings(text: &str, vars: &PgVars) -> Result<Settings, ConnInfoError> {
     resolve::resolve(&given, vars)
 }
 
+/// The `schema` of a URL, in which Prisma works: it is no setting of a connection. `None` where the text cannot be read.
+pub fn schema(text: &str) -> Option<String> {
+    parse(text).ok()?.raw(parameter::SCHEMA).filter(|schema| !schema.is_empty()).map(str::to_owned)
+}
+
 fn parse(text: &str) -> Result<Given, ConnInfoError> {
     let text = text.trim();
     if let Some(rest) = url::without_scheme(text) {

@@ -135,6 +135,8 @@ pub struct FormatKind(&'static Tool);
 impl FormatKind {
     /// dbctl's own: `<UTC 14 digits>_<snake_name>.sql` with an optional `.down.sql` beside it.
     pub const NATIVE: Self = Self(&native::TOOL);
+    /// Prisma Migrate's, whose table and files are in the schema that its URL names.
+    pub const PRISMA: Self = Self(&prisma::TOOL);
 
     /// All of them, in the order in which detection and documentation list them.
     pub fn all() -> impl Iterator<Item = Self> {

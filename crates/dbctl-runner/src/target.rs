@@ -7,8 +7,8 @@ use dbctl_engine::{
     embedded::{EmbeddedHome, EmbeddedSpec},
     libpq,
 };
-use dbctl_migration::DatabaseName;
-use dbctl_workspace::{Database, Key, Location, ManifestErrors, Span, Way, Workspace};
+use dbctl_migration::{DatabaseName, FormatKind};
+use dbctl_workspace::{Database, Key, Location, ManifestErrors, Source, Span, Way, Workspace};
 use secrecy::{ExposeSecret, SecretString};
 
 /// How many connections dbctl opens to one server at once where the manifest sets no bound.
@@ -56,6 +56,7 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
             if location.own {
                 names_it(workspace, &location.declared, database, "url", &settings)?;
             }
+            says_its_schema(workspace, database, "url", text)?;
             (Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }, settings.server())
         }
         Way::Libpq => {
@@ -76,6 +77,7 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
             let settings = settings(workspace, &location, text, &vars)?;
             if let Some(declared) = own {
                 names_it(workspace, &declared, database, "direct_url", &settings)?;
+                says_its_schema(workspace, database, "direct_url", text)?;
             }
             Ok(Some(Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }))
         };
@@ -123,6 +125,31 @@ fn names_it(
             database.key, database.name
         ),
         Some(hint),
+    ))
+}
+
+/// Where Prisma's own URL names a schema, its sources have to say theirs, or every file would run again in `public`.
+fn says_its_schema(
+    workspace: &Workspace,
+    database: &Database,
+    field: &str,
+    text: &SecretString,
+) -> Result<(), ManifestErrors> {
+    let Some(schema) = libpq::schema(text.expose_secret()).filter(|schema| schema != "public") else {
+        return Ok(());
+    };
+    let says_nothing =
+        |source: &&Source| source.format.kind() == FormatKind::PRISMA && source.options.schema.is_none();
+    let Some(source) = database.sources.iter().find(says_nothing) else { return Ok(()) };
+    let (key, path) = (&database.key, &source.name);
+    Err(workspace.problem(
+        &source.declared,
+        format!(
+            "the {field} of `{key}` has `schema={schema}`, where Prisma works, and `{path}` does not say its schema"
+        ),
+        Some(format!(
+            "write `{{ path: {path}, schema: {schema} }}`, or `schema: public` if `_prisma_migrations` is there"
+        )),
     ))
 }
 

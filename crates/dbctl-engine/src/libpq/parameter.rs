@@ -57,7 +57,7 @@ pub(super) const KNOWN: [(&str, &str); 47] = [
 ];
 
 /// What ORMs, poolers and migration tools keep in the same URL for themselves.
-const FOREIGN: [&str; 48] = [
+const FOREIGN: [&str; 47] = [
     "advisory_locks",
     "binary_parameters",
     "checkout_timeout",
@@ -95,7 +95,6 @@ const FOREIGN: [&str; 48] = [
     "prepareThreshold",
     "query_timeout",
     "reaping_frequency",
-    "schema",
     "single_use_connections",
     "socket_timeout",
     "sslaccept",
@@ -112,6 +111,8 @@ const FOREIGN: [&str; 48] = [
 pub(super) const SEARCH_PATH: &str = "search_path";
 /// A key of [`Given`] that is none of libpq's: Prisma's client certificate, a PKCS #12 file.
 pub(super) const IDENTITY: &str = "sslidentity";
+/// A key of [`Given`] that is none of libpq's: where Prisma works.
+pub(super) const SCHEMA: &str = "schema";
 
 /// Values by parameter. One that is empty keeps lower places from being asked, and then counts as the default.
 #[derive(Default, Clone)]
@@ -137,6 +138,10 @@ impl Given {
             None if name == IDENTITY => {
                 self.0.remove("sslpassword");
                 self.0.insert(IDENTITY, value);
+                Ok(())
+            }
+            None if name == SCHEMA => {
+                self.0.insert(SCHEMA, value);
                 Ok(())
             }
             // golang-migrate's own all start with `x-`.

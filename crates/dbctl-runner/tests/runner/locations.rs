@@ -76,6 +76,31 @@ fn a_databases_own_direct_url_has_to_name_it_and_who_makes_databases_comes_from_
     assert_eq!(found("", ", direct_url: 'postgres://u@d:2/other'"), wrong, "over what dbctl starts itself");
 }
 
+/// Prisma's own parameter says where its table is, and its files.
+#[test]
+fn a_schema_in_a_url_has_to_be_said_of_prismas_sources() {
+    let with = |url: &str, source: &str| {
+        let fields = format!(", direct_url: 'postgres://u@d:2{url}', migrations: [{{ path: m{source} }}]");
+        found("servers: { main: { url: 'postgres://u@h:1' } }\n", &fields)
+    };
+    let wrong =
+        "the direct_url of `a` has `schema=shop`, where Prisma works, and `m` does not say its schema";
+    assert_eq!(with("?connection_limit=5&schema=shop", ", format: prisma"), wrong);
+    for (url, source) in [
+        ("?schema=shop", ", format: prisma, schema: shop"),
+        ("?schema=shop", ", format: prisma, schema: public"),
+        ("?schema=shop", ", format: node-pg-migrate"),
+        ("?schema=public", ", format: prisma"),
+        ("?schema=", ", format: prisma"),
+        ("", ", format: prisma"),
+    ] {
+        assert_eq!(with(url, source), "a_db on h:1", "{url} {source}");
+    }
+    let fields = ", migrations: [{ path: m, format: prisma }]";
+    let server = found("servers: { main: { url: 'postgres://u@h:1?schema=shop' } }\n", fields);
+    assert_eq!(server, wrong.replace("direct_url", "url"));
+}
+
 /// A service in an env file has been read, and would win over the variables it was turned into.
 #[tokio::test]
 async fn programs_get_what_libpqs_variables_came_to_and_not_the_variables() {
