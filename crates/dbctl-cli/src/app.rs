@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use clap::{ColorChoice, FromArgMatches, error::ErrorKind};
+use clap::{
+    ColorChoice, FromArgMatches,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     cli::{Cli, Format},
@@ -62,8 +65,36 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
         _ => ColorChoice::Auto,
     };
     let mut command = help::command().color(color);
-    let matches = command.try_get_matches_from_mut(args)?;
+    let matches = command.try_get_matches_from_mut(args).map_err(|error| advised(error, args, &command))?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// An error with advice where clap has none, or such that must not be taken: a flag that lets dbctl destroy is no
+/// mistyped other one.
+fn advised(mut error: clap::Error, args: &[OsString], command: &clap::Command) -> clap::Error {
+    let text = |error: &clap::Error, kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let wrong = text(&error, ContextKind::InvalidArg);
+    let suggested = text(&error, ContextKind::SuggestedArg);
+    if suggested.contains("--allow-protected") && !wrong.starts_with("--allow")
+        || suggested.contains("--yes") && !wrong.starts_with("--y")
+    {
+        error.remove(ContextKind::SuggestedArg);
+    }
+    let verb = args.iter().filter_map(|arg| command.find_subcommand(arg)).map(clap::Command::get_name).next();
+    let advice = match (error.kind(), verb) {
+        (ErrorKind::UnknownArgument, Some("plan")) if wrong == "--all" => {
+            "targets stand after the verb: `dbctl plan up --all`".to_owned()
+        }
+        (ErrorKind::UnknownArgument, Some(verb)) if wrong == "--all" => {
+            format!("`dbctl {verb}` is about one database: name it")
+        }
+        (ErrorKind::MissingRequiredArgument, Some("new")) => {
+            "the database comes first, and `.` is the package you are in: `dbctl new . add users`".to_owned()
+        }
+        _ => return error,
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+    error
 }
 
 /// Says what clap has to say: help and versions are results, all else is wrong usage.
@@ -185,6 +216,50 @@ mod tests {
             assert_eq!(parsed(&format!("list --wait {typed}")).global.wait.as_millis(), ms, "{typed}");
         }
         assert_eq!(parsed("list").global.wait.as_secs(), 60);
+    }
+
+    #[test]
+    fn advice_is_safe_to_take() {
+        let advice = |line: &str| {
+            let error = parse(&args(line)).expect_err(line).to_string();
+            let tips = error.lines().filter(|line| line.contains("tip:")).map(str::trim);
+            format!("{line}\n  {}", tips.collect::<Vec<_>>().join("\n  "))
+        };
+        insta::assert_snapshot!(
+            [
+                "env --all",
+                "exec --all -- true",
+                "psql --all",
+                "plan --all up",
+                "new foo",
+                "new",
+                "up --yees",
+                "up --allow-protectd production",
+                "up --formt json",
+            ]
+            .map(advice)
+            .join("\n"),
+            @r#"
+        env --all
+          tip: `dbctl env` is about one database: name it
+        exec --all -- true
+          tip: `dbctl exec` is about one database: name it
+        psql --all
+          tip: `dbctl psql` is about one database: name it
+        plan --all up
+          tip: targets stand after the verb: `dbctl plan up --all`
+        new foo
+          tip: the database comes first, and `.` is the package you are in: `dbctl new . add users`
+        new
+          tip: the database comes first, and `.` is the package you are in: `dbctl new . add users`
+        up --yees
+          tip: a similar argument exists: '--yes'
+        up --allow-protectd production
+          tip: a similar argument exists: '--allow-protected'
+        up --formt json
+          tip: a similar argument exists: '--format'
+        "#
+        );
     }
 
     #[test]

@@ -6,6 +6,10 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::help;
 
+mod server;
+
+pub(crate) use self::server::{Server, Which};
+
 /// The heading of what every command takes.
 pub(crate) const GLOBAL: &str = "Global options";
 
@@ -526,43 +530,6 @@ pub(crate) enum Shell {
     Powershell,
     /// NAME="value", for a .env file
     Dotenv,
-}
-
-/// What can be done with the embedded server.
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum Server {
-    /// Start it where it does not run
-    Start {
-        #[command(flatten)]
-        which: Which,
-    },
-    /// Stop it; its data stays
-    Stop {
-        #[command(flatten)]
-        which: Which,
-    },
-    /// Say whether it runs, and where
-    Status {
-        #[command(flatten)]
-        which: Which,
-        /// Exit with 4 if it does not run
-        #[arg(long)]
-        check: bool,
-    },
-    /// Print its URL (which holds the password), starting it where it does not run
-    Url {
-        #[command(flatten)]
-        which: Which,
-    },
-}
-
-/// Which embedded server.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Which {
-    /// The major version [default: every one that the manifest asks for; `stop` and `status` take in whatever else is on
-    /// disk for this repository]
-    #[arg(long, value_name = "MAJOR")]
-    pub(crate) postgres: Option<u32>,
 }
 
 /// The most databases that may be worked on at once.

@@ -234,6 +234,7 @@ mod tests {
         insta::assert_snapshot!(hash.replace_all(&said, "servers/HASH/"), @r#"
         $ dbctl server status
         embedded 15: stopped
+          for a, b
         embedded 14: stopped
         $ dbctl server stop --format json
         {
@@ -252,7 +253,9 @@ mod tests {
         }
         $ dbctl server status --check
         embedded 15: stopped
+          for a
         embedded 16: stopped
+          for b
         embedded 14: stopped
         found something
         "#);
@@ -264,17 +267,25 @@ mod tests {
         let manifest = world.folder.path().join("workspace.yaml");
         let lines = ["server status", "server status --check", "server stop", "server stop --postgres 16"];
         let all = |lines: &[&str]| lines.iter().map(|line| servers(&world, line)).collect::<String>();
-        insta::assert_snapshot!(all(&lines), @"
+        insta::assert_snapshot!(all(&lines), @r#"
         $ dbctl server status
         embedded: stopped
+        elsewhere: core (core_db) on db.example:5432
+        elsewhere: lone on ?
+        elsewhere: shop on db.example:6432
+        elsewhere: stats on db.example:5432
         $ dbctl server status --check
         embedded: stopped
+        elsewhere: core (core_db) on db.example:5432
+        elsewhere: lone on ?
+        elsewhere: shop on db.example:6432
+        elsewhere: stats on db.example:5432
         found something
         $ dbctl server stop
         embedded: did not run
         $ dbctl server stop --postgres 16
         embedded 16: did not run
-        ");
+        "#);
         std::fs::write(&manifest, "workspace: world\n\tdatabases: nothing").unwrap();
         insta::assert_snapshot!(all(&lines), @"
         $ dbctl server status

@@ -1,6 +1,9 @@
 //! The question before something is destroyed.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use inquire::{Confirm, InquireError, ui::RenderConfig};
 
@@ -27,6 +30,34 @@ pub(crate) fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<(), CliE
         return Err(CliError::CannotAsk { command, effect });
     }
     describe(asking, console.err, console.mode)?;
+    go_on(console)
+}
+
+/// What is about to be deleted, which is no database alone.
+pub(crate) struct Deleting {
+    /// The command, and what that is, in short.
+    pub(crate) destruction: (&'static str, &'static str),
+    /// What it does, after the command.
+    pub(crate) effect: &'static str,
+    /// What goes.
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+/// Says what would be deleted, then asks as [`ask`] does.
+pub(crate) fn ask_to_delete(deleting: &Deleting, console: &mut Console<'_>) -> Result<(), CliError> {
+    let Deleting { destruction: (command, effect), .. } = deleting;
+    writeln!(console.err, "`{command}` {}:", deleting.effect)?;
+    for folder in &deleting.folders {
+        writeln!(console.err, "  {}", console.mode.err.bold(&folder.display().to_string()))?;
+    }
+    console.err.flush()?;
+    if !console.mode.can_ask {
+        return Err(CliError::CannotAsk { command, effect });
+    }
+    go_on(console)
+}
+
+fn go_on(console: &Console<'_>) -> Result<(), CliError> {
     let render = if console.mode.err.0 { RenderConfig::default_colored() } else { RenderConfig::empty() };
     match Confirm::new("Go on?").with_default(false).with_render_config(render).prompt() {
         Ok(true) => Ok(()),

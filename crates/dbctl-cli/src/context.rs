@@ -113,7 +113,14 @@ impl Context {
     /// The one database that was named, or that of the package this is the folder of.
     pub(crate) fn select_one(&self, target: Option<&str>) -> Result<Key, CliError> {
         let targets = Targets { targets: target.map(str::to_owned).into_iter().collect(), all: false };
-        let mut selected = self.select(&targets)?.into_iter();
+        let selected = self.select(&targets).map_err(|error| match error {
+            CliError::Select(SelectError::NoTarget { keys }) => CliError::usage(
+                format!("no target is given; name one of {}", keys.join(", ")),
+                "inside a package's folder no target means that package's database",
+            ),
+            error => error,
+        });
+        let mut selected = selected?.into_iter();
         match (selected.next(), selected.next()) {
             (Some(key), None) => Ok(key),
             (first, second) => {
@@ -142,12 +149,17 @@ impl Context {
 
     /// Where a database lives, for people; `?` where the manifest cannot say without a variable that is not set.
     pub(crate) fn server(&self, key: &Key) -> String {
-        let Ok(target) = targets(&self.workspace, [key], &self.home) else { return "?".to_owned() };
-        let host = &target[key].server;
-        match self.workspace.locate(key).ok().and_then(|location| location.server) {
-            Some(server) if server != *host => format!("{server} ({host})"),
-            _ => host.clone(),
-        }
+        server_of(&self.workspace, key, &self.home)
+    }
+}
+
+/// Where a database lives, as [`Context::server`] says it.
+pub(crate) fn server_of(workspace: &Workspace, key: &Key, home: &EmbeddedHome) -> String {
+    let Ok(target) = targets(workspace, [key], home) else { return "?".to_owned() };
+    let host = &target[key].server;
+    match workspace.locate(key).ok().and_then(|location| location.server) {
+        Some(server) if server != *host => format!("{server} ({host})"),
+        _ => host.clone(),
     }
 }
 

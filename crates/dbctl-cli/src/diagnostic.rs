@@ -49,13 +49,14 @@ pub(crate) fn failure(error: &StepError, key: &str, paint: Paint) -> String {
         }
         StepError::Format(errors) => text.push_str(&formats(errors, Some(key), paint)),
         _ => {
-            let Explained { message, path, line, output, hint, .. } = explain::explain(error, key);
+            let Explained { message, path, line, output, settings, hint, .. } = explain::explain(error, key);
             headline(&mut text, paint, &format!("{key}: {message}"));
             if let Some(path) = path {
                 let _ = writeln!(text, "  in {}", at(&path, line, None));
             }
             let output = Some(output.join("\n")).filter(|output| !output.is_empty());
             footer(&mut text, paint, "output", output.as_deref());
+            footer(&mut text, paint, "settings", settings.as_deref());
             footer(&mut text, paint, "help", hint.as_deref());
         }
     }
@@ -78,6 +79,11 @@ pub(crate) fn command(error: &CliError, cwd: &Path, paint: Paint) -> String {
             let _ = writeln!(text, "{error}");
         }
         _ => headline(&mut text, paint, &error.to_string()),
+    }
+    if let CliError::Engine(error) = error
+        && let EngineError::Connect(error) = &**error
+    {
+        footer(&mut text, paint, "settings", explain::settings(error));
     }
     footer(&mut text, paint, "help", hint::command(error).as_deref());
     text

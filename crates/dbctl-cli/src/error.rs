@@ -65,6 +65,16 @@ pub(crate) enum CliError {
     /// The embedded server did not do what was asked.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
+    /// A database that is to be there is not.
+    #[error("the database {name} does not exist on {server}")]
+    NoDatabase {
+        /// Its key.
+        key: Key,
+        /// What the server would call it.
+        name: String,
+        /// Where it would be.
+        server: String,
+    },
     /// psql is nowhere.
     #[error("psql was not found")]
     NoPsql,

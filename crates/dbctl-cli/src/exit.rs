@@ -98,6 +98,7 @@ fn error_code(error: &CliError) -> u8 {
         | CliError::Select(_)
         | CliError::Plan(_)
         | CliError::CannotAsk { .. }
+        | CliError::Declined
         | CliError::NewFile(_)
         | CliError::Directory { .. } => USAGE,
         CliError::NoManifest { .. }
@@ -105,11 +106,15 @@ fn error_code(error: &CliError) -> u8 {
         | CliError::Format(_)
         | CliError::Databases(_) => INVALID,
         CliError::Engine(error) if matches!(**error, EngineError::Locked { .. }) => LOCKED,
-        CliError::Engine(_) | CliError::Embedded(_) | CliError::Write { .. } | CliError::Ask(_) => FAILED,
+        CliError::Engine(_)
+        | CliError::Embedded(_)
+        | CliError::NoDatabase { .. }
+        | CliError::Write { .. }
+        | CliError::Ask(_) => FAILED,
         CliError::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
         CliError::Spawn { .. } => CANNOT_EXECUTE,
         CliError::NoPsql => NOT_FOUND,
-        CliError::Declined | CliError::Interrupted => INTERRUPTED,
+        CliError::Interrupted => INTERRUPTED,
         CliError::Output(_) if error.is_closed_pipe() => DONE,
         CliError::Output(_) => FAILED,
     }
@@ -179,7 +184,7 @@ mod tests {
             ("no manifest", Err(CliError::NoManifest { start: "/".into() }), 3),
             ("an invalid folder", Err(invalid().into()), 3),
             ("invalid files of databases", Err(CliError::Databases(vec![(key("core"), locked())])), 3),
-            ("a no", Err(CliError::Declined), 130),
+            ("a no", Err(CliError::Declined), 2),
             ("Ctrl-C twice", Err(CliError::Interrupted), 130),
             ("no psql", Err(CliError::NoPsql), 127),
             ("no such command", spawn(io::ErrorKind::NotFound), 127),

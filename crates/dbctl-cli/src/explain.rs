@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dbctl_engine::{ConnectFailure, EngineError, SqlError};
+use dbctl_engine::{ConnectError, ConnectFailure, EngineError, SqlError};
 use dbctl_migration::{Drift, FormatError, FormatErrors};
 use dbctl_runner::StepError;
 
@@ -29,6 +29,8 @@ pub(crate) struct Explained {
     pub(crate) output: Vec<String>,
     /// The statement that failed, cut to a length that can be shown.
     pub(crate) statement: Option<String>,
+    /// Where the settings come from with which no connection came about.
+    pub(crate) settings: Option<String>,
     /// PostgreSQL's hint, else our own.
     pub(crate) hint: Option<String>,
 }
@@ -125,6 +127,7 @@ fn explain_sql(sql: &SqlError, word: impl Fn(&str) -> Explained) -> Explained {
         context: sql.context.clone(),
         statement: sql.statement.clone(),
         output: Vec::new(),
+        settings: None,
         hint: sql.hint.clone().or(base.hint),
         code: base.code,
     }
@@ -160,16 +163,19 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
             Explained { message: message.clone(), path: Some(path.clone()), line: *line, ..word("seed") }
         }
         EngineError::ConnInfo(_) => word("connection_settings"),
-        EngineError::Connect(error) => match &error.failure {
-            ConnectFailure::Unreachable { .. } => word("unreachable"),
-            ConnectFailure::WrongPassword { .. } => word("wrong_password"),
-            ConnectFailure::NoPassword { .. } => word("no_password"),
-            ConnectFailure::NoDatabase { .. } => word("no_database"),
-            ConnectFailure::Tls { .. } => word("tls"),
-            ConnectFailure::WrongRole { .. } => word("wrong_role"),
-            ConnectFailure::Protocol { .. } => word("protocol"),
-            ConnectFailure::Refused { code, .. } => word(code),
-        },
+        EngineError::Connect(error) => {
+            let code = match &error.failure {
+                ConnectFailure::Unreachable { .. } => "unreachable",
+                ConnectFailure::WrongPassword { .. } => "wrong_password",
+                ConnectFailure::NoPassword { .. } => "no_password",
+                ConnectFailure::NoDatabase { .. } => "no_database",
+                ConnectFailure::Tls { .. } => "tls",
+                ConnectFailure::WrongRole { .. } => "wrong_role",
+                ConnectFailure::Protocol { .. } => "protocol",
+                ConnectFailure::Refused { code, .. } => code,
+            };
+            Explained { settings: settings(error).map(str::to_owned), ..word(code) }
+        }
         EngineError::Embedded(_) => word("embedded"),
         EngineError::Locked { .. } => word("locked"),
         EngineError::InUse { .. } => word("in_use"),
@@ -177,6 +183,21 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
         EngineError::Lost { .. } => word("connection_lost"),
         EngineError::Unsupported(_) => word("unsupported"),
         EngineError::Cancelled => word("cancelled"),
+    }
+}
+
+/// Where the settings come from that may be what is wrong.
+pub(crate) fn settings(error: &ConnectError) -> Option<&str> {
+    match error.failure {
+        // Whoever says that got in.
+        ConnectFailure::NoDatabase { .. } => None,
+        ConnectFailure::Unreachable { .. }
+        | ConnectFailure::WrongPassword { .. }
+        | ConnectFailure::NoPassword { .. }
+        | ConnectFailure::Tls { .. }
+        | ConnectFailure::WrongRole { .. }
+        | ConnectFailure::Protocol { .. }
+        | ConnectFailure::Refused { .. } => error.origin.as_deref(),
     }
 }
 

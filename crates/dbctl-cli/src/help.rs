@@ -162,7 +162,7 @@ Examples:
 const AFTER: &str = "\
 Examples:
   dbctl up --all                     all databases, from nothing to seeded
-  dbctl migrate mextrack --dry-run   what would run on mextrack and what it depends on
+  dbctl migrate mextrack --dry-run   what would run, dependencies included
   dbctl status --check               for CI
 
 Exit codes:
@@ -218,14 +218,16 @@ mod tests {
     fn what_follows_the_flags_fits_every_terminal() {
         let mut texts = vec![("dbctl".to_owned(), AFTER.to_owned())];
         for command in Cli::command().get_subcommands() {
-            texts.extend(command.get_after_help().map(|text| (command.get_name().to_owned(), text.to_string())));
+            texts.extend(
+                command.get_after_help().map(|text| (command.get_name().to_owned(), text.to_string())),
+            );
         }
         for (name, text) in texts {
             let lines: Vec<&str> = text.lines().collect();
             for (at, line) in lines.iter().enumerate() {
                 if line.starts_with("  ") {
                     assert!(line.chars().count() <= 80, "{name}: {line}");
-                } else {
+                } else if !line.is_empty() {
                     // Prose is one line, which clap wraps to the terminal: a second would be wrapped in the middle.
                     let next = lines.get(at + 1).copied().unwrap_or_default();
                     let is_heading = line.ends_with(':') && next.starts_with("  ");

@@ -314,12 +314,16 @@ pub(crate) fn command(error: &CliError) -> Option<String> {
         },
         CliError::CannotAsk { .. } => "if you mean it, add --yes".to_owned(),
         CliError::NoManifest { .. } => {
-            "use -C DIR or --manifest FILE, or have one written: `dbctl init`, at the root of the repository".to_owned()
+            "use -C DIR or --manifest FILE, or have one written: `dbctl init`, at the root of the repository"
+                .to_owned()
         }
         CliError::Format(errors) => return errors.0.first().and_then(format),
         CliError::NewFile(error) => return format(error),
         CliError::Engine(error) => return engine(error, "TARGET"),
         CliError::Embedded(error) => return error.hint(),
+        CliError::NoDatabase { key, .. } => {
+            format!("`dbctl create {key}` makes it; `dbctl up {key}` migrates and seeds it, too")
+        }
         CliError::NoPsql => {
             "install PostgreSQL's client programs, or use `dbctl exec TARGET -- YOUR_CLIENT`".to_owned()
         }

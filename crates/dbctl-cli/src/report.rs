@@ -9,6 +9,7 @@ pub(crate) mod wire;
 
 use std::io;
 
+use dbctl_engine::embedded::Reached;
 use dbctl_runner::{Event, Summary};
 
 use crate::{
@@ -25,6 +26,10 @@ pub(crate) trait Report: Send {
     fn event(&mut self, event: &Event) -> io::Result<()>;
     /// The run is over.
     fn finish(&mut self, summary: &Summary) -> io::Result<()>;
+    /// An embedded server was found or started.
+    fn server(&mut self, _: &Reached) -> io::Result<()> {
+        Ok(())
+    }
     /// The run was told to stop.
     fn stopping(&mut self) -> io::Result<()> {
         Ok(())

@@ -53,8 +53,11 @@ pub(crate) async fn carry_out(
     let mut written: io::Result<()> = Ok(());
     // Whoever reads the results may stop reading; the run goes on.
     let mut on_event = |event| {
+        let reached = context.engine.take_reached();
         if written.is_ok() {
-            written = locked().event(&event);
+            let mut report = locked();
+            let told = reached.iter().try_for_each(|server| report.server(server));
+            written = told.and_then(|()| report.event(&event));
         }
     };
     let stopped = async {

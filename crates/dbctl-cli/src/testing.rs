@@ -108,7 +108,7 @@ pub(crate) fn sql(error: SqlError) -> StepError {
 
 pub(crate) fn connect(failure: ConnectFailure) -> StepError {
     let (server, database, user) = ("db:5432".to_owned(), "atriz_shared".to_owned(), "app".to_owned());
-    StepError::Engine(ConnectError { server, database, user, failure }.into())
+    StepError::Engine(ConnectError { server, database, user, origin: None, failure }.into())
 }
 
 pub(crate) fn holder() -> LockHolder {
@@ -139,6 +139,7 @@ fn database(name: &str, database: &str, outcome: Outcome, elapsed: u64) -> Datab
         name: database.to_owned(),
         outcome,
         elapsed: ms(elapsed),
+        extensions: Vec::new(),
         created: false,
         dropped: false,
         migrations: Vec::new(),

@@ -67,6 +67,7 @@ pub(crate) async fn connect(
         server: tried(&hosts),
         database: database.to_owned(),
         user: settings.user.clone(),
+        origin: None,
         failure,
     })
 }

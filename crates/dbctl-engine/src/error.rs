@@ -111,6 +111,16 @@ impl From<ConnectError> for EngineError {
     }
 }
 
+impl EngineError {
+    /// Says of a failure to connect where its settings come from.
+    pub(crate) fn with_origin(mut self, origin: Option<&str>) -> Self {
+        if let Self::Connect(error) = &mut self {
+            error.origin = origin.map(str::to_owned);
+        }
+        self
+    }
+}
+
 /// Why no connection came about, and to whom.
 #[derive(Debug, Error)]
 #[error("{failure}")]
@@ -121,6 +131,8 @@ pub struct ConnectError {
     pub database: String,
     /// The user.
     pub user: String,
+    /// Where the settings come from, as [`crate::Target::origin`] says it.
+    pub origin: Option<String>,
     /// Which kind of failure, with its words.
     pub failure: ConnectFailure,
 }

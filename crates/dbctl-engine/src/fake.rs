@@ -273,7 +273,7 @@ fn missing(target: &Target) -> EngineError {
     let server = target.server.clone();
     let database = target.name.to_string();
     let failure = crate::ConnectFailure::NoDatabase { database: database.clone(), server: server.clone() };
-    crate::ConnectError { server, database, user: "fake".to_owned(), failure }.into()
+    crate::ConnectError { server, database, user: "fake".to_owned(), origin: None, failure }.into()
 }
 
 /// A session of the fake; a writer holds its database's lock until it is closed or dropped.

@@ -136,30 +136,37 @@ impl Postgres {
             return Ok((admin, None));
         }
         let own = self.direct(target, session).await?;
-        admin::same_server(&admin, &own, target, session).await?;
+        admin::same_server(&admin, &own, target, session).await.map_err(from(target))?;
         let user = Some(own.user).filter(|user| *user != admin.user);
         Ok((admin, user))
     }
 }
 
+/// Says of a failure to connect where its settings come from.
+fn from(target: &Target) -> impl Fn(EngineError) -> EngineError {
+    |error| error.with_origin(target.origin.as_deref())
+}
+
 #[async_trait]
 impl Engine for Postgres {
     async fn exists(&self, target: &Target, session: &Session<'_>) -> Result<bool, EngineError> {
-        admin::exists(&self.direct(target, session).await?, target, session).await
+        let exists = admin::exists(&self.direct(target, session).await?, target, session).await;
+        exists.map_err(from(target))
     }
 
     async fn identity(&self, target: &Target, session: &Session<'_>) -> Result<Identity, EngineError> {
-        admin::identity(&self.direct(target, session).await?, target, session).await
+        let identity = admin::identity(&self.direct(target, session).await?, target, session).await;
+        identity.map_err(from(target))
     }
 
     async fn may_create(&self, target: &Target, session: &Session<'_>) -> Result<(), EngineError> {
         let (admin, user) = self.maker(target, session).await?;
-        admin::may_create(&admin, target, user.as_deref(), session).await
+        admin::may_create(&admin, target, user.as_deref(), session).await.map_err(from(target))
     }
 
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
         let (admin, user) = self.maker(target, session).await?;
-        admin::create(&admin, target, user.as_deref(), session).await
+        admin::create(&admin, target, user.as_deref(), session).await.map_err(from(target))
     }
 
     async fn drop(
@@ -171,11 +178,11 @@ impl Engine for Postgres {
         let admin = self.admin(target, session).await?;
         if target.admin.is_some() {
             let own = self.direct(target, session).await?;
-            if !admin::same_server(&admin, &own, target, session).await? {
+            if !admin::same_server(&admin, &own, target, session).await.map_err(from(target))? {
                 return Ok(false);
             }
         }
-        admin::drop(&admin, target, disconnect, session).await
+        admin::drop(&admin, target, disconnect, session).await.map_err(from(target))
     }
 
     async fn open<'s>(
@@ -183,7 +190,8 @@ impl Engine for Postgres {
         target: &Target,
         session: &Session<'s>,
     ) -> Result<Box<dyn Reader + 's>, EngineError> {
-        let link = Link::open(&self.direct(target, session).await?, target.name.as_str(), session).await?;
+        let settings = self.direct(target, session).await?;
+        let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
         Ok(Box::new(ReadSession::new(link)))
     }
 
@@ -193,7 +201,8 @@ impl Engine for Postgres {
         peers: &[i64],
         session: &Session<'s>,
     ) -> Result<Box<dyn Writer + 's>, EngineError> {
-        let link = Link::open(&self.direct(target, session).await?, target.name.as_str(), session).await?;
+        let settings = self.direct(target, session).await?;
+        let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
         Ok(Box::new(WriteSession::new(link, peers, target.settings.clone()).await?))
     }
 

@@ -22,6 +22,8 @@ pub struct Target {
     pub direct: Option<Endpoint>,
     /// Whether `endpoint` leads to a pooler that gives a session for one transaction only. A way past it is taken first.
     pub pooled: bool,
+    /// Where these settings come from, in words, for errors of connecting: never what they hold.
+    pub origin: Option<String>,
     /// Role that is to own the database.
     pub owner: Option<String>,
     /// Extensions to install when it is created, in order.

@@ -50,6 +50,7 @@ async fn access(text: &str, vars: &[(&str, &str)]) -> Access {
         admin: None,
         direct: None,
         pooled: false,
+        origin: None,
         owner: None,
         extensions: Vec::new(),
         settings: BTreeMap::new(),

@@ -117,6 +117,8 @@ pub struct DatabaseSummary {
     pub elapsed: Duration,
     /// Whether it was made in this run.
     pub created: bool,
+    /// Extensions that were installed in this run.
+    pub extensions: Vec<String>,
     /// Whether it was dropped in this run.
     pub dropped: bool,
     /// Migrations that were applied, reverted, faked, or would be applied.
@@ -180,7 +182,10 @@ impl Fold {
         let Some(at) = event.database().and_then(|key| self.index.get(key)).copied() else { return };
         let database = &mut self.summary.databases[at];
         match event {
-            Event::Created { new, .. } => database.created |= new,
+            Event::Created { new, extensions, .. } => {
+                database.created |= new;
+                database.extensions.extend(extensions.iter().cloned());
+            }
             Event::Dropped { .. } => database.dropped = true,
             Event::MigrationFinished { migration, elapsed, .. } => {
                 database.migrations.push(MigrationDone { migration: migration.clone(), elapsed: *elapsed });
@@ -246,6 +251,7 @@ impl DatabaseSummary {
             outcome: Outcome::Unchanged,
             elapsed: Duration::ZERO,
             created: false,
+            extensions: Vec::new(),
             dropped: false,
             migrations: Vec::new(),
             seeds: Vec::new(),

@@ -40,7 +40,10 @@ pub fn targets<'k>(
     }
     match wrong {
         None => Ok(found),
-        Some(errors) => Err(errors),
+        Some(mut errors) => {
+            errors.problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
+            Err(errors)
+        }
     }
 }
 
@@ -87,6 +90,7 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
         admin: aside(&location.admin, None)?,
         direct: aside(&location.direct, location.own_direct)?,
         pooled: location.pooled,
+        origin: workspace.origin(&database.key),
         endpoint,
         owner: database.owner.clone(),
         extensions: database.extensions.clone(),

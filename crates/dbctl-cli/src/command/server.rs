@@ -6,16 +6,18 @@ use std::{
 };
 
 use dbctl_engine::embedded::{
-    EmbeddedHome, EmbeddedSpec, Running, Whereabouts, ensure, recorded, status, stop, whereabouts,
+    EmbeddedHome, EmbeddedSpec, Running, Whereabouts, ensure, recorded, remove, status, stop, whereabouts,
 };
-use dbctl_workspace::{Way, Workspace, load};
+use dbctl_runner::PlanError;
+use dbctl_workspace::{Environment, Way, Workspace, load};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use crate::{
     cli::{Global, Server, Which},
+    confirm::{self, Deleting},
     console::Console,
-    context::{Process, options},
+    context::{Process, options, server_of},
     error::CliError,
     exit::Done,
     paths::relative,
@@ -25,6 +27,8 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct Document {
     servers: Vec<ServerOf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    elsewhere: Option<Vec<Elsewhere>>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -41,8 +45,19 @@ struct ServerOf {
     data: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
+    /// Keys of the databases that live there by the manifest; only for `status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    databases: Option<Vec<String>>,
     #[serde(skip)]
     line: String,
+}
+
+/// A database that lives on no embedded server.
+#[derive(Debug, Serialize)]
+struct Elsewhere {
+    key: String,
+    name: String,
+    server: String,
 }
 
 pub(super) async fn run(
@@ -52,6 +67,7 @@ pub(super) async fn run(
     console: &mut Console<'_>,
 ) -> Result<Done, CliError> {
     let mut servers = Vec::new();
+    let mut elsewhere = None;
     let mut found = false;
     match server {
         Server::Start { which } => {
@@ -66,14 +82,43 @@ pub(super) async fn run(
             }
         }
         Server::Status { which, check } => {
-            for server in Site::at_least(global, process, console)?.servers(which)? {
-                match status(&server.spec).await? {
-                    Some(server) => servers.push(running(&server)),
+            let site = Site::at_least(global, process, console)?;
+            let spread = site.spread()?;
+            for server in site.servers(which)? {
+                let mut shown = match status(&server.spec).await? {
+                    Some(server) => running(&server),
                     None => {
                         found |= *check && server.asked_for;
-                        servers.push(idle(&server, "stopped"));
+                        idle(&server, "stopped")
                     }
+                };
+                let here = spread.iter().flat_map(|spread| &spread.embedded);
+                let here: Vec<_> = here.filter(|(home, ..)| server.is(home)).collect();
+                if !here.is_empty() {
+                    let names: Vec<String> = here.iter().map(|(_, key, name)| called(key, name)).collect();
+                    shown.line.push_str(&format!("\n  for {}", names.join(", ")));
                 }
+                shown.databases =
+                    spread.as_ref().map(|_| here.iter().map(|(_, key, _)| key.clone()).collect());
+                servers.push(shown);
+            }
+            elsewhere = spread.map(|spread| spread.elsewhere);
+        }
+        Server::Remove { which } => {
+            let site = Site::at_least(global, process, console)?;
+            let known: Vec<Known> =
+                site.servers(which)?.into_iter().filter(|server| server.folder().is_some()).collect();
+            if known.is_empty() {
+                servers.push(ServerOf { line: "embedded: there is none".to_owned(), ..ServerOf::default() });
+            } else {
+                site.may_remove(&known, global, console)?;
+            }
+            for server in known {
+                let state = match remove(&server.spec).await? {
+                    Some(folder) => format!("removed, with {}", folder.display()),
+                    None => "was gone already".to_owned(),
+                };
+                servers.push(idle(&server, &state));
             }
         }
         Server::Url { which } => {
@@ -84,10 +129,13 @@ pub(super) async fn run(
         }
     }
     if console.mode.is_json() {
-        console.json(&Document { servers })?;
+        console.json(&Document { servers, elsewhere })?;
     } else {
         for server in servers {
             writeln!(console.out, "{}", server.line)?;
+        }
+        for Elsewhere { key, name, server } in elsewhere.iter().flatten() {
+            writeln!(console.out, "elsewhere: {} on {server}", called(key, name))?;
         }
         console.out.flush()?;
     }
@@ -117,6 +165,7 @@ fn running(server: &Running) -> ServerOf {
         pid: Some(server.pid),
         data: Some(server.data.display().to_string()),
         url: None,
+        databases: None,
         line: format!(
             "PostgreSQL {} runs on {}:{} (process {}, data in {})",
             server.version,
@@ -136,11 +185,48 @@ struct Known {
     asked_for: bool,
 }
 
+impl Known {
+    /// The folder of all it has, where there is one.
+    fn folder(&self) -> Option<PathBuf> {
+        let folder = self.place.as_ref()?.data.parent()?;
+        folder.is_dir().then(|| folder.to_owned())
+    }
+
+    /// Whether a database that asks for this major, at that place, is on this server.
+    fn is(&self, home: &Home) -> bool {
+        match (&self.place, &home.place) {
+            (Some(here), Some(there)) => here.data == there.data,
+            (None, None) => self.spec.major == home.major,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+}
+
+/// The embedded server that a database is on.
+struct Home {
+    major: Option<u32>,
+    place: Option<Whereabouts>,
+}
+
+/// Where the databases of a manifest live.
+struct Spread {
+    /// Server, key and name.
+    embedded: Vec<(Home, String, String)>,
+    elsewhere: Vec<Elsewhere>,
+}
+
+/// Key and name of a database, in one where they are one.
+fn called(key: &str, name: &str) -> String {
+    if key == name { key.to_owned() } else { format!("{key} ({name})") }
+}
+
 /// Whose servers these are, and which of them the manifest asks for.
 struct Site {
     root: PathBuf,
     home: EmbeddedHome,
     declared: BTreeSet<Option<u32>>,
+    /// Where the manifest is there and valid.
+    workspace: Option<Workspace>,
 }
 
 impl Site {
@@ -149,9 +235,12 @@ impl Site {
         let options = options(global, process)?;
         let home = process.home();
         match load(&options) {
-            Ok(workspace) => {
-                Ok(Self { root: workspace.root().to_owned(), declared: declared(&workspace), home })
-            }
+            Ok(workspace) => Ok(Self {
+                root: workspace.root().to_owned(),
+                declared: declared(&workspace),
+                home,
+                workspace: Some(workspace),
+            }),
             Err(errors) => {
                 let root = options.manifest.parent().filter(|_| options.manifest.is_file());
                 let Some(root) = root.map(Path::to_owned) else { return Err(errors.into()) };
@@ -163,16 +252,59 @@ impl Site {
                         relative(&options.manifest, &process.cwd).display()
                     )?;
                 }
-                Ok(Self { root, declared: BTreeSet::new(), home })
+                Ok(Self { root, declared: BTreeSet::new(), home, workspace: None })
             }
         }
+    }
+
+    /// Where the databases of the manifest live, dependencies first.
+    fn spread(&self) -> Result<Option<Spread>, CliError> {
+        let Some(workspace) = &self.workspace else { return Ok(None) };
+        let mut spread = Spread { embedded: Vec::new(), elsewhere: Vec::new() };
+        for key in workspace.order() {
+            let name = workspace.database(key).name.to_string();
+            match workspace.way(key) {
+                Some(Way::Embedded { postgres }) => {
+                    let place = whereabouts(&self.spec(postgres))?;
+                    spread.embedded.push((Home { major: postgres, place }, key.to_string(), name));
+                }
+                Some(Way::Url(_) | Way::Libpq) | None => {
+                    let server = server_of(workspace, key, &self.home);
+                    spread.elsewhere.push(Elsewhere { key: key.to_string(), name, server });
+                }
+            }
+        }
+        Ok(Some(spread))
+    }
+
+    /// Whether these may be deleted; asks where nobody said so.
+    fn may_remove(
+        &self,
+        servers: &[Known],
+        global: &Global,
+        console: &mut Console<'_>,
+    ) -> Result<(), CliError> {
+        let destruction @ (command, effect) = ("server remove", "destroys data");
+        let environment = self.workspace.as_ref().map(Workspace::environment);
+        if let Some(Environment { name, protected: true, .. }) = environment
+            && global.allow_protected.as_ref() != Some(name)
+        {
+            let (environment, given) = (name.clone(), global.allow_protected.clone());
+            return Err(PlanError::Protected { environment, command, effect, given }.into());
+        }
+        if global.yes {
+            return Ok(());
+        }
+        let folders = servers.iter().filter_map(Known::folder).collect();
+        let effect = "deletes the private PostgreSQL of this repository, with every database on it";
+        confirm::ask_to_delete(&Deleting { destruction, effect, folders }, console)
     }
 
     /// What runs can be looked at and stopped where the manifest is gone.
     fn at_least(global: &Global, process: &Process, console: &mut Console<'_>) -> Result<Self, CliError> {
         match Self::of(global, process, console) {
             Err(CliError::NoManifest { start }) => {
-                Ok(Self { root: start, declared: BTreeSet::new(), home: process.home() })
+                Ok(Self { root: start, declared: BTreeSet::new(), home: process.home(), workspace: None })
             }
             site => site,
         }

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use dbctl_engine::Severity;
+use dbctl_engine::{
+    Severity,
+    embedded::{Reached, Running},
+};
 use dbctl_runner::{DatabaseSummary, Direction, Event, Outcome, RunOutcome, Skip, Summary};
 
 use super::{Report, progress::Progress, terminal};
@@ -108,6 +111,19 @@ impl<O: Write + Send, E: Write + Send> Report for Human<O, E> {
         };
         writeln!(self.out, "\n{last}")?;
         self.out.flush()
+    }
+
+    fn server(&mut self, reached: &Reached) -> io::Result<()> {
+        if self.mode.quiet {
+            return Ok(());
+        }
+        let Running { version, host, port, data, .. } = &reached.server;
+        let text = if reached.started {
+            format!("started a private PostgreSQL {version} on {host}:{port}, its data in {}", data.display())
+        } else {
+            format!("on the private PostgreSQL {version} at {host}:{port}")
+        };
+        self.print(&self.mode.err.dim(&text))
     }
 
     fn stopping(&mut self) -> io::Result<()> {
@@ -259,6 +275,8 @@ fn what(database: &DatabaseSummary) -> String {
     }
     if database.created {
         parts.push("created".to_owned());
+    } else if !database.extensions.is_empty() {
+        parts.push(format!("installed {}", database.extensions.join(", ")));
     }
     for (direction, suffix) in [
         (Direction::Down, " reverted"),

@@ -40,16 +40,30 @@ pub(crate) struct Error {
     /// The last lines of the program that failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     output: Vec<String>,
+    /// Where the settings come from with which no connection came about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
 /// Why the database `key` failed.
 pub(crate) fn error(error: &StepError, key: &str) -> Error {
-    let explain::Explained { code, message, path, line, column, detail, context, output, statement, hint } =
-        explain(error, key);
+    let explain::Explained {
+        code,
+        message,
+        path,
+        line,
+        column,
+        detail,
+        context,
+        output,
+        statement,
+        settings,
+        hint,
+    } = explain(error, key);
     let path = path.map(|path| path.display().to_string());
-    Error { code, message, path, line, column, statement, detail, context, output, hint }
+    Error { code, message, path, line, column, statement, detail, context, output, settings, hint }
 }
 
 /// Why a step or a database came to nothing.

@@ -89,6 +89,7 @@ pub(crate) fn target(name: &str) -> Target {
         admin: None,
         direct: None,
         pooled: false,
+        origin: None,
         owner: None,
         extensions: Vec::new(),
         settings: BTreeMap::new(),

@@ -109,9 +109,10 @@ fn kind(error: &CliError) -> &'static str {
         CliError::Plan(_) => "protected",
         CliError::NoManifest { .. } | CliError::Manifest(_) => "manifest",
         CliError::Format(_) | CliError::Databases(_) => "migrations",
-        CliError::Engine(_) | CliError::Embedded(_) => "server",
+        CliError::Engine(_) | CliError::Embedded(_) | CliError::NoDatabase { .. } => "server",
         CliError::NoPsql | CliError::Spawn { .. } => "program",
         CliError::Write { .. } | CliError::Output(_) => "io",
-        CliError::Ask(_) | CliError::Declined | CliError::Interrupted => "interrupted",
+        CliError::Declined => "declined",
+        CliError::Ask(_) | CliError::Interrupted => "interrupted",
     }
 }

@@ -24,6 +24,8 @@ struct Database<'s> {
     elapsed_ms: u64,
     #[serde(skip_serializing_if = "is_false")]
     created: bool,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    extensions: &'s [String],
     #[serde(skip_serializing_if = "is_false")]
     dropped: bool,
     migrations: Vec<Migration<'s>>,
@@ -77,6 +79,7 @@ fn database(summary: &DatabaseSummary) -> Database<'_> {
         outcome: summary.outcome.as_str(),
         elapsed_ms: ms(summary.elapsed),
         created: summary.created,
+        extensions: &summary.extensions,
         dropped: summary.dropped,
         migrations: summary
             .migrations
