@@ -41,4 +41,5 @@ mod seeds;
 mod sqlx;
 mod supabase;
 mod traps;
+mod whereabouts;
 mod workspaces;

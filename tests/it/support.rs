@@ -156,6 +156,8 @@ impl Sandbox {
             (r"\bpid \d+", "pid [PID]"),
             (r"\b[0-9a-f]{20}\b", "[RUN]"),
             (r" \(os error \d+\)", ""),
+            // Which server a sandbox has depends on the machine.
+            (r"(?m)^(started a|on the) private PostgreSQL .*\n", ""),
         ] {
             text = regex::Regex::new(pattern).unwrap().replace_all(&text, name).into_owned();
         }

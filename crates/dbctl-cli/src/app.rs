@@ -8,6 +8,7 @@ use std::{
 
 use clap::{
     ColorChoice, FromArgMatches,
+    builder::StyledStr,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
@@ -75,12 +76,14 @@ fn advised(mut error: clap::Error, args: &[OsString], command: &clap::Command) -
     let text = |error: &clap::Error, kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let wrong = text(&error, ContextKind::InvalidArg);
     let suggested = text(&error, ContextKind::SuggestedArg);
+    let verb = args.iter().filter_map(|arg| command.find_subcommand(arg)).map(clap::Command::get_name).next();
     if suggested.contains("--allow-protected") && !wrong.starts_with("--allow")
         || suggested.contains("--yes") && !wrong.starts_with("--y")
     {
         error.remove(ContextKind::SuggestedArg);
+        // The usage line holds what was suggested.
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage(command, verb)));
     }
-    let verb = args.iter().filter_map(|arg| command.find_subcommand(arg)).map(clap::Command::get_name).next();
     let advice = match (error.kind(), verb) {
         (ErrorKind::UnknownArgument, Some("plan")) if wrong == "--all" => {
             "targets stand after the verb: `dbctl plan up --all`".to_owned()
@@ -95,6 +98,16 @@ fn advised(mut error: clap::Error, args: &[OsString], command: &clap::Command) -
     };
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
     error
+}
+
+/// How a command is used, or `dbctl` itself.
+fn usage(command: &clap::Command, name: Option<&str>) -> StyledStr {
+    let mut command = command.clone();
+    command.build();
+    match name.and_then(|name| command.find_subcommand_mut(name)) {
+        Some(sub) => sub.render_usage(),
+        None => command.render_usage(),
+    }
 }
 
 /// Says what clap has to say: help and versions are results, all else is wrong usage.
@@ -222,6 +235,7 @@ mod tests {
     fn advice_is_safe_to_take() {
         let advice = |line: &str| {
             let error = parse(&args(line)).expect_err(line).to_string();
+            assert!(!error.contains("<ENVIRONMENT>") || line.contains("protect"), "{error}");
             let tips = error.lines().filter(|line| line.contains("tip:")).map(str::trim);
             format!("{line}\n  {}", tips.collect::<Vec<_>>().join("\n  "))
         };

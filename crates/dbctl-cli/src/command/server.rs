@@ -109,7 +109,9 @@ pub(super) async fn run(
             let known: Vec<Known> =
                 site.servers(which)?.into_iter().filter(|server| server.folder().is_some()).collect();
             if known.is_empty() {
-                servers.push(ServerOf { line: "embedded: there is none".to_owned(), ..ServerOf::default() });
+                if !console.mode.is_json() {
+                    writeln!(console.out, "embedded: there is none")?;
+                }
             } else {
                 site.may_remove(&known, global, console)?;
             }
