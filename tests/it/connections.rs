@@ -41,20 +41,23 @@ fn four_failures_are_four_errors_with_hints() {
     };
     let up = ["up", "a"];
     let wrong = with(&server.url_as("postgres", "wrong-password", "a_db"), &up);
-    insta::assert_snapshot!(says(&sandbox, &server, wrong), @"
+    insta::assert_snapshot!(says(&sandbox, &server, wrong), @r#"
     error: a: the server at 127.0.0.1:[PORT] refuses the password of user postgres
+      settings: databases.a.url (workspace.yaml:3), URL from the environment
       help: the password in use is the URL's, else PGPASSWORD's, else that of the first fitting line of ~/.pgpass
-    ");
+    "#);
     let none = with(&format!("postgres://postgres@127.0.0.1:{}/a_db", server.port), &up);
-    insta::assert_snapshot!(says(&sandbox, &server, none), @"
+    insta::assert_snapshot!(says(&sandbox, &server, none), @r#"
     error: a: the server at 127.0.0.1:[PORT] wants a password for user postgres, and none is set
+      settings: databases.a.url (workspace.yaml:3), URL from the environment
       help: put it into PGPASSWORD, or as host:port:database:user:password into ~/.pgpass (mode 0600)
-    ");
+    "#);
     let nobody = server.url("a_db").replace(&server.port.to_string(), &closed_port().to_string());
-    insta::assert_snapshot!(says(&sandbox, &server, with(&nobody, &up)), @"
+    insta::assert_snapshot!(says(&sandbox, &server, with(&nobody, &up)), @r#"
     error: a: no PostgreSQL server answers at 127.0.0.1:[PORT]: Connection refused
+      settings: databases.a.url (workspace.yaml:3), URL from the environment
       help: is the server running, and are host and port right?
-    ");
+    "#);
     let nowhere = with("postgres://u:wrong-password@no-such-host.invalid/a_db", &up);
     let nowhere = says(&sandbox, &server, nowhere);
     assert!(nowhere.contains("a: no PostgreSQL server answers at no-such-host.invalid:5432: "), "{nowhere}");
@@ -64,15 +67,17 @@ fn four_failures_are_four_errors_with_hints() {
       help: make it with `dbctl create a`
     ");
     let tls = with(&format!("{}?sslmode=require", server.url("a_db")), &up);
-    insta::assert_snapshot!(says(&sandbox, &server, tls), @"
+    insta::assert_snapshot!(says(&sandbox, &server, tls), @r#"
     error: a: TLS with 127.0.0.1:[PORT] failed: the server has no TLS
+      settings: databases.a.url (workspace.yaml:3), URL from the environment
       help: sslmode=prefer connects without TLS where the server has none
-    ");
+    "#);
     let role = with(&server.url_as("nobody", "wrong-password", "a_db"), &up);
-    insta::assert_snapshot!(says(&sandbox, &server, role), @"
+    insta::assert_snapshot!(says(&sandbox, &server, role), @r#"
     error: a: the server at 127.0.0.1:[PORT] refuses the password of user nobody
+      settings: databases.a.url (workspace.yaml:3), URL from the environment
       help: the password in use is the URL's, else PGPASSWORD's, else that of the first fitting line of ~/.pgpass
-    ");
+    "#);
     for args in
         [&["status", "a"][..], &["drop", "a", "--yes"], &["clean", "a", "--yes"], &["rollback", "a", "--yes"]]
     {

@@ -178,6 +178,7 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
         }
         EngineError::Embedded(_) => word("embedded"),
         EngineError::Locked { .. } => word("locked"),
+        EngineError::Pooled { .. } => word("pooled"),
         EngineError::InUse { .. } => word("in_use"),
         EngineError::Clean(_) => word("clean_refused"),
         EngineError::Lost { .. } => word("connection_lost"),

@@ -217,6 +217,10 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
             "wait longer with --wait 5m, or end it: `dbctl psql {key} -- -c 'select pg_terminate_backend({})'`",
             holder.pid
         ),
+        EngineError::Pooled { .. } => format!(
+            "give the way past it in the manifest: `direct_url` of `{key}` or of its server; where there is none, say so \
+             with `pooler: transaction`"
+        ),
         EngineError::Sql(error) => return sql(error, key),
         EngineError::Split { error, .. } => return split_hint(error),
         EngineError::Unresolved { path, .. } => unresolved(key, path),

@@ -27,6 +27,16 @@ pub enum EngineError {
         /// Who holds it; `None` where it was gone whenever it was looked for.
         holder: Option<LockHolder>,
     },
+    /// The way to the database is a pooler that gives a session for one transaction only.
+    #[error(
+        "{server} is a connection pooler in transaction mode: through it dbctl's lock on {database} would keep nobody away"
+    )]
+    Pooled {
+        /// `host:port` or the socket's path.
+        server: String,
+        /// The database.
+        database: String,
+    },
     /// A statement failed.
     #[error(transparent)]
     Sql(Box<SqlError>),

@@ -19,8 +19,8 @@ mod postgres;
 mod target;
 
 pub use engine::{
-    Access, BELONGINGS, Creation, Engine, Identity, LockHolder, Note, Notice, Observer, Reader, Resume, SeedWork, Session,
-    Severity, SourceRef, Writer,
+    Access, BELONGINGS, Creation, Engine, Identity, LockHolder, Note, Notice, Observer, Reader, Resume,
+    SeedWork, Session, Severity, SourceRef, Writer,
 };
 pub use error::{ConnectError, ConnectFailure, EngineError, Mark, SqlError, SqlLocation, TlsProblem};
 pub use meta_command::split_hint;

@@ -113,6 +113,13 @@ impl Postgres {
 
     /// For everything that needs a session: past a pooler where there is a way.
     async fn direct(&self, target: &Target, session: &Session<'_>) -> Result<Settings, EngineError> {
+        if target.direct.is_none() && target.pooled {
+            return Err(EngineError::Unsupported(format!(
+                "the way to {} is a pooler that gives a session for one transaction only, and dbctl cannot work through \
+                 one yet: give it a way past it with `direct_url`",
+                target.name
+            )));
+        }
         self.settings_for(target.direct.as_ref().unwrap_or(&target.endpoint), target, session).await
     }
 

@@ -25,7 +25,7 @@ mod random;
 mod requires;
 #[path = "runner/seeds.rs"]
 mod seeds;
-#[path = "runner/sources.rs"]
-mod sources;
 #[path = "runner/simulation.rs"]
 mod simulation;
+#[path = "runner/sources.rs"]
+mod sources;

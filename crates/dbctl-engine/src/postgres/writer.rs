@@ -269,7 +269,15 @@ impl Writer for WriteSession<'_> {
             ));
             statements
         };
-        self.run_script(search_path(source), &migration.up, &migration.directives, &record, Some(&progress), resume).await
+        self.run_script(
+            search_path(source),
+            &migration.up,
+            &migration.directives,
+            &record,
+            Some(&progress),
+            resume,
+        )
+        .await
     }
 
     async fn baseline(
@@ -312,7 +320,8 @@ impl Writer for WriteSession<'_> {
             vec![ledger::record_reverting(source.name, migration, stamp, at.done, at.started, digest)]
         };
         let resume = self.reverted_so_far(source, migration).await?;
-        self.run_script(search_path(source), down, &migration.directives, &record, Some(&progress), resume).await
+        self.run_script(search_path(source), down, &migration.directives, &record, Some(&progress), resume)
+            .await
     }
 
     async fn seed(&mut self, work: &SeedWork, row: &SeedRow) -> Result<Duration, EngineError> {

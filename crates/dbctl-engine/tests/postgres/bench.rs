@@ -89,12 +89,12 @@ pub(crate) fn target(name: &str) -> Target {
         admin: None,
         direct: None,
         pooled: false,
-        origin: None,
         owner: None,
         extensions: Vec::new(),
         settings: BTreeMap::new(),
         server: "embedded".to_owned(),
         max_connections: NonZeroUsize::new(16).unwrap(),
+        origin: None,
     }
 }
 

@@ -66,9 +66,7 @@ fn two_files_of_one_version_are_an_error() {
 
 #[test]
 fn parts_know_their_lines_and_options() {
-    let migration = only(
-        "-- why\n\n-- migrate:up transaction:false\na;\n\n-- migrate:down\nb;\n",
-    );
+    let migration = only("-- why\n\n-- migrate:up transaction:false\na;\n\n-- migrate:down\nb;\n");
     assert_eq!(migration.up.sql, "-- migrate:up transaction:false\na;\n\n");
     assert_eq!((migration.up.first_line, migration.up.transaction), (3, Transaction::None));
     assert_eq!(migration.up.path, Path::new("m/1_a.sql"));
