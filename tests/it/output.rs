@@ -39,7 +39,10 @@ fn the_documents_of_runs() {
     let keys: Vec<&Value> = up["databases"].as_array().unwrap().iter().map(|db| &db["key"]).collect();
     assert_eq!(keys, ["core", "mextrack"]);
     let core = by_key(&up, "core");
-    assert_eq!(members(core), ["key", "name", "outcome", "elapsed_ms", "created", "extensions", "migrations", "seeds"]);
+    assert_eq!(
+        members(core),
+        ["key", "name", "outcome", "elapsed_ms", "created", "extensions", "migrations", "seeds"]
+    );
     assert_eq!(members(&core["migrations"][0]), ["source", "version", "name", "elapsed_ms"]);
     assert_eq!(core["migrations"][0]["source"], "migrations");
     assert_eq!(core["migrations"][0]["version"], "1760864400000");
