@@ -157,7 +157,7 @@ fn the_handbook_is_followed_inside_a_package() {
         let path = said.lines().last().unwrap();
         assert!(path.ends_with("_add-user-metadata-column.sql"), "the tool's own spelling: {said}");
         let path = format!("{folder}/migrations/{}", path.rsplit('/').next().unwrap());
-        assert_eq!(machine.sandbox.read(&path), "-- Up Migration\n\n-- Down Migration");
+        assert_eq!(machine.sandbox.read(&path), "-- Up Migration\n\n-- Down Migration\n");
         let column = "-- Up Migration\nCREATE TABLE extra (id int);\nALTER TABLE extra ADD metadata jsonb;\n\
                       -- Down Migration\nDROP TABLE extra;\n";
         machine.sandbox.write(&path, column);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dbctl_engine::{ConnectError, ConnectFailure, EngineError, SqlError};
+use dbctl_engine::{ConnectError, ConnectFailure, EngineError, SqlError, rewritten};
 use dbctl_migration::{Drift, FormatError, FormatErrors};
 use dbctl_runner::StepError;
 
@@ -151,10 +151,8 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
             line: Some(*line),
             ..word("unresolved")
         },
-        EngineError::Rewritten { path, line, done } => Explained {
-            message: format!(
-                "an earlier run stopped after {done} statement(s), and the file no longer begins with those that ran"
-            ),
+        EngineError::Rewritten { path, line, done, started } => Explained {
+            message: rewritten(*done, *started),
             path: Some(path.clone()),
             line: Some(*line),
             ..word("rewritten")

@@ -116,8 +116,9 @@ fn drift_hint(drift: &Drift, key: &str) -> String {
     match drift {
         Drift::Changed(names) => {
             format!(
-                "put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`; or, \
-                 where they are as they should be, record them as they are: `dbctl history repair {key} {}`",
+                "put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`; or \
+                 run the last one anew: `dbctl redo {key}`; or, where they are as they should be, record them as they are: \
+                 `dbctl history repair {key} {}`",
                 names.iter().map(|name| typed(name)).collect::<Vec<_>>().join(" ")
             )
         }
@@ -136,9 +137,10 @@ fn drift_hint(drift: &Drift, key: &str) -> String {
             )
         }
         Drift::Reverting(_) => format!("let `dbctl rollback {key}` finish it first"),
-        Drift::Missing(_) => format!(
-            "bring the files back (`git log --diff-filter=D --name-only` finds them), or go on without them: \
-             `dbctl migrate {key} --out-of-order allow`"
+        Drift::Missing(names) => format!(
+            "bring the files back (`git log --diff-filter=D --name-only` finds them), or go on without them: `dbctl \
+             migrate {key} --out-of-order allow`; what is gone for good can be forgotten: {}",
+            forget(key, &first(names))
         ),
     }
 }
@@ -158,6 +160,11 @@ fn first(names: &[String]) -> String {
 fn typed(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_alphanumeric() || "._-/+".contains(c));
     if plain { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
+}
+
+/// How to take a migration for one that is not applied.
+fn forget(key: &str, name: &str) -> String {
+    format!("`dbctl history mark {key} {name} --pending`")
 }
 
 /// How to say whether something took effect of which nobody knows.
@@ -188,18 +195,20 @@ fn rollback(error: &RollbackError, key: &str) -> String {
         RollbackError::LaterApplied { .. } => {
             format!("roll back to the one before it: `dbctl rollback {key} --to VERSION`")
         }
-        RollbackError::Missing(_) => {
-            "bring the files back: `git log --diff-filter=D --name-only` finds them".to_owned()
-        }
+        RollbackError::Missing(names) => format!(
+            "bring the files back (`git log --diff-filter=D --name-only` finds them); or undo by hand what is gone for \
+             good (`dbctl psql {key}`), and forget it: {}",
+            forget(key, &first(names))
+        ),
         RollbackError::Partial(names) => format!(
             "let `dbctl migrate {key}` finish it first; of what is recorded as failed, say what became of it: {}",
             resolve(key, &first(names))
         ),
-        RollbackError::NoDown(_) => {
-            format!(
-                "write the down part where the format has one, or undo it forwards: `dbctl new {key} NAME`"
-            )
-        }
+        RollbackError::NoDown(paths) => format!(
+            "write the down part where the format has one, or undo it forwards: `dbctl new {key} NAME`; or, where nothing \
+             of it has run, since the file had no statement then, forget it: {}",
+            forget(key, &paths.first().map_or_else(|| "NAME".to_owned(), |path| typed(&named(path))))
+        ),
     }
 }
 
@@ -224,7 +233,13 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
         EngineError::Sql(error) => return sql(error, key),
         EngineError::Split { error, .. } => return split_hint(error),
         EngineError::Unresolved { path, .. } => unresolved(key, path),
-        EngineError::Rewritten { path, .. } => format!(
+        EngineError::Rewritten { path, started: true, .. } => format!(
+            "put that statement back as it was and run the command again, which finds out what became of it; or see for \
+             yourself (`dbctl psql {key}`), and say how many statements of the file as it is now need not run: `dbctl \
+             history resolve {key} {} --done N`",
+            typed(&named(path))
+        ),
+        EngineError::Rewritten { path, started: false, .. } => format!(
             "put the statements that ran back as they were, and write changes below them; or say how many statements of \
              the file as it is now need not run: `dbctl history resolve {key} {} --done N`",
             typed(&named(path))
@@ -402,6 +417,10 @@ mod tests {
         StepError::Engine(EngineError::Unresolved { path: path.into(), line: 7, statement })
     }
 
+    fn rewritten(done: usize, started: bool) -> StepError {
+        StepError::Engine(EngineError::Rewritten { path: "m/2_b.sql".into(), line: 3, done, started })
+    }
+
     fn steps() -> Vec<StepError> {
         let (server, user, reason) = ("db:5432".to_owned(), "app".to_owned(), "no".to_owned());
         let text = str::to_owned;
@@ -455,6 +474,7 @@ mod tests {
             drift(Drift::Reverting),
             drift(Drift::Missing),
             StepError::Rollback(RollbackError::Unknown { target: text("9") }),
+            StepError::Rollback(RollbackError::Missing(vec![text("2_b")])),
             StepError::Rollback(RollbackError::NoDown(vec!["migrations/1_a.sql".into()])),
             StepError::Rollback(RollbackError::LaterApplied { name: text("1_a"), later: vec![text("2_b")] }),
             StepError::Rollback(RollbackError::Partial(vec![text("1_a")])),
@@ -498,7 +518,8 @@ mod tests {
             StepError::NotApplied { name: text("2_b") },
             unresolved("prisma/migrations/2_b/migration.sql"),
             unresolved("migrations/2_b.down.sql"),
-            StepError::Engine(EngineError::Rewritten { path: "m/2_b.sql".into(), line: 3, done: 2 }),
+            rewritten(2, false),
+            rewritten(0, true),
         ]
     }
 

@@ -65,7 +65,7 @@ pub enum EngineError {
         statement: String,
     },
     /// A migration outside a transaction stopped half-way, and what has run of it no longer stands in the file.
-    #[error("{}:{line}: an earlier run stopped after {done} statement(s), and the file no longer begins with those that ran", path.display())]
+    #[error("{}:{line}: {}", path.display(), rewritten(*done, *started))]
     Rewritten {
         /// The file.
         path: PathBuf,
@@ -73,6 +73,8 @@ pub enum EngineError {
         line: usize,
         /// How many ran.
         done: usize,
+        /// Whether those are what they were, and only the one after them has changed, which was started.
+        started: bool,
     },
     /// A seed file cannot be loaded as it is.
     #[error("{}{}: {message}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
@@ -113,6 +115,17 @@ pub enum EngineError {
 
 fn who(holder: Option<&LockHolder>) -> String {
     holder.map_or_else(|| "somebody who has just let go of it".to_owned(), ToString::to_string)
+}
+
+/// What [`EngineError::Rewritten`] says, without the place.
+pub fn rewritten(done: usize, started: bool) -> String {
+    if started {
+        return "an earlier run stopped in the statement that stood here, and it has been changed since: nobody knows \
+                whether it took effect as it was"
+            .to_owned();
+    }
+    let ran = if done == 1 { "1 statement".to_owned() } else { format!("{done} statements") };
+    format!("an earlier run stopped after {ran}, and the file no longer begins with what ran")
 }
 
 impl From<ConnectError> for EngineError {

@@ -22,7 +22,9 @@ pub use engine::{
     Access, BELONGINGS, Creation, Engine, Identity, LockHolder, Note, Notice, Observer, Reader, Resume,
     SeedWork, Session, Severity, SourceRef, Writer,
 };
-pub use error::{ConnectError, ConnectFailure, EngineError, Mark, SqlError, SqlLocation, TlsProblem};
+pub use error::{
+    ConnectError, ConnectFailure, EngineError, Mark, SqlError, SqlLocation, TlsProblem, rewritten,
+};
 pub use meta_command::split_hint;
 pub use postgres::Postgres;
 pub use target::{Endpoint, PgVars, Target};

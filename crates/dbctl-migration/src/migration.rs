@@ -51,15 +51,28 @@ impl Migration {
         self.checksum == *recorded || self.tool_checksum.as_ref().is_some_and(|tool| tool.covers(recorded))
     }
 
+    /// Whether applying it runs no statement: a file that is empty, or has comments alone.
+    pub fn is_empty(&self) -> bool {
+        is_empty(&self.up)
+    }
+
+    /// What reverting it runs, where that is known; of one without a statement there is nothing to revert.
+    pub fn reverted_by(&self) -> Option<&Script> {
+        self.down.as_ref().or_else(|| self.is_empty().then_some(&self.up))
+    }
+
     /// Takes a down part that has no statement for none, unless there is nothing to revert either: what a template left
     /// empty would record a migration as reverted whose tables are still there.
     pub(crate) fn reverting(mut self) -> Self {
-        let is_empty = |script: &Script| split(&script.sql).is_ok_and(|statements| statements.is_empty());
         if self.down.as_ref().is_some_and(is_empty) && !is_empty(&self.up) {
             self.down = None;
         }
         self
     }
+}
+
+fn is_empty(script: &Script) -> bool {
+    split(&script.sql).is_ok_and(|statements| statements.is_empty())
 }
 
 /// A piece of SQL and where it stands.

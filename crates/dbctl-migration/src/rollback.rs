@@ -61,7 +61,7 @@ pub enum RollbackError {
     NoDown(Vec<PathBuf>),
 }
 
-/// The migrations to undo, in that order: the reverse of the order on disk. Each has a down part.
+/// The migrations to undo, in that order: the reverse of the order on disk. Each can be: [`Migration::reverted_by`].
 ///
 /// A file that has changed since it was applied may be rolled back: that is how a wrong one is mended.
 pub fn rollback_order<'m>(
@@ -138,7 +138,7 @@ fn undoable<'m>(chosen: &[&Entry<'m>]) -> Result<Vec<&'m Migration>, RollbackErr
             | State::Pending
             | State::OutOfOrder => partial.push(entry.name().to_owned()),
         }
-        if migration.down.is_none() {
+        if migration.reverted_by().is_none() {
             no_down.push(migration.up.path.clone());
         }
         migrations.push(migration);
@@ -160,11 +160,14 @@ mod tests {
     use super::*;
     use crate::{KeyedBy, reconcile, test_support::migration};
 
-    /// Files as `1_a`, with `-` where there is no down part.
+    /// Files as `1_a`, with `-` where there is no down part, and `0` where there is no statement either.
     fn local(text: &str) -> Migration {
-        let mut local = migration(text.trim_end_matches('-'));
-        if text.ends_with('-') {
+        let mut local = migration(text.trim_end_matches(['-', '0']));
+        if text.ends_with(['-', '0']) {
             local.down = None;
+        }
+        if text.ends_with('0') {
+            local.up.sql = "-- users\n".to_owned();
         }
         local
     }
@@ -201,7 +204,7 @@ mod tests {
     fn the_last_applied_come_first() {
         let to = |text: &str| Back::To(text.to_owned());
         let only = |text: &str| Back::Only(text.to_owned());
-        let cases: [(&str, &str, Back, &[&str]); 18] = [
+        let cases: [(&str, &str, Back, &[&str]); 20] = [
             ("1_a 2_b 3_c", "1_a 2_b", Back::Count(1), &["2_b"]),
             ("1_a 2_b 3_c", "1_a 2_b", Back::Count(2), &["2_b", "1_a"]),
             ("1_a 2_b 3_c", "1_a 2_b", Back::Count(9), &["2_b", "1_a"]),
@@ -221,6 +224,9 @@ mod tests {
             ("1_a- 2_b", "1_a 2_b", Back::Count(1), &["2_b"]),
             ("1_a 2_b", "9_x! 1_a 2_b", Back::Count(2), &["2_b", "1_a"]),
             ("1_a 2_b", "1_a 2_b<", Back::Count(1), &["2_b"]),
+            ("1_a- 2_b0", "1_a 2_b", Back::Count(1), &["2_b"]),
+            // What is gone and stays recorded is in nobody's way.
+            ("1_a 3_c", "1_a 2_x 3_c", Back::Count(1), &["3_c"]),
         ];
         for (files, applied, back, expected) in cases {
             let expected: Vec<String> = expected.iter().map(|name| (*name).to_owned()).collect();

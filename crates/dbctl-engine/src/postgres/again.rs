@@ -48,6 +48,45 @@ pub(super) async fn look(link: &mut Link<'_>, statement: &str) -> Result<Found, 
     Ok(if runs_twice(statement) { Found::Again } else { Found::Unknown })
 }
 
+/// Whether a statement that the server has just refused left nothing behind, so that it may be mended: what it left half
+/// done is removed, where that may take the time it takes.
+pub(super) async fn is_undone(
+    link: &mut Link<'_>,
+    statement: &str,
+    may_take_time: bool,
+) -> Result<bool, EngineError> {
+    if let Some(index) = concurrent_drop(statement) {
+        // One whose drop has begun is invalid.
+        let intact = "select exists (select from pg_catalog.pg_index \
+                      where indexrelid = pg_catalog.to_regclass($1::text) and indisvalid)";
+        return get(&link.one(intact, &[(&index, Type::TEXT)]).await?, 0);
+    }
+    let half_done = if let Some(index) = concurrent_index(statement) {
+        match state(link, &index).await? {
+            None => return Ok(true),
+            Some((true, _)) => return Ok(false),
+            Some((false, name)) => vec![name],
+        }
+    } else if let Some(table) = unnamed_index(statement) {
+        // Whose an invalid one is nobody knows.
+        let any = "select exists (select from pg_catalog.pg_index \
+                   where indrelid = pg_catalog.to_regclass($1::text) and not indisvalid)";
+        let any: bool = get(&link.one(any, &[(&table, Type::TEXT)]).await?, 0)?;
+        return Ok(!any);
+    } else if let Some(scope) = reindexed(statement) {
+        half_rebuilt(link, &scope).await?
+    } else {
+        return Ok(runs_twice(statement));
+    };
+    if !half_done.is_empty() && !may_take_time {
+        return Ok(false);
+    }
+    for name in half_done {
+        link.batch(&format!("DROP INDEX CONCURRENTLY IF EXISTS {name}")).await?;
+    }
+    Ok(true)
+}
+
 /// The index that a `CREATE INDEX CONCURRENTLY IF NOT EXISTS` has found and left as it is, although it is invalid.
 pub(super) async fn passed_over(link: &mut Link<'_>, statement: &str) -> Result<Option<String>, EngineError> {
     let Some(index) = concurrent_index(statement).filter(|index| index.if_not_exists) else {
@@ -156,14 +195,7 @@ struct NamedIndex {
 
 /// The index that a `CREATE INDEX CONCURRENTLY` names; `None` for other statements and where PostgreSQL chooses the name.
 fn concurrent_index(statement: &str) -> Option<NamedIndex> {
-    let mut words = Words::new(statement);
-    if !words.eat(&["create"]) {
-        return None;
-    }
-    words.eat(&["unique"]);
-    if !(words.eat(&["index"]) && words.eat(&["concurrently"])) {
-        return None;
-    }
+    let mut words = behind_concurrently(statement)?;
     let if_not_exists = words.eat(&["if"]);
     if if_not_exists && !words.eat_all(&["not", "exists"]) {
         return None;
@@ -178,6 +210,26 @@ fn concurrent_index(statement: &str) -> Option<NamedIndex> {
     words.eat(&["only"]);
     let table = qualified(&mut words)?;
     Some(NamedIndex { name, table, if_not_exists })
+}
+
+/// The table of a `CREATE INDEX CONCURRENTLY` that leaves the name to PostgreSQL, quoted; `None` for other statements.
+fn unnamed_index(statement: &str) -> Option<String> {
+    let mut words = behind_concurrently(statement)?;
+    if !words.eat(&["on"]) {
+        return None;
+    }
+    words.eat(&["only"]);
+    qualified(&mut words)
+}
+
+/// What follows `CREATE INDEX CONCURRENTLY`.
+fn behind_concurrently(statement: &str) -> Option<Words<'_>> {
+    let mut words = Words::new(statement);
+    if !words.eat(&["create"]) {
+        return None;
+    }
+    words.eat(&["unique"]);
+    (words.eat(&["index"]) && words.eat(&["concurrently"])).then_some(words)
 }
 
 /// The index that a `DROP INDEX CONCURRENTLY` names, quoted; `None` for other statements.
@@ -253,6 +305,20 @@ mod tests {
                 if_not_exists,
             });
             assert_eq!(concurrent_index(sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn indexes_without_a_name_have_a_table() {
+        let cases = [
+            ("create index concurrently on t (x)", Some("\"t\"")),
+            ("CREATE UNIQUE INDEX CONCURRENTLY ON ONLY App.\"T\" USING btree (x)", Some("\"app\".\"T\"")),
+            ("create index concurrently i on t (x)", None),
+            ("create index on t (x)", None),
+            ("drop index concurrently i", None),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(unnamed_index(sql).as_deref(), expected, "{sql}");
         }
     }
 

@@ -64,9 +64,7 @@ async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> 
     let mut before = if work.resume.is_some() { Before::Any } else { Before::Absent };
     let resume = work.resume.clone().unwrap_or(Resume { done: 0, started: false, digest: None });
     if !layout.begins_with(&resume) {
-        let last = resume.done.min(layout.len()).checked_sub(1);
-        let line = last.map_or(work.script.first_line, |last| layout.line(last));
-        return Err(EngineError::Rewritten { path: work.script.path.clone(), line, done: resume.done });
+        return Err(rewritten(work, layout, &resume));
     }
     for piece in (0..resume.done.min(layout.len())).filter(|piece| layout.sets_session(*piece)) {
         let statement = layout.statement(piece);
@@ -88,6 +86,15 @@ async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> 
         before = Before::Any;
     }
     Ok(before)
+}
+
+fn rewritten(work: &Work<'_>, layout: &Layout<'_>, resume: &Resume) -> EngineError {
+    // Only the statement that was started has changed.
+    let started = resume.started && layout.begins_with(&Resume { started: false, ..resume.clone() });
+    let end = if started { resume.done + 1 } else { resume.done };
+    let last = end.min(layout.len()).checked_sub(1);
+    let line = last.map_or(work.script.first_line, |last| layout.line(last));
+    EngineError::Rewritten { path: work.script.path.clone(), line, done: resume.done, started }
 }
 
 fn progress(
@@ -125,7 +132,9 @@ async fn alone(
             // One of that name is there; there is none to be dropped.
             let not_begun =
                 matches!(&error, EngineError::Sql(sql) if matches!(sql.code.as_str(), "42P07" | "42704"));
-            if refused && (not_begun || !layout.leaves_traces(piece)) {
+            if refused
+                && (not_begun || !layout.leaves_traces(piece) || is_undone(link, layout, piece, &error).await)
+            {
                 // The failure itself is what matters; without this row the next run asks instead of going on.
                 link.shield(true);
                 let _ = recorded(link, work, &progress(work, layout, (piece, false), Before::Any)).await;
@@ -134,6 +143,16 @@ async fn alone(
             Err(error)
         }
     }
+}
+
+/// Whether a statement that was refused has left nothing behind, as far as that shows; whoever stops the run does not
+/// wait until an index is dropped. The failure itself is what matters: where this cannot be found out, the next run does.
+async fn is_undone(link: &mut Link<'_>, layout: &Layout<'_>, piece: usize, error: &EngineError) -> bool {
+    let stopped = matches!(error, EngineError::Cancelled);
+    link.shield(stopped);
+    let undone = again::is_undone(link, layout.statement(piece), !stopped).await;
+    link.shield(false);
+    undone.unwrap_or(false)
 }
 
 /// The next run finds the statement started, and the index of its name to be built anew.

@@ -307,7 +307,7 @@ impl Writer for WriteSession<'_> {
         source: &SourceRef<'_>,
         migration: &Migration,
     ) -> Result<Duration, EngineError> {
-        let Some(down) = &migration.down else {
+        let Some(down) = migration.reverted_by() else {
             return Err(EngineError::Unsupported(format!(
                 "{} has no down part",
                 migration.up.path.display()

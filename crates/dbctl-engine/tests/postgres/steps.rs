@@ -106,13 +106,28 @@ async fn what_ran_must_still_stand_at_the_top_of_the_file() {
     assert_eq!(ask("edited", "select statements_digest is null from dbctl.migration_history").await, "t");
 
     // A started statement counts as well, until somebody has said that it is not to.
-    let started = "create table u (id int);\ninsert into u values (1), (1);\ncreate unique index concurrently one on u (id);";
+    let started = "-- dbctl:no-transaction\ncreate procedure p(n int) language plpgsql as $$ begin commit; perform 1/n; end $$;\n\ncall p(0);";
     writer.apply(&OWN, &migration("2_s", started, None), None).await.unwrap_err();
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_e 2_s (1 and started)");
     let resume = reached(&mut *writer).await;
-    let other = migration("2_s", &started.replace("unique", ""), None);
-    let error = writer.apply(&OWN, &other, resume.clone()).await.unwrap_err();
-    assert!(matches!(error, EngineError::Rewritten { done: 2, .. }), "{error:?}");
-    rows(&client("edited").await, "update dbctl.migration_history set statements_done = 3, statement_started = false where name = '2_s'").await;
+    for (other, line) in [(started.replace("p(0)", "p(1)"), 4), (started.replace("call p(0);", ""), 2)] {
+        let error = writer.apply(&OWN, &migration("2_s", &other, None), resume.clone()).await.unwrap_err();
+        assert!(matches!(error, EngineError::Rewritten { done: 1, started: true, .. }), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "migrations/2_s.sql:{line}: an earlier run stopped in the statement that stood here, and it has been \
+                 changed since: nobody knows whether it took effect as it was"
+            )
+        );
+    }
+    let above = migration("2_s", &started.replace("create", "select 1;\ncreate"), None);
+    let error = writer.apply(&OWN, &above, resume).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "migrations/2_s.sql:2: an earlier run stopped after 1 statement, and the file no longer begins with what ran"
+    );
+    rows(&client("edited").await, "update dbctl.migration_history set statements_done = 2, statement_started = false where name = '2_s'").await;
     let resolved = reached(&mut *writer).await;
     writer.apply(&OWN, &migration("2_s", started, None), resolved).await.unwrap();
     writer.close().await;
@@ -140,12 +155,15 @@ async fn a_failed_concurrent_index_is_dropped_and_built_anew() {
     let unique = migration("1_u", sql, None);
     let error = writer.apply(&OWN, &unique, None).await.unwrap_err();
     assert_eq!(show(&error), "23505 migrations/1_u.sql:2:1~ could not create unique index \"One Each\"");
-    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_u (1 and started)");
-    let valid = "select indisvalid from pg_index where indexrelid = '\"One Each\"'::regclass";
-    assert_eq!(ask("invalid", valid).await, "f");
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_u (1)");
+    let valid = "select indisvalid from pg_index where indexrelid = to_regclass('\"One Each\"')";
+    assert_eq!(ask("invalid", valid).await, "", "it is dropped at once");
 
-    // The reason is gone: the invalid index is dropped, and built again.
-    rows(&client("invalid").await, "truncate t").await;
+    // As a run leaves it that is killed. The reason is gone: the invalid index is dropped, and built again.
+    let unfinished = client("invalid").await;
+    unfinished.batch_execute("create unique index concurrently \"One Each\" on t (id)").await.unwrap_err();
+    assert_eq!(ask("invalid", valid).await, "f");
+    rows(&unfinished, "truncate t").await;
     let resume = Resume { done: 1, started: true, digest: None };
     writer.apply(&OWN, &unique, Some(resume.clone())).await.unwrap();
     assert_eq!(ask("invalid", valid).await, "t");
@@ -163,6 +181,71 @@ async fn a_failed_concurrent_index_is_dropped_and_built_anew() {
     let error = writer.apply(&OWN, &migration("2_u", sql, None), None).await.unwrap_err();
     assert!(show(&error).starts_with("42P07"), "{error}");
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_u 2_u (1)");
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn what_failed_and_left_nothing_may_be_mended() {
+    let run = Run::new();
+    let mut writer = run.writer("mended").await;
+    rows(
+        &client("mended").await,
+        "create table t (id int, name text); insert into t values (1, 'x'), (1, 'x')",
+    )
+    .await;
+    let good = "create index concurrently by_id on t (id);\n";
+    // What fails, where it leaves off, what it is mended to.
+    let cases = [
+        (
+            "create index concurrently by_name on t (nmae)",
+            "0",
+            "create index concurrently by_name on t (name)",
+        ),
+        ("create index concurrently on t (nmae)", "0", "create index concurrently on t (name)"),
+        ("create index concurrently i on tt (id)", "0", "create index concurrently i on t (id)"),
+        // These leave an invalid index, which goes.
+        (
+            "create unique index concurrently one on t (id)",
+            "0",
+            "create index concurrently another on t (id)",
+        ),
+        ("create index concurrently part on t ((1 / (id - 1)))", "0", "vacuum t"),
+        // Whose it is cannot be told by its name.
+        ("create unique index concurrently on t (id)", "0 and started", ""),
+        ("drop index concurrently t_pkey", "0", "drop index concurrently if exists t_pkey"),
+        ("drop index concurrently uses", "0", "vacuum t"),
+        ("reindex index concurrently nope", "0", "reindex table concurrently t"),
+        ("alter table t detach partition nope concurrently", "0 and started", ""),
+    ];
+    let prepared = "create table p (id int constraint uses primary key)";
+    rows(&client("mended").await, prepared).await;
+    for (n, (failing, reached_so_far, mended)) in cases.into_iter().enumerate() {
+        for above in ["", good] {
+            let name = format!("{n}_{}", above.len());
+            let file = |sql: &str| migration(&name, &format!("{above}{sql};"), None);
+            writer.apply(&OWN, &file(failing), None).await.unwrap_err();
+            let expected = match above {
+                "" => format!("{name} ({reached_so_far})"),
+                _ => format!("{name} ({})", reached_so_far.replace('0', "1")),
+            };
+            assert_eq!(names(&writer.applied(&OWN).await.unwrap()), expected, "{failing}");
+            let invalid = ask("mended", "select count(*) from pg_index where not indisvalid").await;
+            assert_eq!(
+                invalid == "0",
+                !failing.starts_with("create unique index concurrently on "),
+                "{failing}"
+            );
+            if !mended.is_empty() {
+                let resume = reached(&mut *writer).await;
+                writer.apply(&OWN, &file(mended), resume).await.unwrap();
+            }
+            let tidy = "delete from dbctl.migration_history";
+            rows(&client("mended").await, tidy).await;
+            let drop_all = "do $$ declare i regclass; begin for i in select indexrelid from pg_index \
+                            where indrelid = 't'::regclass loop execute 'drop index ' || i; end loop; end $$";
+            rows(&client("mended").await, drop_all).await;
+        }
+    }
     writer.close().await;
 }
 

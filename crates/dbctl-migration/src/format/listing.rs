@@ -1,6 +1,7 @@
 //! What the formats share: listing a folder, reading its files, and naming new ones.
 
 use std::{
+    cmp::Ordering,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
@@ -49,6 +50,31 @@ impl Folder {
             Err(FormatError::NoFolder { .. }) => Ok(Vec::new()),
             result => result,
         }
+    }
+
+    /// The words of a new file's name in the style of the files that are there: joined by `-` or `_`, whichever more of
+    /// them have, else as the tool does it. Empty where there is no word.
+    pub(super) fn slug(&self, name: &str, default: char) -> Result<String, FormatError> {
+        let words: Vec<&str> =
+            name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let (mut dashed, mut snake) = (0_usize, 0_usize);
+        for listed in self.names_so_far()? {
+            let (stem, extension) = split_extension(&listed.name);
+            let rest = &stem[leading_digits(stem).len()..];
+            let slug =
+                rest.strip_prefix(['_', '-']).filter(|_| extension == "sql" && rest.len() < stem.len());
+            match slug.map(|slug| (slug.contains('-'), slug.contains('_'))) {
+                Some((true, false)) => dashed += 1,
+                Some((false, true)) => snake += 1,
+                Some((true, true) | (false, false)) | None => {}
+            }
+        }
+        let joint = match dashed.cmp(&snake) {
+            Ordering::Greater => '-',
+            Ordering::Less => '_',
+            Ordering::Equal => default,
+        };
+        Ok(words.join(joint.encode_utf8(&mut [0; 4])))
     }
 
     /// How errors show a file of this folder.

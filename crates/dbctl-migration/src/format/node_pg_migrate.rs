@@ -32,8 +32,9 @@ use super::{
 };
 use crate::{Checksum, Directives, History, Migration, Script, Transaction, Version, text};
 
-/// `templates/migration-template.sql` of the tool, versions 7 to 9.
-const TEMPLATE: &str = "-- Up Migration\n\n-- Down Migration";
+/// `templates/migration-template.sql` of the tool, versions 7 to 9, with an end to its last line: what is appended to it
+/// would be part of the marker.
+const TEMPLATE: &str = "-- Up Migration\n\n-- Down Migration\n";
 
 /// The longest number that is an index (`0001`) and not a time.
 const MAX_INDEX_DIGITS: usize = 4;
@@ -91,7 +92,7 @@ impl Format for NodePgMigrate {
     }
 
     fn new_file(&self, folder: &Folder, name: &str, now: Timestamp) -> Result<NewFile, FormatError> {
-        let slug = dashed(name);
+        let slug = folder.slug(name, '-')?;
         if slug.is_empty() {
             return Err(folder.wrong_new_name("a migration needs a name, such as `add users`"));
         }
@@ -286,12 +287,6 @@ fn new_prefix(folder: &Folder, now: Timestamp) -> Result<String, FormatError> {
         }
         at = at.checked_add(step).map_err(|_| folder.wrong_new_name("there is no free version left"))?;
     }
-}
-
-/// `add users` becomes `add-users`, as the tool's own command does it; what could end the name is left out.
-fn dashed(name: &str) -> String {
-    let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join("-")
 }
 
 #[cfg(test)]

@@ -122,8 +122,7 @@ impl Format for Supabase {
 
     /// Empty, as `supabase migration new` makes it.
     fn new_file(&self, folder: &Folder, name: &str, now: Timestamp) -> Result<NewFile, FormatError> {
-        let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-        let slug = words.collect::<Vec<_>>().join("_");
+        let slug = folder.slug(name, '_')?;
         if slug.is_empty() {
             return Err(folder.wrong_new_name("a migration needs a name, such as `add users`"));
         }

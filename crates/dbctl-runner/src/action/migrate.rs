@@ -161,7 +161,17 @@ fn pending<'r, 'm>(
         }
     }
     baseline::only_if_empty(&work, &found.belongings)?;
+    let run = work.iter().filter(|_| !migrate.fake).filter_map(|item| item.entry.local);
+    run.filter(|migration| migration.is_empty()).for_each(|migration| warn(nothing_in(migration)));
     Ok(work)
+}
+
+/// What people should know of a migration that runs nothing: most likely it has not been written yet.
+pub(super) fn nothing_in(migration: &Migration) -> String {
+    format!(
+        "{} has no statement: it is recorded as applied, and what is written into it later will not run",
+        migration.name
+    )
 }
 
 /// Where the tool compares its rows with the files one by one, it fails at one that is gone, and so would whoever
@@ -219,7 +229,7 @@ fn differences(
         let name = entry.name();
         match entry.state {
             State::Missing => {
-                warn(format!("{name} is applied, but its file is no longer in {}", source.name));
+                warn(gone(source, name));
             }
             State::OutOfOrder if order == OutOfOrder::Warn => {
                 warn(format!("{name} sorts before migrations that are applied already"));
@@ -231,6 +241,19 @@ fn differences(
             | State::Failed
             | State::Partial => {}
         }
+    }
+}
+
+/// What people should know of a migration whose file is gone.
+fn gone(source: &SourceFiles, name: &str) -> String {
+    format!("{name} is applied, but its file is no longer in {}", source.name)
+}
+
+/// Says which migrations stay applied although their files are gone; to be undone, they would need them.
+pub(super) fn warn_of_gone(context: &StepContext<'_>, sources: &[SourceFiles], rows: &[Rows]) {
+    for (source, reconciled) in sources.iter().zip(reconcile_all(sources, rows)) {
+        let missing = reconciled.entries.iter().filter(|entry| entry.state == State::Missing);
+        missing.for_each(|entry| context.warn(gone(source, entry.name())));
     }
 }
 

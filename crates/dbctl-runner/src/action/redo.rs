@@ -4,7 +4,11 @@ use dbctl_engine::Writer;
 use dbctl_migration::Back;
 use dbctl_workspace::Hook;
 
-use super::{StepContext, rollback};
+use super::{
+    StepContext,
+    migrate::{nothing_in, warn_of_gone},
+    rollback,
+};
 use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
@@ -49,6 +53,10 @@ async fn redo_last(
     let work = undo_order(sources, &rows, &Back::Count(1))?;
     let Some((source, migration)) = work.first() else { return Ok(false) };
     upstream.check(context, migration)?;
+    warn_of_gone(context, sources, &rows);
+    if migration.is_empty() {
+        context.warn(nothing_in(migration));
+    }
     context.prepare(writer, sources).await?;
     rollback::revert(context, writer, &work).await?;
     let named = MigrationRef::new(&source.name, migration, Direction::Up);

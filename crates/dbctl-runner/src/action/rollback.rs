@@ -3,7 +3,7 @@
 use dbctl_engine::Writer;
 use dbctl_migration::Back;
 
-use super::StepContext;
+use super::{StepContext, migrate::warn_of_gone};
 use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
@@ -30,6 +30,7 @@ async fn revert_all(
     if work.is_empty() {
         return Ok(false);
     }
+    warn_of_gone(context, sources, &rows);
     context.prepare(writer, sources).await?;
     revert(context, writer, &work).await?;
     Ok(true)

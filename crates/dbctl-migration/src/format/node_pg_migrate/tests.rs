@@ -233,7 +233,7 @@ fn a_folder_has_to_be_there() {
 #[test]
 fn new_files_continue_the_style_of_the_folder() {
     let now: Timestamp = "2023-11-14T22:13:20.5Z".parse().unwrap();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 13] = [
         (&[], "1700000000500_add-Users.sql"),
         (&["1700000000500_a.sql", "1700000000501_b.sql"], "1700000000502_add-Users.sql"),
         (&["1600000000000_a.sql", "README.md"], "1700000000500_add-Users.sql"),
@@ -243,12 +243,23 @@ fn new_files_continue_the_style_of_the_folder() {
         (&["0001_a.sql", "0009_b.sql", "notes.txt"], "0010_add-Users.sql"),
         (&["9999_a.sql"], "10000_add-Users.sql"),
         (&["0001_a.sql", "1600000000000_b.sql"], "1700000000500_add-Users.sql"),
+        // The words are joined as most of the others' are; as many of both, and the tool's own way counts.
+        (&["1600000000000_a_b.sql"], "1700000000500_add_Users.sql"),
+        (
+            &["1600000000000_a_b.sql", "1600000000001_c-d.sql", "1600000000002_e_f_g.sql"],
+            "1700000000500_add_Users.sql",
+        ),
+        (&["1600000000000_a_b.sql", "1600000000001_c-d.sql"], "1700000000500_add-Users.sql"),
+        (&["1600000000000_a-b_c.sql", "notes_of_mine.sql", "12_a_b.md"], "1700000000500_add-Users.sql"),
     ];
     for (existing, expected) in cases {
         let files: Vec<_> = existing.iter().map(|name| (*name, "")).collect();
         let (_dir, folder) = folder(&files);
         let new = format().new_file(&folder, " add__Users ", now).unwrap();
-        assert_eq!(new.files, [(PathBuf::from(expected), "-- Up Migration\n\n-- Down Migration".to_owned())]);
+        assert_eq!(
+            new.files,
+            [(PathBuf::from(expected), "-- Up Migration\n\n-- Down Migration\n".to_owned())]
+        );
     }
 }
 
@@ -263,11 +274,31 @@ fn new_names_that_do_not_work_are_refused() {
     for (name, message) in cases {
         assert_eq!(format().new_file(&folder, &name, now).unwrap_err().to_string(), message);
     }
-    assert_eq!(dashed("users.down"), "users-down");
+    assert_eq!(folder.slug("users.down", '-').unwrap(), "users-down");
     let last = Timestamp::MAX;
     std::fs::write(dir.path().join(last.strftime("%Y%m%d%H%M%S_end.sql").to_string()), "").unwrap();
     let error = format().new_file(&folder, "x", last).unwrap_err();
     assert_eq!(error.to_string(), "m: there is no free version left");
+}
+
+#[test]
+fn what_is_appended_to_a_new_file_is_its_down_part() {
+    let (_dir, folder) = folder(&[]);
+    let new = format().new_file(&folder, "stops", Timestamp::UNIX_EPOCH).unwrap();
+    let filled = new.files[0].1.replace("Up Migration\n", "Up Migration\ncreate table stops ();\n");
+    let migration = read(&[("1_stops.sql", &format!("{filled}drop table stops;\n"))]).remove(0);
+    assert_eq!(migration.down.unwrap().sql, "\n-- Down Migration\ndrop table stops;\n");
+}
+
+#[test]
+fn a_file_without_a_statement_can_be_reverted() {
+    for (text, empty) in
+        [("", true), ("-- Up Migration\n\n-- Down Migration\n", true), ("select 1;", false), ("\\x", false)]
+    {
+        let migration = read(&[("1_a.sql", text)]).remove(0);
+        assert_eq!(migration.is_empty(), empty, "{text}");
+        assert_eq!(migration.reverted_by().is_some(), empty, "{text}");
+    }
 }
 
 #[test]
