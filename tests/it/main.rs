@@ -18,6 +18,7 @@ mod concurrency;
 mod connections;
 mod custom;
 mod dbmate;
+mod documented;
 mod drizzle;
 mod files;
 mod history;

@@ -155,7 +155,7 @@ fn the_handbook_is_followed_inside_a_package() {
 
         let said = machine.ok(folder, "pnpm migrate:create add_user_metadata_column");
         let path = said.lines().last().unwrap();
-        assert!(path.ends_with("_add-user-metadata-column.sql"), "the tool's own spelling: {said}");
+        assert!(path.ends_with("_add_user_metadata_column.sql"), "spelled as its siblings are: {said}");
         let path = format!("{folder}/migrations/{}", path.rsplit('/').next().unwrap());
         assert_eq!(machine.sandbox.read(&path), "-- Up Migration\n\n-- Down Migration\n");
         let column = "-- Up Migration\nCREATE TABLE extra (id int);\nALTER TABLE extra ADD metadata jsonb;\n\
@@ -188,7 +188,7 @@ fn a_migration_as_the_handbook_writes_it_works_and_has_no_way_down() {
 
     for line in ["pnpm migrate down", "pnpm migrate down --count=2"] {
         let ran = machine.run(core, line);
-        assert!(ran.code != 0 && ran.stderr.contains("add-user-metadata"), "{line}\n{ran}");
+        assert!(ran.code != 0 && ran.stderr.contains("add_user_metadata"), "{line}\n{ran}");
         assert_eq!(machine.applied("core"), 5, "refused before anything ran");
     }
     let ran = node_pg_migrate(&machine.sandbox, "9.0.0", "core", core, &["down"]);

@@ -19,16 +19,32 @@ pub(crate) struct Asking {
     /// The same in full, after the command.
     pub(crate) effect: &'static str,
     pub(crate) environment: String,
-    /// Key, name and server of each.
-    pub(crate) databases: Vec<(String, String, String)>,
+    pub(crate) databases: Vec<Affected>,
+}
+
+/// A database to which it happens.
+pub(crate) struct Affected {
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) server: String,
+    /// The migrations that are reverted, in that order, where it is about those.
+    pub(crate) reverts: Option<Vec<String>>,
+}
+
+/// How many migrations of a database the question names.
+const NAMED: usize = 10;
+
+/// An error where nobody can be asked.
+pub(crate) fn can_ask(
+    (command, effect): (&'static str, &'static str),
+    console: &Console<'_>,
+) -> Result<(), CliError> {
+    if console.mode.can_ask { Ok(()) } else { Err(CliError::CannotAsk { command, effect }) }
 }
 
 /// Asks, and comes back only after a yes. Where nobody can be asked that is an error.
 pub(crate) fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<(), CliError> {
-    if !console.mode.can_ask {
-        let (command, effect) = asking.destruction;
-        return Err(CliError::CannotAsk { command, effect });
-    }
+    can_ask(asking.destruction, console)?;
     describe(asking, console.err, console.mode)?;
     go_on(console)
 }
@@ -45,15 +61,13 @@ pub(crate) struct Deleting {
 
 /// Says what would be deleted, then asks as [`ask`] does.
 pub(crate) fn ask_to_delete(deleting: &Deleting, console: &mut Console<'_>) -> Result<(), CliError> {
-    let Deleting { destruction: (command, effect), .. } = deleting;
+    let (command, _) = deleting.destruction;
     writeln!(console.err, "`{command}` {}:", deleting.effect)?;
     for folder in &deleting.folders {
         writeln!(console.err, "  {}", console.mode.err.bold(&folder.display().to_string()))?;
     }
     console.err.flush()?;
-    if !console.mode.can_ask {
-        return Err(CliError::CannotAsk { command, effect });
-    }
+    can_ask(deleting.destruction, console)?;
     go_on(console)
 }
 
@@ -71,9 +85,18 @@ fn describe(asking: &Asking, err: &mut dyn Write, mode: Mode) -> io::Result<()> 
     let Asking { destruction: (command, _), effect, environment, databases } = asking;
     let environment = mode.err.bold(environment);
     writeln!(err, "`{command}` {effect}, in the environment {environment}:")?;
-    let width = databases.iter().map(|(key, ..)| key.len()).max().unwrap_or_default();
-    for (key, name, server) in databases {
+    let width = databases.iter().map(|database| database.key.len()).max().unwrap_or_default();
+    for Affected { key, name, server, reverts } in databases {
         writeln!(err, "  {key:<width$}  {} on {server}", mode.err.bold(name))?;
+        let Some(reverts) = reverts else { continue };
+        for migration in reverts.iter().take(NAMED) {
+            writeln!(err, "  {:<width$}    {migration}", "")?;
+        }
+        match reverts.len() {
+            0 => writeln!(err, "  {:<width$}    nothing is applied", "")?,
+            count if count > NAMED => writeln!(err, "  {:<width$}    and {} more", "", count - NAMED)?,
+            _ => {}
+        }
     }
     err.flush()
 }
@@ -94,14 +117,18 @@ mod tests {
         can_ask: false,
     };
 
+    fn affected(key: &str, name: &str, server: &str, reverts: Option<Vec<String>>) -> Affected {
+        Affected { key: key.to_owned(), name: name.to_owned(), server: server.to_owned(), reverts }
+    }
+
     fn asking() -> Asking {
         Asking {
             destruction: ("drop", "destroys data"),
             effect: "drops these databases with all they hold",
             environment: "development".to_owned(),
             databases: vec![
-                ("mextrack".to_owned(), "mextrack_db".to_owned(), "embedded".to_owned()),
-                ("core".to_owned(), "atriz_shared".to_owned(), "main (db.example.com:5432)".to_owned()),
+                affected("mextrack", "mextrack_db", "embedded", None),
+                affected("core", "atriz_shared", "main (db.example.com:5432)", None),
             ],
         }
     }
@@ -114,6 +141,42 @@ mod tests {
         `drop` drops these databases with all they hold, in the environment development:
           mextrack  mextrack_db on embedded
           core      atriz_shared on main (db.example.com:5432)
+        ");
+    }
+
+    #[test]
+    fn the_question_names_what_would_be_reverted() {
+        let names = |count: usize| Some((1..=count).rev().map(|n| format!("{n:02}_a")).collect());
+        let asking = Asking {
+            destruction: ("rollback", "reverts migrations"),
+            effect: "reverts migrations of these databases",
+            databases: vec![
+                affected("pshop", "pshop_db", "embedded", names(12)),
+                affected("a", "a_db", "embedded", names(1)),
+                affected("b", "b_db", "embedded", names(0)),
+            ],
+            ..asking()
+        };
+        let mut err = Vec::new();
+        describe(&asking, &mut err, PIPED).unwrap();
+        insta::assert_snapshot!(String::from_utf8(err).unwrap(), @r"
+        `rollback` reverts migrations of these databases, in the environment development:
+          pshop  pshop_db on embedded
+                   12_a
+                   11_a
+                   10_a
+                   09_a
+                   08_a
+                   07_a
+                   06_a
+                   05_a
+                   04_a
+                   03_a
+                   and 2 more
+          a      a_db on embedded
+                   01_a
+          b      b_db on embedded
+                   nothing is applied
         ");
     }
 

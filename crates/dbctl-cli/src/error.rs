@@ -53,7 +53,7 @@ pub(crate) enum CliError {
     /// A migration folder is invalid.
     #[error(transparent)]
     Format(#[from] FormatErrors),
-    /// Migration files of these databases are invalid, each for its reason.
+    /// It is known beforehand that these databases would fail, each for its reason.
     #[error("{}", .0.iter().map(|(key, error)| format!("{key}: {error}")).collect::<Vec<_>>().join("\n"))]
     Databases(Vec<(Key, StepError)>),
     /// A name does not fit a format.

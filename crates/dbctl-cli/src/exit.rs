@@ -101,10 +101,8 @@ fn error_code(error: &CliError) -> u8 {
         | CliError::Declined
         | CliError::NewFile(_)
         | CliError::Directory { .. } => USAGE,
-        CliError::NoManifest { .. }
-        | CliError::Manifest(_)
-        | CliError::Format(_)
-        | CliError::Databases(_) => INVALID,
+        CliError::NoManifest { .. } | CliError::Manifest(_) | CliError::Format(_) => INVALID,
+        CliError::Databases(errors) => failures_code(errors.iter().map(|(_, error)| error)),
         CliError::Engine(error) if matches!(**error, EngineError::Locked { .. }) => LOCKED,
         CliError::Engine(_)
         | CliError::Embedded(_)
@@ -183,7 +181,12 @@ mod tests {
             ("nobody to ask", Err(CliError::CannotAsk { command: "drop", effect: "destroys data" }), 2),
             ("no manifest", Err(CliError::NoManifest { start: "/".into() }), 3),
             ("an invalid folder", Err(invalid().into()), 3),
-            ("invalid files of databases", Err(CliError::Databases(vec![(key("core"), locked())])), 3),
+            (
+                "invalid files of databases",
+                Err(CliError::Databases(vec![(key("core"), StepError::Format(invalid()))])),
+                3,
+            ),
+            ("what is known to fail", Err(CliError::Databases(vec![(key("core"), locked())])), 5),
             ("a no", Err(CliError::Declined), 2),
             ("Ctrl-C twice", Err(CliError::Interrupted), 130),
             ("no psql", Err(CliError::NoPsql), 127),

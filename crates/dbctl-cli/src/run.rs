@@ -1,24 +1,25 @@
 //! Verbs that change databases: what was typed becomes a request, is guarded, asked about, carried out and reported.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{Mutex, PoisonError},
 };
 
 use dbctl_migration::{Back, OutOfOrder};
-use dbctl_runner::{Action, Edit, Migrate, Plan, Request, Run, execute, needed, plan};
+use dbctl_runner::{Action, Edit, Migrate, Plan, Request, Run, execute, foresee, needed, plan};
 use dbctl_workspace::Key;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{self, Global, MigrateArgs, RollbackArgs, Targets, Verb},
-    confirm::{self, Asking},
+    confirm::{self, Affected, Asking},
     console::Console,
     context::{Context, Process},
     error::CliError,
     exit::Done,
     report,
-    signals::Signals,
+    signals::{Signals, unless_stopped},
 };
 
 /// Runs a verb.
@@ -42,8 +43,15 @@ pub(crate) async fn carry_out(
 ) -> Result<Done, CliError> {
     let plan = plan(&context.workspace, request)?;
     let targets = context.targets(&needed(&context.workspace, &plan))?;
+    let run = Run { workspace: &context.workspace, plan: &plan, targets: &targets, stamp: &context.stamp };
     if let Some(destruction) = request.destruction().filter(|_| !global.yes) {
-        confirm::ask(&asking(context, &plan, destruction), console)?;
+        confirm::can_ask(destruction, console)?;
+        // Nobody is asked about what is going to be refused.
+        let foreseen = unless_stopped(foresee(run, &context.engine)).await?;
+        if !foreseen.failed.is_empty() {
+            return Err(CliError::Databases(foreseen.failed));
+        }
+        confirm::ask(&asking(context, &plan, destruction, foreseen.reverts), console)?;
     }
 
     let mut signals = Signals::listen()?;
@@ -65,7 +73,6 @@ pub(crate) async fn carry_out(
         // If this cannot be written, nobody is there to read it.
         let _ = locked().stopping();
     };
-    let run = Run { workspace: &context.workspace, plan: &plan, targets: &targets, stamp: &context.stamp };
     let summary = tokio::select! {
         biased;
         () = signals.twice(&stop) => return Err(CliError::Interrupted),
@@ -197,14 +204,21 @@ fn one_target_flag(verb: &Verb) -> Option<&'static str> {
     }
 }
 
-fn asking(context: &Context, plan: &Plan, destruction: (&'static str, &'static str)) -> Asking {
+fn asking(
+    context: &Context,
+    plan: &Plan,
+    destruction: (&'static str, &'static str),
+    mut reverts: BTreeMap<Key, Vec<String>>,
+) -> Asking {
     let databases = plan
         .databases
         .iter()
         .rev()
-        .map(|key| {
-            let name = context.workspace.database(key).name.to_string();
-            (key.to_string(), name, context.server(key))
+        .map(|key| Affected {
+            key: key.to_string(),
+            name: context.workspace.database(key).name.to_string(),
+            server: context.server(key),
+            reverts: reverts.remove(key),
         })
         .collect();
     Asking {
@@ -327,9 +341,9 @@ mod tests {
     fn the_question_names_what_goes_first_first() {
         let world = World::new();
         let (context, plan) = planned(&world, "drop ...shop").unwrap();
-        let asking = asking(&context, &plan, plan.request.destruction().unwrap());
-        let databases: Vec<String> =
-            asking.databases.iter().map(|(key, name, server)| format!("{key} {name} {server}")).collect();
+        let asking = asking(&context, &plan, plan.request.destruction().unwrap(), BTreeMap::new());
+        let shown = |Affected { key, name, server, .. }: &Affected| format!("{key} {name} {server}");
+        let databases: Vec<String> = asking.databases.iter().map(shown).collect();
         assert_eq!(databases, ["stats stats db.example:5432", "shop shop db.example:6432"]);
         assert_eq!(asking.effect, "drops these databases with all they hold");
     }

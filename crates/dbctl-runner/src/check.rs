@@ -60,6 +60,14 @@ pub(crate) struct Checked {
     pub(crate) failed: Vec<(Key, StepError)>,
     /// Whether nothing at all may start for that; else what depends on them may not.
     pub(crate) refused: bool,
+    /// The migrations that would be reverted, in that order.
+    pub(crate) reverts: BTreeMap<Key, Vec<String>>,
+}
+
+/// What was looked at in a database of which something is to be reverted.
+struct Found {
+    rows: Vec<Rows>,
+    reverts: Vec<String>,
 }
 
 /// Checks every database of the plan that needs it, at most `limits.jobs` at once.
@@ -70,17 +78,20 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
         let session = shared.session(&ear);
         let twins = twins(&plan.databases, shared.run.targets, shared.engine, &session, &shared.gate).await;
         if !twins.is_empty() {
-            return Checked { failed: twins, refused: true };
+            return Checked { failed: twins, refused: true, reverts: BTreeMap::new() };
         }
     }
     let files = Files::new(shared.run.workspace);
     let checks: Vec<_> = plan.databases.iter().map(|key| check_database(shared, &files, key)).collect();
     let results: Vec<_> = stream::iter(checks).buffered(request.limits.jobs.get()).collect().await;
-    let (mut failed, mut applied) = (Vec::new(), BTreeMap::new());
+    let (mut failed, mut applied, mut reverts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for (key, result) in plan.databases.iter().zip(results) {
         match result {
             Ok(None) => {}
-            Ok(Some(rows)) => drop(applied.insert(key.clone(), rows)),
+            Ok(Some(found)) => {
+                applied.insert(key.clone(), found.rows);
+                reverts.insert(key.clone(), found.reverts);
+            }
             Err(error) => failed.push((key.clone(), error)),
         }
     }
@@ -91,7 +102,7 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
         failed = requires::check_unneeded(shared, &files, back, &applied).await;
     }
     let mistyped = failed.iter().any(|(_, error)| error.is_mistyped());
-    Checked { failed, refused: request.destroys() || request.no_deps || mistyped }
+    Checked { failed, refused: request.destroys() || request.no_deps || mistyped, reverts }
 }
 
 fn rollback(request: &Request) -> Option<&Back> {
@@ -108,12 +119,11 @@ fn rollback(request: &Request) -> Option<&Back> {
     })
 }
 
-/// What is applied, where that has been looked at for a rollback.
 async fn check_database(
     shared: &Shared<'_>,
     files: &Files<'_>,
     key: &Key,
-) -> Result<Option<Vec<Rows>>, StepError> {
+) -> Result<Option<Found>, StepError> {
     let request = &shared.run.plan.request;
     let context = shared.context(key);
     // Folders are read before anything is touched: a broken file must not be found when half is done.
@@ -150,11 +160,11 @@ async fn check_database(
     {
         check_dependents(shared, key).await?;
     }
-    let rows = if request.destroys() { check_destruction(&context, request, sources).await? } else { None };
+    let found = if request.destroys() { check_destruction(&context, request, sources).await? } else { None };
     if makes_anew(shared.run.plan, key) {
         context.may_create().await?;
     }
-    Ok(rows)
+    Ok(found)
 }
 
 /// Whether the plan drops the database and creates it again.
@@ -229,7 +239,7 @@ async fn check_destruction(
     context: &StepContext<'_>,
     request: &Request,
     sources: &[SourceFiles],
-) -> Result<Option<Vec<Rows>>, StepError> {
+) -> Result<Option<Found>, StepError> {
     if !context.exists().await? {
         // Dropping what is not there is no error; the other actions say it themselves when they come to it.
         return Ok(None);
@@ -245,7 +255,7 @@ async fn check_in_database(
     reader: &mut dyn Reader,
     request: &Request,
     sources: &[SourceFiles],
-) -> Result<Option<Vec<Rows>>, StepError> {
+) -> Result<Option<Found>, StepError> {
     let current = &context.shared.run.workspace.environment().name;
     if let Some(recorded) = reader.environment().await?
         && recorded != *current
@@ -256,14 +266,11 @@ async fn check_in_database(
     for action in &request.actions {
         match action {
             Action::Rollback(back) => {
-                let rows = applied(reader, sources).await?;
-                undo_order(sources, &rows, back)?;
-                found = Some(rows);
+                found = Some(reverted(reader, sources, back).await?);
             }
             // What other databases require of it is there again afterwards.
             Action::Redo => {
-                let rows = applied(reader, sources).await?;
-                undo_order(sources, &rows, &Back::Count(1))?;
+                found = Some(reverted(reader, sources, &Back::Count(1)).await?);
             }
             Action::Clean => action::clean::check(context, reader, sources).await?,
             Action::Baseline(adopt) => action::baseline::check(reader, sources, adopt).await?,
@@ -272,4 +279,11 @@ async fn check_in_database(
         }
     }
     Ok(found)
+}
+
+async fn reverted(reader: &mut dyn Reader, sources: &[SourceFiles], back: &Back) -> Result<Found, StepError> {
+    let rows = applied(reader, sources).await?;
+    let work = undo_order(sources, &rows, back)?;
+    let reverts = work.iter().map(|(_, migration)| migration.name.clone()).collect();
+    Ok(Found { rows, reverts })
 }

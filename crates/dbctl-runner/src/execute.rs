@@ -66,14 +66,7 @@ pub async fn execute(
         run: run.stamp.run.clone(),
         databases: run.plan.databases.iter().map(|key| (key.clone(), name(key))).collect(),
     });
-    let shared = Shared {
-        run,
-        engine,
-        events: &events,
-        cancel: CancellationToken::new(),
-        gate: Gate::new(run.targets.values()),
-        claims: Mutex::default(),
-    };
+    let shared = Shared::new(run, engine, &events);
     let mut stop = pin!(stop.fuse());
 
     let checked = {
@@ -109,6 +102,23 @@ pub async fn execute(
     events.finish()
 }
 
+/// What carrying out a plan that destroys would come to, as far as that shows without touching anything.
+#[derive(Debug, Default)]
+pub struct Foreseen {
+    /// The databases of which it is known that they would fail, in the plan's order: nothing would be done.
+    pub failed: Vec<(Key, StepError)>,
+    /// The migrations that would be reverted, in that order.
+    pub reverts: BTreeMap<Key, Vec<String>>,
+}
+
+/// Looks at everything that [`execute`] looks at before it begins; dropping it leaves nothing behind.
+pub async fn foresee(run: Run<'_>, engine: &dyn Engine) -> Foreseen {
+    let mut unheard = |_| {};
+    let events = Events::new(Fold::new(), &mut unheard);
+    let Checked { failed, reverts, .. } = check::check(&Shared::new(run, engine, &events)).await;
+    Foreseen { failed, reverts }
+}
+
 async fn run_step<'a>(shared: &'a Shared<'a>, step: &'a Step) -> (StepId, Outcome, Instant) {
     let started = Instant::now();
     shared.events.emit(Event::StepStarted { database: step.database.clone(), action: step.action.name() });
@@ -120,6 +130,19 @@ async fn run_step<'a>(shared: &'a Shared<'a>, step: &'a Step) -> (StepId, Outcom
         Err(error) => Outcome::Failed(Arc::new(error)),
     };
     (step.id, outcome, started)
+}
+
+impl<'a> Shared<'a> {
+    fn new(run: Run<'a>, engine: &'a dyn Engine, events: &'a dyn Sink) -> Self {
+        Self {
+            run,
+            engine,
+            events,
+            cancel: CancellationToken::new(),
+            gate: Gate::new(run.targets.values()),
+            claims: Mutex::default(),
+        }
+    }
 }
 
 impl Shared<'_> {
@@ -169,7 +192,7 @@ struct Ledger<'a> {
 
 impl<'a> Ledger<'a> {
     /// With the databases that failed their checks.
-    fn new(shared: &'a Shared<'a>, Checked { failed, refused }: Checked) -> Self {
+    fn new(shared: &'a Shared<'a>, Checked { failed, refused, .. }: Checked) -> Self {
         let steps = &shared.run.plan.steps;
         let halted_by = failed.first().filter(|_| refused).map(|(key, _)| key.clone());
         let mut ledger = Self {

@@ -28,7 +28,7 @@ pub use check::needed;
 pub use child::{child_env, set_env};
 pub use error::{PlanError, StepError};
 pub use event::{Direction, Event, MigrationRef};
-pub use execute::{Run, execute};
+pub use execute::{Foreseen, Run, execute, foresee};
 pub use files::{SourceFiles, read_sources};
 pub use history::{ChecksumState, DatabaseHistory, HistoryRow, SourceHistory, history};
 pub use hook::hooks;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbctl_migration::State;
 use dbctl_runner::{
-    Action, DatabaseStatus, Plan, Required, StatusEntry, StatusReport, Step, hooks, plan, required_of,
+    Action, DatabaseStatus, Plan, Required, Run, StatusEntry, StatusReport, Step, foresee, hooks, needed,
+    plan, required_of,
 };
 use dbctl_workspace::{Key, Workspace};
 use serde::Serialize;
@@ -22,6 +23,7 @@ use crate::{
     exit::Done,
     report::{count, wire},
     run,
+    signals::unless_stopped,
 };
 
 pub(super) async fn run(
@@ -46,12 +48,14 @@ pub(super) async fn run(
     {
         required.retain(|one| is_open(report, one));
     }
+    let reverts = if args.state { reverts(context, &plan).await? } else { BTreeMap::new() };
+    let state = report.as_ref().map(|report| Observed { report, reverts: &reverts });
     let text = if console.mode.is_json() || args.shape == PlanShape::Json {
-        let document = document(&context.workspace, &plan, &required, report.as_ref());
+        let document = document(&context.workspace, &plan, &required, state);
         crate::console::write_json(console.out, &document, console.mode.format != cli::Format::Ndjson)?;
         String::new()
     } else {
-        let drawing = drawing(&context.workspace, &plan, &required, report.as_ref());
+        let drawing = drawing(&context.workspace, &plan, &required, state);
         match args.shape {
             PlanShape::Tree => format!("{}\n{}", headline(&plan), drawing.tree()),
             PlanShape::Mermaid => drawing.mermaid(Arrow::ToLater),
@@ -62,6 +66,26 @@ pub(super) async fn run(
     console.out.write_all(text.as_bytes())?;
     console.out.flush()?;
     Ok(report.map_or(Done::Well, |report| Done::Status { report, check: false }))
+}
+
+/// The databases as they are now.
+#[derive(Clone, Copy)]
+struct Observed<'p> {
+    report: &'p StatusReport,
+    /// The migrations that would be reverted, in that order, where it is about those.
+    reverts: &'p BTreeMap<Key, Vec<String>>,
+}
+
+/// What the plan would revert; what is known to be refused is an error.
+async fn reverts(context: &Context, plan: &Plan) -> Result<BTreeMap<Key, Vec<String>>, CliError> {
+    let is_back = |action: &Action| matches!(action, Action::Rollback(_) | Action::Redo);
+    if !plan.request.actions.iter().any(is_back) {
+        return Ok(BTreeMap::new());
+    }
+    let targets = context.targets(&needed(&context.workspace, plan))?;
+    let run = Run { workspace: &context.workspace, plan, targets: &targets, stamp: &context.stamp };
+    let foreseen = unless_stopped(foresee(run, &context.engine)).await?;
+    if foreseen.failed.is_empty() { Ok(foreseen.reverts) } else { Err(CliError::Databases(foreseen.failed)) }
 }
 
 fn headline(plan: &Plan) -> String {
@@ -100,7 +124,7 @@ fn drawing(
     workspace: &Workspace,
     plan: &Plan,
     required: &[Required],
-    report: Option<&StatusReport>,
+    observed: Option<Observed<'_>>,
 ) -> Drawing {
     let mut node_of: Vec<usize> = Vec::with_capacity(plan.steps.len());
     let mut nodes: Vec<(&Key, Vec<&Step>)> = Vec::new();
@@ -119,7 +143,7 @@ fn drawing(
         node_of.push(nodes.len() - 1);
     }
     let state: BTreeMap<&Key, &DatabaseStatus> =
-        report.into_iter().flat_map(|report| &report.databases).map(|status| (&status.key, status)).collect();
+        observed.iter().flat_map(|now| &now.report.databases).map(|status| (&status.key, status)).collect();
     let label = |(key, steps): &(&Key, Vec<&Step>)| {
         let names: Vec<&str> = steps.iter().map(|step| step.action.name()).collect();
         let mut label = format!("{key} ({}): {}", workspace.database(key).name, names.join(" → "));
@@ -129,6 +153,9 @@ fn drawing(
         let migrates = steps.iter().any(|step| matches!(step.action, Action::Migrate(_)));
         if let Some(status) = state.get(key).filter(|_| migrates) {
             label.push_str(&pending_lines(status));
+        }
+        for name in observed.iter().filter_map(|now| now.reverts.get(key)).flatten() {
+            label.push_str(&format!("\n- {name}"));
         }
         label
     };
@@ -213,6 +240,9 @@ struct StateOf<'p> {
     exists: Option<bool>,
     /// What the verb would apply.
     pending: Vec<&'p str>,
+    /// What it would revert, in that order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reverts: Option<&'p [String]>,
     not_applied: Vec<NotApplied<'p>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<wire::Error>,
@@ -235,7 +265,7 @@ fn document<'p>(
     workspace: &'p Workspace,
     plan: &'p Plan,
     required: &'p [Required],
-    report: Option<&'p StatusReport>,
+    observed: Option<Observed<'p>>,
 ) -> Document<'p> {
     let hooks_of = |step: &Step| {
         let hooks = hooks(workspace, &plan.request, step).into_iter();
@@ -262,11 +292,14 @@ fn document<'p>(
                 requires: if runs_files(&step.action) { of(required, &step.database) } else { Vec::new() },
             })
             .collect(),
-        databases: report.map(|report| report.databases.iter().map(state_of).collect()),
+        databases: observed.map(|now| {
+            let reverts = |status: &DatabaseStatus| now.reverts.get(&status.key).map(Vec::as_slice);
+            now.report.databases.iter().map(|status| state_of(status, reverts(status))).collect()
+        }),
     }
 }
 
-fn state_of(status: &DatabaseStatus) -> StateOf<'_> {
+fn state_of<'p>(status: &'p DatabaseStatus, reverts: Option<&'p [String]>) -> StateOf<'p> {
     StateOf {
         key: status.key.as_str(),
         name: &status.name,
@@ -277,6 +310,7 @@ fn state_of(status: &DatabaseStatus) -> StateOf<'_> {
             .filter(|entry| entry.held_by.is_none() && status.blocked.is_none())
             .map(|entry| entry.name.as_str())
             .collect(),
+        reverts,
         not_applied: not_applied(status)
             .map(|entry| NotApplied {
                 source: &entry.source,
@@ -313,7 +347,7 @@ mod tests {
         ---
         + 1_a
         ");
-        let state = serde_json::to_string_pretty(&state_of(&report.databases[1])).unwrap();
+        let state = serde_json::to_string_pretty(&state_of(&report.databases[1], None)).unwrap();
         insta::assert_snapshot!(state, @r#"
         {
           "key": "mextrack",

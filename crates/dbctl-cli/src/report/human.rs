@@ -289,8 +289,12 @@ fn what(database: &DatabaseSummary) -> String {
         (Direction::Repair, " repaired"),
     ] {
         let number = database.migrations.iter().filter(|done| done.migration.direction == direction).count();
-        if number > 0 {
-            parts.push(format!("{}{suffix}", count(number, "migration")));
+        // What was applied after something was reverted was applied anew.
+        let anew = direction == Direction::Up && parts.last().is_some_and(|last| last.ends_with(" reverted"));
+        match (number, anew) {
+            (0, _) => {}
+            (_, true) => parts.push(format!("{number} applied again")),
+            (_, false) => parts.push(format!("{}{suffix}", count(number, "migration"))),
         }
     }
     if !database.seeds.is_empty() {
