@@ -15,6 +15,14 @@ test *args:
 test-on major *args:
     DBCTL_TEST_POSTGRES={{major}} cargo test --package dbctl-engine --package dbctl-cli {{args}}
 
+# The same on every major from 12 to 18, one after another; `MAJORS="12 18" just matrix` takes only those.
+matrix *args:
+    scripts/matrix {{args}}
+
+# dbctl, and the server under it, killed at so many moments of a run.
+kills moments="200":
+    DBCTL_KILLS={{moments}} cargo test --package dbctl-cli --test it -- --nocapture killed
+
 # Formatting and lints, as CI wants them.
 lint:
     cargo fmt --all --check

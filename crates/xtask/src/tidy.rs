@@ -1,4 +1,6 @@
-//! Holds the crates to the arrows and the boundaries that ARCHITECTURE.md lists.
+//! Holds the crates to the arrows and the boundaries that ARCHITECTURE.md lists, and docs/safety.md to the tests.
+
+mod promises;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,6 +44,7 @@ pub(crate) fn complaints(root: &Path) -> Vec<String> {
         }
     }
     complaints.extend(long_files(&root.join("crates")));
+    complaints.extend(promises::complaints(root));
     complaints
 }
 
@@ -82,6 +85,18 @@ fn packages(root: &Path) -> BTreeMap<String, BTreeSet<String>> {
 
 fn long_files(folder: &Path) -> Vec<String> {
     let mut complaints = Vec::new();
+    for path in sources(folder) {
+        let lines = std::fs::read_to_string(&path).map_or(0, |text| text.lines().count());
+        if lines > MAX_LINES {
+            complaints.push(format!("{} has {lines} lines; {MAX_LINES} are enough", path.display()));
+        }
+    }
+    complaints
+}
+
+/// Every Rust file below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
@@ -89,14 +104,11 @@ fn long_files(folder: &Path) -> Vec<String> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let lines = std::fs::read_to_string(&path).map_or(0, |text| text.lines().count());
-                if lines > MAX_LINES {
-                    complaints.push(format!("{} has {lines} lines; {MAX_LINES} are enough", path.display()));
-                }
+                found.push(path);
             }
         }
     }
-    complaints
+    found
 }
 
 #[cfg(test)]
