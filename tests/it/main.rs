@@ -31,6 +31,8 @@ mod judges;
 #[cfg(unix)]
 mod killed;
 mod node_pg_migrate;
+#[cfg(unix)]
+mod one_writer;
 mod output;
 mod pnpm;
 mod prisma;

@@ -158,12 +158,20 @@ pub(super) async fn create(
     Ok(Creation { created, extensions: furnish(link, target).await? })
 }
 
+/// Takes the lock of a database that may not be there, in the maintenance database.
+async fn claim(link: &mut Link<'_>, name: &str) -> Result<(), EngineError> {
+    lock::acquire(link, &[creation_key(name)]).await.map_err(|error| match error {
+        EngineError::Locked { holder, .. } => EngineError::Locked { database: name.to_owned(), holder },
+        other => other,
+    })
+}
+
 async fn create_locked(
     link: &mut Link<'_>,
     target: &Target,
     owner: Option<&str>,
 ) -> Result<bool, EngineError> {
-    lock::acquire(link, &[creation_key(target.name.as_str())]).await?;
+    claim(link, target.name.as_str()).await?;
     let created = match is_listed(link, target.name.as_str()).await? {
         true => false,
         false => create_database(link, target, owner).await?,
@@ -345,7 +353,7 @@ pub(super) async fn drop(
 
 async fn drop_locked(link: &mut Link<'_>, target: &Target, disconnect: bool) -> Result<bool, EngineError> {
     let name = target.name.as_str();
-    lock::acquire(link, &[creation_key(name)]).await?;
+    claim(link, name).await?;
     if !is_listed(link, name).await? {
         return Ok(false);
     }

@@ -24,6 +24,11 @@ use crate::{
     clean::{CleanPlan, Inventory},
 };
 
+/// Lets the server notice soon that a killed client is gone, and cancel what it does for it: it would hold the locks until
+/// the statement ends, be that hours. What the server, database or role is set to is left as it is.
+const NOTICE_THE_DEAD: &str = "select pg_catalog.set_config('client_connection_check_interval', '2s', false) \
+                               where pg_catalog.current_setting('client_connection_check_interval') = '0'";
+
 /// A session that holds the database's lock.
 pub(super) struct WriteSession<'s> {
     link: Link<'s>,
@@ -69,6 +74,13 @@ impl<'s> WriteSession<'s> {
                 sql += "; SET idle_session_timeout = 0";
             }
             self.link.batch(&sql).await?;
+            if self.link.version >= 140_000 {
+                // A server whose system cannot tell refuses this, and is as one that is older.
+                match self.link.batch(NOTICE_THE_DEAD).await {
+                    Err(failure @ (Failure::Lost { .. } | Failure::Cancelled)) => return Err(failure.into()),
+                    Ok(()) | Err(Failure::Db { .. }) => {}
+                }
+            }
             self.used = false;
         }
         Ok(&mut self.link)

@@ -173,3 +173,17 @@ async fn a_file_that_gives_the_lock_up_is_not_recorded() {
     assert!(matches!(refused, EngineError::Locked { .. }), "{refused:?}");
     writer.close().await;
 }
+
+#[tokio::test]
+async fn a_run_that_panics_leaves_no_lock() {
+    let run = Run::new();
+    let target = run.create("panics").await;
+    let work = async {
+        let _writer = run.reopen(&target).await;
+        panic!("as a mistake of dbctl's own would");
+    };
+    let ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work)).await;
+    assert!(ended.is_err());
+    let second = Run { wait: Duration::from_secs(10), ..Run::new() };
+    engine().open_exclusive(&target, &[], &second.session()).await.unwrap().close().await;
+}
