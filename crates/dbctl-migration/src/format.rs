@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use self::detect::{Likeness, Sample};
-use crate::{DirectiveError, History, Migration};
+use crate::{DirectiveError, Files, History, Migration};
 
 /// A source folder: where it is, and how errors show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,15 @@ pub struct Folder {
     pub path: PathBuf,
     /// Relative to the workspace; what [`crate::Script::path`] starts with.
     pub shown: PathBuf,
+    /// Where it is read from.
+    pub files: Files,
+}
+
+impl Folder {
+    /// A folder on the disk.
+    pub fn new(path: impl Into<PathBuf>, shown: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), shown: shown.into(), files: Files::Disk }
+    }
 }
 
 /// What a source in the manifest may set beyond its path and format. Which of them a format takes is

@@ -7,6 +7,7 @@ mod applied;
 mod baseline;
 mod checksum;
 mod directive;
+mod files;
 pub mod format;
 pub mod history;
 pub mod ident;
@@ -23,6 +24,7 @@ pub use applied::{Applied, Progress};
 pub use baseline::{Baseline, BaselineFile, LastVersion};
 pub use checksum::{Checksum, ToolChecksum};
 pub use directive::{DirectiveError, Directives, Requirement};
+pub use files::{Files, Record, Seen, Tree};
 pub use format::{
     Folder, Format, FormatError, FormatErrors, FormatKind, NewFile, OptionError, SourceOptions,
 };

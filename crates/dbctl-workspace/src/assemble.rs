@@ -278,7 +278,7 @@ impl Site<'_> {
         let base = viewer.unwrap_or(Path::new(""));
         let relative = self.path(&raw.path, base, viewer).ok_or_else(|| raw.path.value.clone())?;
         let name = from_to(base, &relative);
-        let folder = Folder { path: join(self.root, &relative), shown: relative };
+        let folder = Folder::new(join(self.root, &relative), relative);
         let format = match declared {
             Some(kind) => FormatChoice::Declared(kind),
             None => self.detected_format(&folder, raw.path.span).ok_or_else(|| name.clone())?,

@@ -9,7 +9,7 @@ use crate::bench::{Run, ask, engine};
 
 /// Two migrations of a format, as it writes them itself.
 fn migrations(kind: FormatKind, parent: &std::path::Path) -> (Box<dyn Format>, Vec<Migration>) {
-    let folder = Folder { path: parent.join("m"), shown: "m".into() };
+    let folder = Folder::new(parent.join("m"), "m");
     // A home-grown runner's table cannot be guessed.
     let table = (kind.as_str() == "custom").then(|| "done".to_owned());
     let options = SourceOptions { table, ..SourceOptions::default() };

@@ -136,7 +136,7 @@ impl Custom {
         let mut downs = Vec::new();
         let mut helpers = Vec::new();
         for listed in names {
-            if listed.name == DOWN && folder.path.join(DOWN).is_dir() {
+            if listed.name == DOWN && folder.files.is_dir(&folder.path.join(DOWN)) {
                 match self.down_folder(&folder.within(&listed)) {
                     Ok(found) => downs.extend(found),
                     Err(error) => errors.push(error),

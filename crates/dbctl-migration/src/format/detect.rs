@@ -10,6 +10,7 @@ use super::{
     FormatKind,
     listing::{names, split_extension},
 };
+use crate::Files;
 
 /// How much of a file is looked at; markers stand near its beginning.
 const LOOKED_AT_BYTES: u64 = 64 * 1024;
@@ -72,12 +73,16 @@ pub(super) fn detect(folder: &Path) -> io::Result<Vec<FormatKind>> {
 impl Sample {
     pub(super) fn take(folder: &Path) -> io::Result<Self> {
         let mut sample = Self { path: folder.to_owned(), files: Vec::new(), folders: Vec::new() };
-        for listed in names(folder)? {
+        for listed in names(&Files::Disk, folder)? {
             let path = folder.join(&listed.file_name);
             // A broken link is told when the folder is read, with its name.
             let Ok(metadata) = std::fs::metadata(&path) else { continue };
             if metadata.is_dir() {
-                let files = names(&path).unwrap_or_default().into_iter().map(|listed| listed.name).collect();
+                let files = names(&Files::Disk, &path)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|listed| listed.name)
+                    .collect();
                 sample.folders.push(SampleFolder { name: listed.name, files });
             } else if metadata.is_file() {
                 let extension = split_extension(&listed.name).1;

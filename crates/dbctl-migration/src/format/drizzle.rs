@@ -69,20 +69,21 @@ enum Layout {
 impl Layout {
     /// What the folder has; where it has nothing, that of the version that the package asks for.
     fn of(folder: &Folder) -> Self {
-        if folder.path.join(JOURNAL).exists() {
+        if folder.files.exists(&folder.path.join(JOURNAL)) {
             return Self::Journal;
         }
         let names = folder.names_so_far().unwrap_or_default();
-        let has_folders =
-            names.iter().any(|listed| folder.path.join(&listed.file_name).join(MIGRATION).exists());
-        if has_folders || asks_for_folders(&folder.path) { Self::Folders } else { Self::Journal }
+        let has_folders = names
+            .iter()
+            .any(|listed| folder.files.exists(&folder.path.join(&listed.file_name).join(MIGRATION)));
+        if has_folders || asks_for_folders(folder) { Self::Folders } else { Self::Journal }
     }
 }
 
 /// Whether the nearest `package.json` above that names Drizzle asks for 1.0 or later.
-fn asks_for_folders(folder: &Path) -> bool {
-    let version = |folder: &Path| {
-        let text = std::fs::read_to_string(folder.join("package.json")).ok()?;
+fn asks_for_folders(folder: &Folder) -> bool {
+    let version = |above: &Path| {
+        let text = folder.files.read_to_string(&above.join("package.json")).ok()?;
         let package: serde_json::Value = serde_json::from_str(&text).ok()?;
         let of = |kind: &str, name: &str| package.get(kind)?.get(name)?.as_str().map(str::to_owned);
         ["drizzle-kit", "drizzle-orm"].into_iter().find_map(|name| {
@@ -91,7 +92,7 @@ fn asks_for_folders(folder: &Path) -> bool {
                 .find_map(|kind| of(kind, name))
         })
     };
-    let Some(version) = folder.ancestors().find_map(version) else { return false };
+    let Some(version) = folder.path.ancestors().find_map(version) else { return false };
     let number = version.trim_start_matches(|c: char| !c.is_ascii_digit());
     leading_digits(number).parse::<u64>().map_or(matches!(&*version, "beta" | "rc"), |major| major > 0)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Folder, FormatError};
-use crate::{DirectiveError, text};
+use crate::{DirectiveError, Files, files::Kind, text};
 
 /// The longest file name that common file systems keep, in bytes.
 const MAX_FILE_NAME_BYTES: usize = 255;
@@ -22,10 +22,9 @@ pub(super) struct Listed {
 }
 
 /// The names in a folder in byte order, but for dotfiles. Whether they are files is asked only of those that matter.
-pub(super) fn names(folder: &Path) -> io::Result<Vec<Listed>> {
+pub(super) fn names(files: &Files, folder: &Path) -> io::Result<Vec<Listed>> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let file_name = entry?.file_name();
+    for file_name in files.names(folder)? {
         let name = file_name.to_string_lossy().into_owned();
         if !name.starts_with('.') {
             names.push(Listed { name, file_name });
@@ -38,7 +37,7 @@ pub(super) fn names(folder: &Path) -> io::Result<Vec<Listed>> {
 impl Folder {
     /// The names in it that [`names`] finds; the manifest promised that the folder is there.
     pub(super) fn names(&self) -> Result<Vec<Listed>, FormatError> {
-        names(&self.path).map_err(|source| match source.kind() {
+        names(&self.files, &self.path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => FormatError::NoFolder { path: self.shown.clone() },
             _ => FormatError::Io { path: self.shown.clone(), source },
         })
@@ -84,15 +83,16 @@ impl Folder {
 
     /// Whether it is a file, or a link to one; a broken link is an error, since it was meant to be something.
     pub(super) fn is_file(&self, listed: &Listed) -> Result<bool, FormatError> {
-        match std::fs::metadata(self.path.join(&listed.file_name)) {
-            Ok(metadata) => Ok(metadata.is_file()),
+        match self.files.kind(&self.path.join(&listed.file_name)) {
+            Ok(kind) => Ok(kind == Kind::File),
             Err(source) => Err(FormatError::Io { path: self.shown(listed), source }),
         }
     }
 
     /// A folder in this one.
     pub(super) fn within(&self, listed: &Listed) -> Self {
-        Self { path: self.path.join(&listed.file_name), shown: self.shown(listed) }
+        let path = self.path.join(&listed.file_name);
+        Self { path, shown: self.shown(listed), files: self.files.clone() }
     }
 
     /// A file of this folder by its name.
@@ -103,7 +103,9 @@ impl Folder {
     /// The bytes of one of its files, for a tool that hashes them, and its text.
     pub(super) fn bytes_and_text(&self, listed: &Listed) -> Result<(Vec<u8>, String), FormatError> {
         let shown = self.shown(listed);
-        let bytes = std::fs::read(self.path.join(&listed.file_name))
+        let bytes = self
+            .files
+            .read(&self.path.join(&listed.file_name))
             .map_err(|source| FormatError::Io { path: shown.clone(), source })?;
         let text = text::decode(bytes.clone(), &shown)?;
         Ok((bytes, text))
@@ -111,7 +113,7 @@ impl Folder {
 
     /// The text of one of its files.
     pub(super) fn text(&self, listed: &Listed) -> Result<String, FormatError> {
-        text::read(&self.path.join(&listed.file_name), &self.shown(listed))
+        Ok(self.bytes_and_text(listed)?.1)
     }
 
     pub(super) fn wrong_name(&self, listed: &Listed, message: impl Into<String>) -> FormatError {

@@ -115,14 +115,14 @@ fn read_entry(folder: &Folder, listed: &Listed) -> Result<Option<Migration>, For
         check_provider(folder, listed)?;
     }
     let inner = folder.within(listed);
-    if !inner.path.is_dir() {
+    if !inner.files.is_dir(&inner.path) {
         return Ok(None);
     }
     if listed.name.contains(char::REPLACEMENT_CHARACTER) {
         return Err(folder.wrong_name(listed, "the name is not UTF-8, so it cannot be recorded"));
     }
     let up = Folder::listed(UP);
-    if !inner.path.join(UP).is_file() {
+    if !inner.files.is_file(&inner.path.join(UP)) {
         let message = "the folder has no migration.sql, at which Prisma stops (P3015): put it back, or remove the \
                        folder if it is no migration";
         return Err(folder.wrong_name(listed, message));
@@ -130,7 +130,7 @@ fn read_entry(folder: &Folder, listed: &Listed) -> Result<Option<Migration>, For
     let (bytes, sql) = inner.bytes_and_text(&up)?;
     let checksum = Checksum::of_text(&sql);
     let (up, directives) = script(&inner, &up, sql)?;
-    let down = match inner.path.join(DOWN).is_file() {
+    let down = match inner.files.is_file(&inner.path.join(DOWN)) {
         true => Some(down(&inner)?),
         false => None,
     };

@@ -145,13 +145,7 @@ impl Format for Supabase {
 /// The name that sorts first of all there is, dotfiles and folders as well.
 fn first_entry(folder: &Folder) -> Result<Option<String>, FormatError> {
     let wrong = |source| FormatError::Io { path: folder.shown.clone(), source };
-    let mut first: Option<std::ffi::OsString> = None;
-    for entry in std::fs::read_dir(&folder.path).map_err(wrong)? {
-        let name = entry.map_err(wrong)?.file_name();
-        if first.as_ref().is_none_or(|first| name < *first) {
-            first = Some(name);
-        }
-    }
+    let first = folder.files.names(&folder.path).map_err(wrong)?.into_iter().min();
     Ok(first.map(|name| name.to_string_lossy().into_owned()))
 }
 

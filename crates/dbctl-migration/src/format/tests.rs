@@ -5,7 +5,7 @@ use super::*;
 fn every_format_reads_what_it_writes() {
     for kind in FormatKind::all() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder { path: dir.path().join("sub"), shown: PathBuf::from("m") };
+        let folder = Folder::new(dir.path().join("sub"), "m");
         surround(kind, dir.path());
         let options = least(kind);
         kind.check(&options).unwrap();
@@ -54,7 +54,7 @@ fn kinds_are_spelled_as_in_the_manifest() {
 
 #[test]
 fn tables_can_be_named() {
-    let folder = Folder { path: PathBuf::from("/nowhere"), shown: PathBuf::from("m") };
+    let folder = Folder::new("/nowhere", "m");
     let options = SourceOptions {
         schema: Some("s".to_owned()),
         table: Some("t".to_owned()),

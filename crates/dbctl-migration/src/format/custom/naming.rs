@@ -67,7 +67,7 @@ pub(super) fn new_file(
     let down = if ends(".down.sql") {
         Some(folder.fitting(format!("{bare}.down.sql"))?)
     } else {
-        let has_folder = folder.path.join(DOWN).is_dir();
+        let has_folder = folder.files.is_dir(&folder.path.join(DOWN));
         has_folder
             .then(|| folder.fitting(format!("{stem}.sql")))
             .transpose()?

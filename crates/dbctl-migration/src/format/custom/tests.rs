@@ -29,7 +29,7 @@ impl Site {
     }
 
     fn folder(&self) -> Folder {
-        Folder { path: self.0.path().to_owned(), shown: PathBuf::from("m") }
+        Folder::new(self.0.path().to_owned(), "m")
     }
 
     fn format(&self) -> Box<dyn Format> {

@@ -19,7 +19,7 @@ pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
     let names = folder.names().map_err(|error| FormatErrors(vec![error]))?;
     let mut found: Vec<Listed> = names
         .into_iter()
-        .filter(|listed| folder.path.join(&listed.file_name).join(MIGRATION).exists())
+        .filter(|listed| folder.files.exists(&folder.path.join(&listed.file_name).join(MIGRATION)))
         .collect();
     found.sort_by(|a, b| locale_compare(&a.name, &b.name));
     let mut errors = Vec::new();

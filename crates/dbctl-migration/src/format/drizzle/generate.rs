@@ -93,7 +93,7 @@ pub(super) fn journaled(folder: &Folder, slug: &str, now: Timestamp) -> Result<N
     let file = PathBuf::from(META).join(format!("{prefix}_snapshot.json"));
     let mut files = vec![(folder.fitting(format!("{tag}.sql"))?, SQL.to_owned())];
     // Without a prefix there is one for all, which the tool does not read either.
-    if !(prefix.is_empty() && folder.path.join(&file).exists()) {
+    if !(prefix.is_empty() && folder.files.exists(&folder.path.join(&file))) {
         files.push((file, pretty(&Value::Object(snapshot))));
     }
     if let Some(entries) = document["entries"].as_array_mut() {
@@ -120,7 +120,7 @@ pub(super) fn foldered(folder: &Folder, slug: &str, now: Timestamp) -> Result<Ne
     let mut snapshots = Vec::new();
     for listed in &names {
         let file = Folder::listed(&format!("{}/{SNAPSHOT}", listed.name));
-        if folder.path.join(&file.file_name).exists() {
+        if folder.files.exists(&folder.path.join(&file.file_name)) {
             snapshots.push(object(folder, &file)?);
         }
     }

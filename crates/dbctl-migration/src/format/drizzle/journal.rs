@@ -38,7 +38,7 @@ impl Journal {
     /// The journal of a folder and its text; `None` where there is none.
     pub(super) fn of(folder: &Folder) -> Result<Option<(Self, String)>, FormatError> {
         let listed = Folder::listed(JOURNAL);
-        if !folder.path.join(JOURNAL).exists() {
+        if !folder.files.exists(&folder.path.join(JOURNAL)) {
             return Ok(None);
         }
         let text = folder.text(&listed)?;
@@ -88,7 +88,7 @@ pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
     let mut errors = Vec::new();
     for listed in &names {
         let is_new = folders::time(&listed.name).is_some()
-            && folder.path.join(&listed.file_name).join(MIGRATION).exists();
+            && folder.files.exists(&folder.path.join(&listed.file_name).join(MIGRATION));
         if is_new {
             let message = format!(
                 "this is a folder of drizzle-kit 1.0 beside the journal {JOURNAL} of 0.x: 1.0 refuses to run, and 0.x \
@@ -122,7 +122,7 @@ pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
 
 fn read_entry(folder: &Folder, text: &str, entry: &Entry) -> Result<Migration, FormatError> {
     let file = format!("{}.sql", entry.tag);
-    if !folder.path.join(&file).exists() {
+    if !folder.files.exists(&folder.path.join(&file)) {
         let message = format!(
             "the journal lists `{}`, and there is no {file}: put the file back, or take the entry out",
             entry.tag

@@ -14,7 +14,7 @@ mod expect {
     /// A folder with these files.
     pub(super) fn folder(files: &[(&str, &str)]) -> (TempDir, Folder) {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder { path: dir.path().join("drizzle"), shown: PathBuf::from("m") };
+        let folder = Folder::new(dir.path().join("drizzle"), "m");
         for (name, text) in files {
             let path = folder.path.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -9,7 +9,7 @@ fn folder(files: &[(&str, &str)]) -> (TempDir, Folder) {
     for (name, text) in files {
         std::fs::write(dir.path().join(name), text).unwrap();
     }
-    let folder = Folder { path: dir.path().to_owned(), shown: PathBuf::from("m") };
+    let folder = Folder::new(dir.path().to_owned(), "m");
     (dir, folder)
 }
 

@@ -12,7 +12,7 @@ fn folder(files: &[(&str, &str)]) -> (TempDir, Folder) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    let folder = Folder { path: dir.path().join("migrations"), shown: PathBuf::from("m") };
+    let folder = Folder::new(dir.path().join("migrations"), "m");
     (dir, folder)
 }
 

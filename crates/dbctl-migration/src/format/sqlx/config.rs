@@ -1,7 +1,7 @@
 //! `sqlx.toml`: the part of it that says how migrations are recorded.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -22,9 +22,9 @@ pub(super) struct Config {
 impl Config {
     /// The nearest `sqlx.toml` above a folder, within its repository.
     pub(super) fn around(folder: &Folder) -> Result<Self, FormatError> {
-        for above in above(&folder.path) {
+        for above in above(&folder.files, &folder.path) {
             let path = above.join("sqlx.toml");
-            let error = match fs::read_to_string(&path) {
+            let error = match folder.files.read_to_string(&path) {
                 Ok(text) => match Self::parse(&text) {
                     Ok(config) => return Ok(config),
                     Err(message) => FormatError::Name { path: shown(folder, &path), message },

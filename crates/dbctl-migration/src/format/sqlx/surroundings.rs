@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::Files;
+
 /// What a repository's root holds.
 const ROOTS: [&str; 3] = [".git", "workspace.yaml", "workspace.yml"];
 
@@ -12,11 +14,11 @@ const ROOTS: [&str; 3] = [".git", "workspace.yaml", "workspace.yml"];
 const OTHERS: [&str; 6] = ["package.json", "go.mod", "pyproject.toml", "Gemfile", "mix.exs", "composer.json"];
 
 /// A folder and those above it, up to the root of its repository.
-pub(super) fn above(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn above(files: &Files, folder: &Path) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     for folder in folder.ancestors() {
         folders.push(folder.to_owned());
-        if ROOTS.iter().any(|name| folder.join(name).exists()) {
+        if ROOTS.iter().any(|name| files.exists(&folder.join(name))) {
             break;
         }
     }
@@ -26,7 +28,7 @@ pub(super) fn above(folder: &Path) -> Vec<PathBuf> {
 /// Whether `sqlx.toml`, the macros' `.sqlx` or a `Cargo.toml` that depends on sqlx stands above, with no package of
 /// another language in between.
 pub(super) fn uses_sqlx(folder: &Path) -> bool {
-    for folder in above(folder) {
+    for folder in above(&Files::Disk, folder) {
         if folder.join("sqlx.toml").is_file() || folder.join(".sqlx").is_dir() {
             return true;
         }

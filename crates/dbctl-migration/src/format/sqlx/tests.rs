@@ -27,7 +27,7 @@ impl Site {
     }
 
     fn folder(&self) -> Folder {
-        Folder { path: self.0.path().join("migrations"), shown: PathBuf::from("migrations") }
+        Folder::new(self.0.path().join("migrations"), PathBuf::from("migrations"))
     }
 
     fn format(&self) -> Box<dyn Format> {

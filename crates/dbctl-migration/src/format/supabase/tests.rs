@@ -14,7 +14,7 @@ fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, Folder) {
     for (name, text) in files {
         fs::write(path.join(name), text).unwrap();
     }
-    (dir, Folder { path, shown: PathBuf::from("m") })
+    (dir, Folder::new(path, "m"))
 }
 
 fn open(folder: &Folder) -> Box<dyn Format> {
