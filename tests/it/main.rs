@@ -11,6 +11,8 @@ mod process;
 mod support;
 mod tools;
 
+#[cfg(unix)]
+mod atomic;
 mod atriz;
 mod bad_input;
 mod baseline;

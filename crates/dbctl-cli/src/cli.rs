@@ -274,6 +274,17 @@ pub(crate) struct MigrateArgs {
     /// Record as applied without running, on the named databases alone
     #[arg(long)]
     pub(crate) fake: bool,
+    /// All databases or none: each has one open transaction, and they are committed once all have succeeded
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        require_equals = true,
+        num_args = 0..=1,
+        default_missing_value = "one-phase",
+        conflicts_with = "fake"
+    )]
+    pub(crate) atomic: Option<Atomic>,
     /// What to do with a pending file that sorts before an applied one [default: warn; deny where the tool that owns
     /// the folder would fail afterwards; there applied files that are missing on disk stop it as well, short of allow]
     #[arg(long, value_name = "POLICY", value_enum)]
@@ -289,6 +300,13 @@ pub(crate) enum OutOfOrder {
     Warn,
     /// Refuse
     Deny,
+}
+
+/// How the databases are committed that are all or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Atomic {
+    /// One after the other, at once: what ends dbctl in between leaves some committed, and the next run goes on
+    OnePhase,
 }
 
 /// What `rollback` takes.

@@ -87,6 +87,10 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
         StepError::Required { .. } => word("required"),
         StepError::Moved { .. } => word("moved"),
         StepError::NothingToKeep { .. } => word("nothing_to_keep"),
+        StepError::Connections { .. } => word("connections"),
+        StepError::NotCommitted { error: inner, .. } => {
+            Explained { message: error.to_string(), ..explain_engine(inner, word) }
+        }
         StepError::Io { path, source } => Explained {
             message: format!("it cannot be read: {source}"),
             path: Some(path.clone()),
@@ -142,6 +146,12 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
             line: Some(*line),
             column: Some(*column),
             ..word("split")
+        },
+        EngineError::NotWhole { path, line, reason } => Explained {
+            message: (*reason).to_owned(),
+            path: Some(path.clone()),
+            line: Some(*line),
+            ..word("not_whole")
         },
         EngineError::Unresolved { path, line, statement } => Explained {
             message: format!(

@@ -42,6 +42,7 @@ Examples:
   dbctl migrate                      the databases of the package you are in
   dbctl migrate --all --dry-run      what would run
   dbctl migrate core --to 1700000000000
+  dbctl migrate --all --atomic       all databases or none
   dbctl migrate legacy --fake --yes  record what is there already";
 
 pub(crate) const ROLLBACK: &str = "\

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dbctl_migration::{Back, OutOfOrder};
-use dbctl_runner::{Action, Edit, Migrate, Plan, Request, Run, execute, foresee, needed, plan};
+use dbctl_runner::{Action, Atomic, Edit, Migrate, Plan, Request, Run, execute, foresee, needed, plan};
 use dbctl_workspace::Key;
 use tokio_util::sync::CancellationToken;
 
@@ -180,6 +180,9 @@ fn migrate_action(args: &MigrateArgs) -> Migrate {
             cli::OutOfOrder::Allow => OutOfOrder::Allow,
             cli::OutOfOrder::Warn => OutOfOrder::Warn,
             cli::OutOfOrder::Deny => OutOfOrder::Deny,
+        }),
+        atomic: args.atomic.map(|how| match how {
+            cli::Atomic::OnePhase => Atomic::OnePhase,
         }),
     }
 }

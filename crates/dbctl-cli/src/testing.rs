@@ -143,6 +143,7 @@ fn database(name: &str, database: &str, outcome: Outcome, elapsed: u64) -> Datab
         created: false,
         dropped: false,
         migrations: Vec::new(),
+        rolled_back: false,
         seeds: Vec::new(),
         cleaned: 0,
         warnings: Vec::new(),

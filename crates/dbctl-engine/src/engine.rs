@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    EngineError, Target,
+    Atomic, EngineError, Target,
     clean::{CleanPlan, Inventory},
 };
 
@@ -49,6 +49,16 @@ pub trait Engine: Send + Sync {
         peers: &[i64],
         session: &Session<'s>,
     ) -> Result<Box<dyn Writer + 's>, EngineError>;
+    /// As [`Engine::open_exclusive`], for work that is one transaction from the first migration to the last. The locks
+    /// are the transaction's, and so end with it.
+    async fn open_atomic<'s>(
+        &self,
+        target: &Target,
+        peers: &[i64],
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Atomic + 's>, EngineError>;
+    /// Sees that a script can be part of one transaction with others, as far as its text tells.
+    fn fits_one_transaction(&self, script: &Script) -> Result<(), EngineError>;
     /// How another program reaches the database; starts the embedded server where the target is on it, but does not
     /// connect.
     async fn access(&self, target: &Target) -> Result<Access, EngineError>;
@@ -86,9 +96,9 @@ pub trait Reader: Send {
     async fn close(self: Box<Self>);
 }
 
-/// The one session that may write to a database.
+/// A session that may apply migrations and record them.
 #[async_trait]
-pub trait Writer: Reader {
+pub trait Applier: Reader {
     /// Makes the ledger and the sources' own history tables where they are missing, and records the environment where
     /// none is recorded.
     async fn prepare(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError>;
@@ -124,6 +134,11 @@ pub trait Writer: Reader {
     async fn repair(&mut self, source: &SourceRef<'_>, migration: &Migration) -> Result<(), EngineError> {
         self.note(&[Note::Repaired(*source, migration)]).await
     }
+}
+
+/// The one session that may write to a database.
+#[async_trait]
+pub trait Writer: Applier {
     /// Runs a migration's down part and forgets it; goes on where an earlier run stopped outside a transaction. The
     /// caller has seen that there is a down part.
     async fn revert(

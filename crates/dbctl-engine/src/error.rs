@@ -54,6 +54,16 @@ pub enum EngineError {
         /// What is wrong.
         error: SplitError,
     },
+    /// A script cannot be part of one transaction with others.
+    #[error("{}:{line}: {reason}", path.display())]
+    NotWhole {
+        /// The file.
+        path: PathBuf,
+        /// Line of the statement that cannot, from 1.
+        line: usize,
+        /// Why.
+        reason: &'static str,
+    },
     /// A migration outside a transaction stopped in a statement of which nobody knows whether it took effect.
     #[error("{}:{line}: an earlier run stopped in this statement, and nobody knows whether it took effect: {statement}", path.display())]
     Unresolved {

@@ -1,5 +1,6 @@
 //! An engine in memory, for testing the runner: no server, no SQL, every call told beforehand how to behave.
 
+mod atomic;
 mod call;
 mod note;
 
@@ -11,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use dbctl_migration::{
-    Applied, Migration, Progress, TableName,
+    Applied, Migration, Progress, Script as File, TableName, Transaction,
     ledger::{LedgerRow, SeedRow},
 };
 use jiff::Timestamp;
@@ -19,8 +20,8 @@ use secrecy::SecretString;
 
 pub use self::call::{Behaviour, Call, CallKind, Fault, Record};
 use crate::{
-    Access, BELONGINGS, Creation, Engine, EngineError, Identity, LockHolder, Note, Reader, Resume, SeedWork,
-    Session, SourceRef, SqlError, Target, Writer,
+    Access, Applier, Atomic, BELONGINGS, Creation, Engine, EngineError, Identity, LockHolder, Note, Reader,
+    Resume, SeedWork, Session, SourceRef, SqlError, Target, Writer,
     clean::{CleanPlan, Inventory},
 };
 
@@ -205,7 +206,36 @@ impl Fake {
         let (database, incarnation) = (name.to_owned(), database.incarnation);
         *state.open.entry((database.clone(), incarnation)).or_default() += 1;
         let (engine, session) = (self.clone(), session.clone());
-        Ok(FakeSession { engine, database, incarnation, session, writer, _seat: seat })
+        Ok(FakeSession {
+            engine,
+            database,
+            incarnation,
+            session,
+            writer,
+            working: Mutex::default(),
+            _seat: seat,
+        })
+    }
+
+    /// A session that has its database's lock.
+    async fn locked_session<'s>(
+        &self,
+        target: &Target,
+        session: &Session<'s>,
+    ) -> Result<FakeSession<'s>, EngineError> {
+        let seat = self.seat(target);
+        let name = target.name.as_str();
+        self.play(name, CallKind::Lock, session, |state| {
+            let this = state.databases.get(name).map(|database| (name.to_owned(), database.incarnation));
+            if this.is_some_and(|this| !state.locked.insert(this)) {
+                let holder =
+                    LockHolder { pid: 1, application: "dbctl fake".to_owned(), ..LockHolder::default() };
+                return Err(EngineError::Locked { database: name.to_owned(), holder: Some(holder) });
+            }
+            // Bound to a session at once, so that even a lost answer gives the lock back.
+            self.opened(state, target, session, seat, true)
+        })
+        .await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -229,25 +259,26 @@ impl Fake {
         if behaviour.fault == Some(Fault::Hang) {
             session.cancel.cancelled().await;
         }
-        let (result, took_effect) = if session.cancel.is_cancelled() && call.kind != CallKind::Close {
-            (Err(EngineError::Cancelled), false)
-        } else {
-            match behaviour.fault {
-                Some(Fault::Error) => (Err(scripted_error()), false),
-                Some(Fault::LostBefore) => (Err(lost(database)), false),
-                Some(Fault::LostAfter) => {
-                    // The value outlives the guard: a session that is dropped takes the same lock.
-                    let value = effect(&mut self.state());
-                    let took_effect = value.is_ok();
-                    (value.and_then(|_| Err(lost(database))), took_effect)
+        let (result, took_effect) =
+            if session.cancel.is_cancelled() && !matches!(call.kind, CallKind::Close | CallKind::Commit) {
+                (Err(EngineError::Cancelled), false)
+            } else {
+                match behaviour.fault {
+                    Some(Fault::Error) => (Err(scripted_error()), false),
+                    Some(Fault::LostBefore) => (Err(lost(database)), false),
+                    Some(Fault::LostAfter) => {
+                        // The value outlives the guard: a session that is dropped takes the same lock.
+                        let value = effect(&mut self.state());
+                        let took_effect = value.is_ok();
+                        (value.and_then(|_| Err(lost(database))), took_effect)
+                    }
+                    Some(Fault::Hang) | None => {
+                        let value = effect(&mut self.state());
+                        let took_effect = value.is_ok();
+                        (value, took_effect)
+                    }
                 }
-                Some(Fault::Hang) | None => {
-                    let value = effect(&mut self.state());
-                    let took_effect = value.is_ok();
-                    (value, took_effect)
-                }
-            }
-        };
+            };
         self.state().log.push(Record::Ended(call, took_effect));
         result
     }
@@ -283,6 +314,8 @@ struct FakeSession<'s> {
     incarnation: u64,
     session: Session<'s>,
     writer: bool,
+    /// What the database is in the session's own transaction, where that is all it has.
+    working: Mutex<Option<Database>>,
     _seat: Seat,
 }
 
@@ -309,10 +342,20 @@ impl FakeSession<'_> {
         let name = self.database.clone();
         self.engine
             .play(&self.database, kind, &self.session, |state| match state.databases.get_mut(&name) {
-                Some(database) if database.incarnation == self.incarnation => effect(database),
+                Some(database) if database.incarnation == self.incarnation => match &mut *lock(&self.working)
+                {
+                    Some(working) => effect(working),
+                    None => effect(database),
+                },
                 Some(_) | None => Err(lost(&name)),
             })
             .await
+    }
+
+    /// The database as this session sees it.
+    fn seen(&self) -> Option<Database> {
+        let working = lock(&self.working).clone();
+        working.or_else(|| self.engine.state().databases.get(&self.database).cloned())
     }
 }
 
@@ -388,21 +431,30 @@ impl Engine for Fake {
         _peers: &[i64],
         session: &Session<'s>,
     ) -> Result<Box<dyn Writer + 's>, EngineError> {
-        let seat = self.seat(target);
-        let name = target.name.as_str();
-        let held = self
-            .play(name, CallKind::Lock, session, |state| {
-                let this = state.databases.get(name).map(|database| (name.to_owned(), database.incarnation));
-                if this.is_some_and(|this| !state.locked.insert(this)) {
-                    let holder =
-                        LockHolder { pid: 1, application: "dbctl fake".to_owned(), ..LockHolder::default() };
-                    return Err(EngineError::Locked { database: name.to_owned(), holder: Some(holder) });
-                }
-                // Bound to a session at once, so that even a lost answer gives the lock back.
-                self.opened(state, target, session, seat, true)
-            })
-            .await?;
+        Ok(Box::new(self.locked_session(target, session).await?))
+    }
+
+    async fn open_atomic<'s>(
+        &self,
+        target: &Target,
+        _peers: &[i64],
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Atomic + 's>, EngineError> {
+        let held = self.locked_session(target, session).await?;
+        let working = held.seen();
+        *lock(&held.working) = working;
         Ok(Box::new(held))
+    }
+
+    fn fits_one_transaction(&self, script: &File) -> Result<(), EngineError> {
+        match script.transaction {
+            Transaction::One => Ok(()),
+            Transaction::None => Err(EngineError::NotWhole {
+                path: script.path.clone(),
+                line: script.first_line,
+                reason: "the file is to run outside a transaction",
+            }),
+        }
     }
 
     async fn access(&self, target: &Target) -> Result<Access, EngineError> {
@@ -426,8 +478,7 @@ impl Reader for FakeSession<'_> {
     }
 
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
-        let state = self.engine.state();
-        let sources = state.databases.get(&self.database).map(|database| database.sources.clone());
+        let sources = self.seen().map(|database| database.sources);
         let row = |source: &str, applied: &Applied| LedgerRow {
             source: source.to_owned(),
             applied: applied.clone(),
@@ -440,13 +491,11 @@ impl Reader for FakeSession<'_> {
     }
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
-        let state = self.engine.state();
-        Ok(state.databases.get(&self.database).map(|database| database.seeds.clone()).unwrap_or_default())
+        Ok(self.seen().map(|database| database.seeds).unwrap_or_default())
     }
 
     async fn environment(&mut self) -> Result<Option<String>, EngineError> {
-        let state = self.engine.state();
-        Ok(state.databases.get(&self.database).and_then(|database| database.environment.clone()))
+        Ok(self.seen().and_then(|database| database.environment))
     }
 
     async fn inventory(&mut self) -> Result<Inventory, EngineError> {
@@ -454,10 +503,8 @@ impl Reader for FakeSession<'_> {
     }
 
     async fn belongings(&mut self, _histories: &[TableName]) -> Result<Vec<String>, EngineError> {
-        let state = self.engine.state();
-        let database = state.databases.get(&self.database);
-        let found = database.into_iter().flat_map(|database| &database.belongings);
-        Ok(found.take(BELONGINGS).cloned().collect())
+        let found = self.seen().into_iter().flat_map(|database| database.belongings);
+        Ok(found.take(BELONGINGS).collect())
     }
 
     async fn close(self: Box<Self>) {
@@ -468,7 +515,7 @@ impl Reader for FakeSession<'_> {
 }
 
 #[async_trait]
-impl Writer for FakeSession<'_> {
+impl Applier for FakeSession<'_> {
     async fn prepare(&mut self, _sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
         let environment = environment.to_owned();
         self.on_database(CallKind::Prepare, |database| {
@@ -522,7 +569,10 @@ impl Writer for FakeSession<'_> {
         })
         .await
     }
+}
 
+#[async_trait]
+impl Writer for FakeSession<'_> {
     async fn revert(
         &mut self,
         source: &SourceRef<'_>,

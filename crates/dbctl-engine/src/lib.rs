@@ -6,6 +6,7 @@
 #[cfg(test)]
 extern crate self as dbctl_engine;
 
+mod atomic;
 pub mod clean;
 mod connect;
 pub mod embedded;
@@ -18,9 +19,10 @@ mod passwd;
 mod postgres;
 mod target;
 
+pub use atomic::Atomic;
 pub use engine::{
-    Access, BELONGINGS, Creation, Engine, Identity, LockHolder, Note, Notice, Observer, Reader, Resume,
-    SeedWork, Session, Severity, SourceRef, Writer,
+    Access, Applier, BELONGINGS, Creation, Engine, Identity, LockHolder, Note, Notice, Observer, Reader,
+    Resume, SeedWork, Session, Severity, SourceRef, Writer,
 };
 pub use error::{
     ConnectError, ConnectFailure, EngineError, Mark, SqlError, SqlLocation, TlsProblem, rewritten,

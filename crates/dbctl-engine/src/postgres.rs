@@ -2,6 +2,7 @@
 
 mod admin;
 mod again;
+mod atomic;
 mod belongings;
 mod failure;
 mod inventory;
@@ -21,15 +22,17 @@ use std::{
 };
 
 use async_trait::async_trait;
+use dbctl_migration::Script;
 use secrecy::ExposeSecret;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
-    Access, Creation, Endpoint, Engine, EngineError, Identity, Notice, PgVars, Reader, Session, Severity,
-    Target, Writer,
+    Access, Atomic, Creation, Endpoint, Engine, EngineError, Identity, Notice, PgVars, Reader, Session,
+    Severity, Target, Writer,
     embedded::{self, EmbeddedSpec, Reached, Running},
     libpq::{self, Settings},
 };
+use atomic::AtomicSession;
 use reader::ReadSession;
 use session::Link;
 use writer::WriteSession;
@@ -211,6 +214,21 @@ impl Engine for Postgres {
         let settings = self.direct(target, session).await?;
         let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
         Ok(Box::new(WriteSession::new(link, peers, target.settings.clone()).await?))
+    }
+
+    async fn open_atomic<'s>(
+        &self,
+        target: &Target,
+        peers: &[i64],
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Atomic + 's>, EngineError> {
+        let settings = self.direct(target, session).await?;
+        let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
+        Ok(Box::new(AtomicSession::new(link, peers, target.settings.clone()).await?))
+    }
+
+    fn fits_one_transaction(&self, script: &Script) -> Result<(), EngineError> {
+        atomic::fits(script)
     }
 
     async fn access(&self, target: &Target) -> Result<Access, EngineError> {

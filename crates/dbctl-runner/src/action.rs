@@ -1,5 +1,6 @@
 //! The actions: one file each, all on the same footing.
 
+mod atomic;
 pub(crate) mod baseline;
 pub(crate) mod clean;
 mod create;
@@ -10,7 +11,7 @@ mod redo;
 mod rollback;
 pub(crate) mod seed;
 
-use dbctl_engine::{Creation, Reader, Target, Writer};
+use dbctl_engine::{Applier, Atomic, Creation, Reader, Target, Writer};
 use dbctl_workspace::Database;
 use tokio::sync::SemaphorePermit;
 
@@ -30,11 +31,20 @@ pub(crate) struct StepContext<'a> {
     pub(crate) ear: Ear<'a>,
 }
 
-/// Runs one action on one database; `true` if it changed something.
-pub(crate) async fn run(context: &StepContext<'_>, action: &Action) -> Result<bool, StepError> {
-    match action {
+/// What an action on one database came to.
+pub(crate) enum Ran<'s> {
+    /// It is over; `true` if it changed something.
+    Over(bool),
+    /// What it changed is in a transaction that is still open.
+    Open(Seated<'s, dyn Atomic + 's>),
+}
+
+/// Runs one action on one database.
+pub(crate) async fn run<'s>(context: &'s StepContext<'_>, action: &Action) -> Result<Ran<'s>, StepError> {
+    let changed = match action {
         Action::Create => create::run(context).await,
         Action::Drop { disconnect } => drop::run(context, *disconnect).await,
+        Action::Migrate(migrate) if migrate.atomic().is_some() => return atomic::run(context, migrate).await,
         Action::Migrate(migrate) => migrate::run(context, migrate).await,
         Action::Rollback(back) => rollback::run(context, back).await,
         Action::Redo => redo::run(context).await,
@@ -42,7 +52,8 @@ pub(crate) async fn run(context: &StepContext<'_>, action: &Action) -> Result<bo
         Action::Clean => clean::run(context).await,
         Action::Baseline(adopt) => baseline::run(context, adopt).await,
         Action::Edit(edit) => history::run(context, edit).await,
-    }
+    };
+    changed.map(Ran::Over)
 }
 
 impl StepContext<'_> {
@@ -56,7 +67,7 @@ impl StepContext<'_> {
 
     /// A place on the database's server. Whoever has one asks for no other.
     async fn enter(&self) -> Result<SemaphorePermit<'_>, StepError> {
-        Ok(self.shared.gate.enter(self.target, &self.shared.cancel).await?)
+        Ok(self.shared.gate.enter(self.target, &self.shared.work).await?)
     }
 
     pub(crate) async fn exists(&self) -> Result<bool, StepError> {
@@ -113,6 +124,25 @@ impl StepContext<'_> {
         }
     }
 
+    /// As [`Self::open_writer`], with a transaction that stays open: closing it undoes everything.
+    pub(crate) async fn open_atomic<'s>(
+        &'s self,
+        sources: &[SourceFiles],
+    ) -> Result<Seated<'s, dyn Atomic + 's>, StepError> {
+        let place = self.enter().await?;
+        let session = self.shared.session(&self.ear);
+        let peers = peer_locks(sources, self.database.name.as_str());
+        let writer = self.shared.engine.open_atomic(self.target, &peers, &session).await?;
+        let mut writer = Seated::new(writer, place);
+        match self.claim(&mut *writer).await {
+            Ok(()) => Ok(writer),
+            Err(error) => {
+                writer.close().await;
+                Err(error)
+            }
+        }
+    }
+
     async fn claim<R: Reader + ?Sized>(&self, reader: &mut R) -> Result<(), StepError> {
         self.shared.claim(reader.identity().await?, &self.database.key)
     }
@@ -120,7 +150,7 @@ impl StepContext<'_> {
     /// Makes the history tables where they are missing and records the environment where none is.
     pub(crate) async fn prepare(
         &self,
-        writer: &mut dyn Writer,
+        writer: &mut dyn Applier,
         sources: &[SourceFiles],
     ) -> Result<(), StepError> {
         let histories: Vec<_> = sources.iter().map(SourceFiles::history).collect();

@@ -1,6 +1,6 @@
 //! A source's baseline: where it stands among its files, and whether it is due.
 
-use dbctl_engine::{EngineError, Note, Reader, Writer};
+use dbctl_engine::{Applier, EngineError, Note, Reader};
 use dbctl_migration::{
     Baseline, BaselineFile, Entry, FormatError, LastVersion, Migration, Progress, Reconciled,
 };
@@ -165,7 +165,7 @@ fn not_empty(source: &SourceFiles, belongings: &[String]) -> StepError {
 /// Records of baselines whose turn comes later that they are due: the database is empty now, and will not be then. Takes
 /// back what was recorded so of one whose past is now run file by file.
 pub(crate) async fn begin(
-    writer: &mut dyn Writer,
+    writer: &mut dyn Applier,
     sources: &[SourceFiles],
     rows: &[Rows],
     reconciled: &[Reconciled<'_>],

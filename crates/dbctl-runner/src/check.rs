@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use crate::{
     Action, Flow, Plan, Request, StepError,
     action::{self, StepContext},
+    atomic,
     execute::Shared,
     files::{Files, Rows, SourceFiles, applied},
     hook::hooks,
@@ -81,6 +82,12 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
             return Checked { failed: twins, refused: true, reverts: BTreeMap::new() };
         }
     }
+    if request.atomic().is_some() {
+        let failed = atomic::check_connections(shared);
+        if !failed.is_empty() {
+            return Checked { failed, refused: true, reverts: BTreeMap::new() };
+        }
+    }
     let files = Files::new(shared.run.workspace);
     let checks: Vec<_> = plan.databases.iter().map(|key| check_database(shared, &files, key)).collect();
     let results: Vec<_> = stream::iter(checks).buffered(request.limits.jobs.get()).collect().await;
@@ -102,7 +109,11 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
         failed = requires::check_unneeded(shared, &files, back, &applied).await;
     }
     let mistyped = failed.iter().any(|(_, error)| error.is_mistyped());
-    Checked { failed, refused: request.destroys() || request.no_deps || mistyped, reverts }
+    Checked {
+        failed,
+        refused: request.destroys() || request.no_deps || request.atomic().is_some() || mistyped,
+        reverts,
+    }
 }
 
 fn rollback(request: &Request) -> Option<&Back> {
@@ -137,6 +148,9 @@ async fn check_database(
             Action::Migrate(migrate) => {
                 if let Some(to) = &migrate.to {
                     action::migrate::last(sources, to)?;
+                }
+                if migrate.atomic().is_some() {
+                    atomic::check(&context, migrate, sources).await?;
                 }
             }
             Action::Seed { .. } => action::seed::check(&context)?,

@@ -60,6 +60,26 @@ pub enum StepError {
         /// What it could be, such as can be typed.
         names: Vec<String>,
     },
+    /// More connections would have to be open at once than may be.
+    #[error(
+        "--atomic keeps {needed} connections to {server} open at once, and no more than {cap} are allowed"
+    )]
+    Connections {
+        /// The server's key, or its host.
+        server: String,
+        /// How many it takes.
+        needed: usize,
+        /// How many there may be.
+        cap: usize,
+    },
+    /// The transaction in which everything was done could not be committed.
+    #[error("its transaction could not be committed: {error}{}", also(committed))]
+    NotCommitted {
+        /// Why.
+        error: EngineError,
+        /// The databases that were committed before it.
+        committed: Vec<Key>,
+    },
     /// The database was recorded under another environment.
     #[error("this database belongs to the environment `{recorded}`, and this command runs under `{current}`")]
     Environment {
@@ -242,6 +262,17 @@ pub enum StepError {
     },
 }
 
+fn also(committed: &[Key]) -> String {
+    match committed {
+        [] => String::new(),
+        [one] => format!("; {one} had been committed by then"),
+        all => format!(
+            "; {} had been committed by then",
+            all.iter().map(Key::as_str).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
 /// The first few names, and whether there are more.
 fn shown(belongings: &[String]) -> String {
     match belongings {
@@ -254,6 +285,11 @@ impl StepError {
     /// Whether the run was stopped, which is not a failure.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Engine(EngineError::Cancelled))
+    }
+
+    /// Whether nobody knows if a commit took effect.
+    pub(crate) fn is_not_committed(&self) -> bool {
+        matches!(self, Self::NotCommitted { .. })
     }
 
     /// Whether what was typed cannot be meant, whatever the databases hold.

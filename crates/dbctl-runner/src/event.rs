@@ -94,6 +94,11 @@ pub enum Event {
         /// How long its SQL ran; zero for dry and fake ones.
         elapsed: Duration,
     },
+    /// What the database's transaction held is undone: nothing of this run is applied to it.
+    RolledBack {
+        /// The database.
+        database: Key,
+    },
     /// A seed begins.
     SeedStarted {
         /// The database.
@@ -228,6 +233,7 @@ impl Event {
             | Self::Dropped { database }
             | Self::MigrationStarted { database, .. }
             | Self::MigrationFinished { database, .. }
+            | Self::RolledBack { database }
             | Self::SeedStarted { database, .. }
             | Self::SeedFinished { database, .. }
             | Self::HookStarted { database, .. }

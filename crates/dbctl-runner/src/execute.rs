@@ -3,22 +3,24 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
-    pin::pin,
-    sync::{Arc, Mutex},
-    time::Instant,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use dbctl_engine::{Engine, Identity, Session, Target};
 use dbctl_migration::RunStamp;
 use dbctl_workspace::{Key, Workspace};
-use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, future::FusedFuture, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Event, Outcome, Plan, Step, StepError, StepId, Summary,
-    action::{self, StepContext},
+    action::{self, Ran, StepContext},
+    atomic::{self, Held},
     check::{self, Checked},
     event::{Ear, Events, Sink},
+    files::Rows,
     gate::Gate,
     summary::{Fold, Skip},
 };
@@ -42,10 +44,15 @@ pub(crate) struct Shared<'a> {
     pub(crate) run: Run<'a>,
     pub(crate) engine: &'a dyn Engine,
     pub(crate) events: &'a dyn Sink,
+    /// The run is to stop.
     pub(crate) cancel: CancellationToken,
+    /// What is under way is to stop: as `cancel`, and where nothing can come of it any more.
+    pub(crate) work: CancellationToken,
     pub(crate) gate: Gate,
     /// Which key reached which database first; two keys on one database are an error.
     claims: Mutex<BTreeMap<Identity, Key>>,
+    /// What is applied where a transaction is still open.
+    rows: Mutex<BTreeMap<Key, Vec<Rows>>>,
 }
 
 /// Carries out a plan: each database starts the moment its own needs are done, at most `limits.jobs` at once, and
@@ -67,25 +74,31 @@ pub async fn execute(
         databases: run.plan.databases.iter().map(|key| (key.clone(), name(key))).collect(),
     });
     let shared = Shared::new(run, engine, &events);
-    let mut stop = pin!(stop.fuse());
+    let stop = pin!(stop.fuse());
+    carry_out(&shared, stop).await;
+    drop(shared);
+    events.finish()
+}
 
-    let checked = {
-        let mut checks = pin!(check::check(&shared));
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut stop, if !shared.cancel.is_cancelled() => shared.cancel.cancel(),
-                checked = &mut checks => break checked,
-            }
+async fn carry_out(shared: &Shared<'_>, mut stop: Pin<&mut (impl FusedFuture<Output = ()> + Send)>) {
+    let plan = shared.run.plan;
+    let checked = heeding(&mut stop, &shared.cancel, check::check(shared)).await;
+    let contexts: Vec<StepContext<'_>> =
+        plan.steps.iter().map(|step| shared.context(&step.database)).collect();
+    let mut ledger = Ledger::new(shared, checked);
+    if plan.request.atomic().is_some() && !ledger.refused {
+        let hooks = atomic::hooks_before(&contexts, &plan.steps);
+        if let Some((id, outcome, elapsed)) = heeding(&mut stop, &shared.cancel, hooks).await {
+            ledger.waiting.remove(&id);
+            ledger.end(id, outcome, elapsed);
         }
-    };
-    let mut ledger = Ledger::new(&shared, checked);
+    }
     let mut running = FuturesUnordered::new();
     loop {
         ledger.settle();
         for id in ledger.startable() {
             ledger.start(id);
-            running.push(run_step(&shared, run.plan.step(id)));
+            running.push(run_step(&contexts[id.0], plan.step(id)));
         }
         if running.is_empty() {
             break;
@@ -93,13 +106,14 @@ pub async fn execute(
         tokio::select! {
             biased;
             () = &mut stop, if !shared.cancel.is_cancelled() => shared.cancel.cancel(),
-            Some((id, outcome, started)) = running.next() => ledger.end(id, outcome, Some(started)),
+            Some(ran) = running.next() => ledger.hear(ran),
         }
     }
-    drop(running);
-    drop(ledger);
-    drop(shared);
-    events.finish()
+    let held = std::mem::take(&mut ledger.held);
+    let conclusion = atomic::conclude(shared, &contexts, held, ledger.halted_by.clone());
+    for (id, outcome, elapsed) in heeding(&mut stop, &shared.cancel, conclusion).await {
+        ledger.end(id, outcome, elapsed);
+    }
 }
 
 /// What carrying out a plan that destroys would come to, as far as that shows without touching anything.
@@ -119,28 +133,53 @@ pub async fn foresee(run: Run<'_>, engine: &dyn Engine) -> Foreseen {
     Foreseen { failed, reverts }
 }
 
-async fn run_step<'a>(shared: &'a Shared<'a>, step: &'a Step) -> (StepId, Outcome, Instant) {
+/// Does something to its end, and has the run stop when it is to.
+async fn heeding<T>(
+    stop: &mut Pin<&mut (impl FusedFuture<Output = ()> + Send)>,
+    cancel: &CancellationToken,
+    work: impl Future<Output = T> + Send,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut *stop, if !cancel.is_cancelled() => cancel.cancel(),
+            done = &mut work => break done,
+        }
+    }
+}
+
+/// What became of a step that ran: over, or held.
+type StepRan<'a> = (StepId, Result<Outcome, Held<'a>>, Duration);
+
+async fn run_step<'a>(context: &'a StepContext<'a>, step: &'a Step) -> StepRan<'a> {
     let started = Instant::now();
-    shared.events.emit(Event::StepStarted { database: step.database.clone(), action: step.action.name() });
-    let context = shared.context(&step.database);
-    let outcome = match action::run(&context, &step.action).await {
-        Ok(true) => Outcome::Done,
-        Ok(false) => Outcome::Unchanged,
+    context.emit(Event::StepStarted { database: step.database.clone(), action: step.action.name() });
+    let outcome = match action::run(context, &step.action).await {
+        Ok(Ran::Over(true)) => Outcome::Done,
+        Ok(Ran::Over(false)) => Outcome::Unchanged,
+        Ok(Ran::Open(session)) => {
+            let elapsed = started.elapsed();
+            return (step.id, Err(Held { session, elapsed }), elapsed);
+        }
         Err(error) if error.is_cancelled() => Outcome::Cancelled,
         Err(error) => Outcome::Failed(Arc::new(error)),
     };
-    (step.id, outcome, started)
+    (step.id, Ok(outcome), started.elapsed())
 }
 
 impl<'a> Shared<'a> {
     fn new(run: Run<'a>, engine: &'a dyn Engine, events: &'a dyn Sink) -> Self {
+        let cancel = CancellationToken::new();
         Self {
             run,
             engine,
             events,
-            cancel: CancellationToken::new(),
+            work: cancel.child_token(),
+            cancel,
             gate: Gate::new(run.targets.values()),
             claims: Mutex::default(),
+            rows: Mutex::default(),
         }
     }
 }
@@ -163,15 +202,25 @@ impl Shared<'_> {
         Session {
             verb: self.run.plan.request.command,
             stamp: self.run.stamp,
-            cancel: self.cancel.clone(),
+            cancel: self.work.clone(),
             observer: ear,
             wait: self.run.plan.request.limits.wait,
         }
     }
 
+    /// Notes what is applied to a database, its open transaction included.
+    pub(crate) fn keep_rows(&self, key: &Key, rows: Vec<Rows>) {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), rows);
+    }
+
+    /// What is applied to a database whose transaction is open.
+    pub(crate) fn rows(&self, key: &Key) -> Option<Vec<Rows>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
     /// Notes that a key leads to a database; an error if another key led there before.
     pub(crate) fn claim(&self, identity: Identity, key: &Key) -> Result<(), StepError> {
-        let mut claims = self.claims.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let database = identity.database.clone();
         let first = claims.entry(identity).or_insert_with(|| key.clone());
         if first == key { Ok(()) } else { Err(StepError::SameDatabase { other: first.clone(), database }) }
@@ -183,6 +232,7 @@ struct Ledger<'a> {
     shared: &'a Shared<'a>,
     waiting: BTreeSet<StepId>,
     running: BTreeSet<StepId>,
+    held: BTreeMap<StepId, Held<'a>>,
     ended: BTreeMap<StepId, Outcome>,
     /// The first database that failed, where that stops everything else.
     halted_by: Option<Key>,
@@ -199,6 +249,7 @@ impl<'a> Ledger<'a> {
             shared,
             waiting: steps.iter().map(|step| step.id).collect(),
             running: BTreeSet::new(),
+            held: BTreeMap::new(),
             ended: BTreeMap::new(),
             refused: halted_by.is_some(),
             halted_by,
@@ -209,7 +260,7 @@ impl<'a> Ledger<'a> {
             let outcome =
                 if error.is_cancelled() { Outcome::Cancelled } else { Outcome::Failed(Arc::new(error)) };
             ledger.waiting.remove(&first.id);
-            ledger.end(first.id, outcome, None);
+            ledger.end(first.id, outcome, Duration::ZERO);
         }
         ledger
     }
@@ -225,7 +276,7 @@ impl<'a> Ledger<'a> {
                 continue;
             };
             self.waiting.remove(&id);
-            self.end(id, outcome, None);
+            self.end(id, outcome, Duration::ZERO);
         }
     }
 
@@ -270,7 +321,8 @@ impl<'a> Ledger<'a> {
             if free == 0 {
                 break;
             }
-            let ready = plan.step(*id).needs.iter().all(|need| self.ended.contains_key(need));
+            let over = |need: &StepId| self.ended.contains_key(need) || self.held.contains_key(need);
+            let ready = plan.step(*id).needs.iter().all(over);
             let on_server = load.entry(&target(*id).server).or_default();
             if ready && *on_server < self.shared.gate.cap(target(*id)) {
                 *on_server += 1;
@@ -286,17 +338,37 @@ impl<'a> Ledger<'a> {
         self.running.insert(id);
     }
 
-    fn end(&mut self, id: StepId, outcome: Outcome, started: Option<Instant>) {
+    fn hear(&mut self, (id, ran, elapsed): StepRan<'a>) {
+        match ran {
+            Ok(outcome) => self.end(id, outcome, elapsed),
+            Err(held) => {
+                self.running.remove(&id);
+                self.held.insert(id, held);
+            }
+        }
+    }
+
+    fn end(&mut self, id: StepId, mut outcome: Outcome, elapsed: Duration) {
         let step = self.shared.run.plan.step(id);
+        let request = &self.shared.run.plan.request;
         self.running.remove(&id);
-        if matches!(outcome, Outcome::Failed(_)) && self.shared.run.plan.request.limits.fail_fast {
+        if matches!(outcome, Outcome::Failed(_)) && (request.limits.fail_fast || request.atomic().is_some()) {
             self.halted_by.get_or_insert_with(|| step.database.clone());
+        }
+        if request.atomic().is_some()
+            && let Some(by) = &self.halted_by
+        {
+            // What others are doing is going to be rolled back anyway.
+            self.shared.work.cancel();
+            if matches!(outcome, Outcome::Cancelled) && !self.shared.cancel.is_cancelled() {
+                outcome = Outcome::Skipped(Skip::Halted(by.clone()));
+            }
         }
         self.shared.events.emit(Event::StepFinished {
             database: step.database.clone(),
             action: step.action.name(),
             outcome: outcome.clone(),
-            elapsed: started.map_or(std::time::Duration::ZERO, |started| started.elapsed()),
+            elapsed,
         });
         self.ended.insert(id, outcome);
         let mut of_database =

@@ -4,6 +4,7 @@
 //! happens is said in [`Event`]s; the [`Summary`] is a fold over them, so a report and the summary cannot disagree.
 
 mod action;
+mod atomic;
 mod baseline;
 mod check;
 mod child;
@@ -33,7 +34,7 @@ pub use files::{SourceFiles, read_sources};
 pub use history::{ChecksumState, DatabaseHistory, HistoryRow, SourceHistory, history};
 pub use hook::hooks;
 pub use plan::{Plan, Step, StepId, plan};
-pub use request::{Action, Adopt, Edit, Flow, Limits, Migrate, Request, Through};
+pub use request::{Action, Adopt, Atomic, Edit, Flow, Limits, Migrate, Request, Through};
 pub use requires::{Required, required_of};
 pub use status::{DatabaseStatus, StatusEntry, StatusReport, status};
 pub use summary::{DatabaseSummary, MigrationDone, Outcome, RunOutcome, SeedDone, Skip, Summary};

@@ -123,6 +123,22 @@ pub struct Migrate {
     pub dry_run: bool,
     /// What to do with files merged late; `None` = what suits the format.
     pub out_of_order: Option<OutOfOrder>,
+    /// All databases of the run or none.
+    pub atomic: Option<Atomic>,
+}
+
+/// How the databases of a run are committed that is all or nothing. Until then each has one open transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Atomic {
+    /// One after the other, once all have succeeded: what ends the process in between leaves some committed.
+    OnePhase,
+}
+
+impl Migrate {
+    /// How it is committed, where it is all or nothing and changes anything.
+    pub fn atomic(&self) -> Option<Atomic> {
+        self.atomic.filter(|_| !self.dry_run)
+    }
 }
 
 /// Which way an action walks the graph.
@@ -208,6 +224,21 @@ impl Request {
             | Action::Redo
             | Action::Seed { .. }
             | Action::Clean => (self.command, "destroys data"),
+        })
+    }
+
+    /// How it is committed, where it is all or nothing.
+    pub fn atomic(&self) -> Option<Atomic> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Migrate(migrate) => migrate.atomic(),
+            Action::Create
+            | Action::Drop { .. }
+            | Action::Rollback(_)
+            | Action::Redo
+            | Action::Seed { .. }
+            | Action::Clean
+            | Action::Baseline(_)
+            | Action::Edit(_) => None,
         })
     }
 

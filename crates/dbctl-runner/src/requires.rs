@@ -167,7 +167,12 @@ pub(crate) async fn look_upstream(
 /// Those of the versions that are applied; none where there is no database.
 async fn met(context: &StepContext<'_>, versions: BTreeSet<&str>) -> Result<BTreeSet<String>, StepError> {
     let sources = read_sources(context.database)?;
-    let Some(rows) = rows(context, &sources).await? else { return Ok(BTreeSet::new()) };
+    // What its open transaction holds no other session sees.
+    let found = match context.shared.rows(&context.database.key) {
+        Some(rows) => Some(rows),
+        None => rows(context, &sources).await?,
+    };
+    let Some(rows) = found else { return Ok(BTreeSet::new()) };
     let reconciled = reconcile_all(&sources, &rows);
     let met = |version: &&str| {
         let mut entries = reconciled.iter().flat_map(|source| &source.entries);

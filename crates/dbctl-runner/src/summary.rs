@@ -19,13 +19,13 @@ pub enum Outcome {
     Unchanged,
     /// It failed.
     Failed(Arc<StepError>),
-    /// It never started.
+    /// It never started, or it was rolled back.
     Skipped(Skip),
     /// The run was stopped before or while it ran.
     Cancelled,
 }
 
-/// Why something never started.
+/// Why something never started, or was rolled back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Skip {
     /// It needs what this database has not come to.
@@ -123,6 +123,8 @@ pub struct DatabaseSummary {
     pub dropped: bool,
     /// Migrations that were applied, reverted, faked, or would be applied.
     pub migrations: Vec<MigrationDone>,
+    /// Whether what was done to it in this run was undone, for the run is all or nothing.
+    pub rolled_back: bool,
     /// Seeds that ran.
     pub seeds: Vec<SeedDone>,
     /// Tables that were emptied.
@@ -190,6 +192,10 @@ impl Fold {
             Event::MigrationFinished { migration, elapsed, .. } => {
                 database.migrations.push(MigrationDone { migration: migration.clone(), elapsed: *elapsed });
             }
+            Event::RolledBack { .. } => {
+                database.rolled_back = true;
+                database.migrations.clear();
+            }
             Event::SeedFinished { file, elapsed, .. } => {
                 database.seeds.push(SeedDone { file: file.clone(), elapsed: *elapsed });
             }
@@ -197,6 +203,10 @@ impl Fold {
             Event::Warning { message, .. } => database.warnings.push(message.clone()),
             Event::StepFinished { outcome, elapsed, .. } => {
                 database.elapsed += *elapsed;
+                // Whether it took effect nobody knows.
+                if matches!(outcome, Outcome::Failed(error) if error.is_not_committed()) {
+                    database.migrations.clear();
+                }
                 let so_far = self.ended.remove(&database.key);
                 let next = match so_far {
                     None => outcome.clone(),
@@ -254,6 +264,7 @@ impl DatabaseSummary {
             extensions: Vec::new(),
             dropped: false,
             migrations: Vec::new(),
+            rolled_back: false,
             seeds: Vec::new(),
             cleaned: 0,
             warnings: Vec::new(),

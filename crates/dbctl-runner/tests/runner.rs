@@ -5,6 +5,8 @@
 #[path = "runner/fixture.rs"]
 mod fixture;
 
+#[path = "runner/atomic.rs"]
+mod atomic;
 #[path = "runner/baseline.rs"]
 mod baseline;
 #[path = "runner/checks.rs"]

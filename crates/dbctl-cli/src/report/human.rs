@@ -178,6 +178,7 @@ fn told(event: &Event, verbose: bool) -> Option<String> {
             Direction::Resolve => Some(format!("recorded how far {} got", migration.name)),
             Direction::Repair => Some(format!("recorded {} as its file is now", migration.name)),
         },
+        Event::RolledBack { .. } => Some("rolled back".to_owned()),
         Event::SeedStarted { file, index, total, .. } if verbose => {
             Some(format!("seeding {file} ({index} of {total})"))
         }
@@ -296,6 +297,9 @@ fn what(database: &DatabaseSummary) -> String {
             (_, true) => parts.push(format!("{number} applied again")),
             (_, false) => parts.push(format!("{}{suffix}", count(number, "migration"))),
         }
+    }
+    if database.rolled_back {
+        parts.push("rolled back".to_owned());
     }
     if !database.seeds.is_empty() {
         parts.push(count(database.seeds.len(), "seed"));

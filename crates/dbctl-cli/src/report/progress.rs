@@ -62,6 +62,7 @@ impl Progress {
             Event::Created { .. }
             | Event::Dropped { .. }
             | Event::MigrationFinished { .. }
+            | Event::RolledBack { .. }
             | Event::SeedFinished { .. }
             | Event::HookFinished { .. }
             | Event::Cleaned { .. }

@@ -26,13 +26,13 @@ pub enum CallKind {
     Lock,
     /// [`crate::Reader::applied`], of a source.
     Applied(String),
-    /// [`crate::Writer::prepare`].
+    /// [`crate::Applier::prepare`].
     Prepare,
-    /// [`crate::Writer::apply`], of a migration by name.
+    /// [`crate::Applier::apply`], of a migration by name.
     Apply(String),
-    /// [`crate::Writer::baseline`], of a file by name.
+    /// [`crate::Applier::baseline`], of a file by name.
     Baseline(String),
-    /// [`crate::Writer::note`], each note in words.
+    /// [`crate::Applier::note`], each note in words.
     Note(Vec<String>),
     /// [`crate::Writer::revert`], of a migration by name.
     Revert(String),
@@ -40,6 +40,10 @@ pub enum CallKind {
     Seed(String),
     /// [`crate::Writer::clean`].
     Clean,
+    /// [`crate::Atomic::ready`].
+    Ready,
+    /// [`crate::Atomic::commit`].
+    Commit,
     /// [`crate::Reader::close`].
     Close,
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
 
 use super::{
+    atomic,
     script::AS_OURSELVES,
     session::{Link, get},
 };
@@ -48,7 +49,11 @@ pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), Eng
     let mut told = BTreeSet::new();
     let mut last_seen = None;
     for attempt in 0.. {
-        let Some(busy) = try_all(link, keys).await? else { return Ok(()) };
+        let busy = match link.nested {
+            true => atomic::try_all(link, keys).await?,
+            false => try_all(link, keys).await?,
+        };
+        let Some(busy) = busy else { return Ok(()) };
         if let Some(holder) = look_up(link, busy).await? {
             if told.insert(holder.pid) {
                 link.session().observer.waiting(&holder);

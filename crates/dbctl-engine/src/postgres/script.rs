@@ -325,7 +325,7 @@ async fn transaction_once(
         set_local(MARK, &mark)
     );
     let started = Instant::now();
-    link.batch(&format!("BEGIN; {limits}")).await?;
+    link.begin(&limits).await?;
     for piece in unit.pieces.clone() {
         send(link, layout, piece).await?;
         if layout.statement(piece).to_ascii_lowercase().starts_with("reset") {
@@ -334,9 +334,7 @@ async fn transaction_once(
     }
     let elapsed = started.elapsed();
     // What the file has deferred fails here, where the failure can still be told from one of dbctl's own.
-    link.batch(&format!("SET CONSTRAINTS ALL IMMEDIATE; {AS_OURSELVES}"))
-        .await
-        .map_err(|f| at_end(layout, f))?;
+    link.settle_constraints(AS_OURSELVES).await.map_err(|f| at_end(layout, f))?;
     still_ours(link, work, &mark).await?;
     for statement in record(elapsed) {
         link.execute(&statement).await.map_err(not_recorded)?;

@@ -36,6 +36,8 @@ pub(super) struct Link<'s> {
     pub(super) user: String,
     /// `server_version_num`.
     pub(super) version: i32,
+    /// Whether one transaction is open all the time, and what is begun, committed or rolled back is a part of it.
+    pub(super) nested: bool,
 }
 
 /// Everything of a connection but the client: what has to be polled while a query runs.
@@ -73,7 +75,7 @@ impl<'s> Link<'s> {
             busy: false,
             shielded: false,
         };
-        let mut link = Self { client, line, user: settings.user.clone(), version: 0 };
+        let mut link = Self { client, line, user: settings.user.clone(), version: 0, nested: false };
         match link.greet(settings).await {
             Ok(version) => link.version = version,
             Err(error) => {
@@ -128,6 +130,9 @@ impl<'s> Link<'s> {
         if self.line.session.cancel.is_cancelled() && !self.line.shielded {
             return Err(Failure::Cancelled);
         }
+        if self.nested {
+            return self.release_part().await;
+        }
         self.batch_always("COMMIT").await
     }
 
@@ -139,8 +144,9 @@ impl<'s> Link<'s> {
     /// Ends the open transaction, whatever state it is in.
     pub(super) async fn rollback(&mut self) {
         // A cancel request that arrives late may hit the ROLLBACK itself.
+        let undo = self.undo_sql();
         for _ in 0..2 {
-            match self.batch_always("ROLLBACK").await {
+            match self.batch_always(&undo).await {
                 Err(failure) if failure.code() == "57014" => {}
                 Ok(()) | Err(_) => return,
             }

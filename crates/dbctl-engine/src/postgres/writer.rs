@@ -10,6 +10,7 @@ use dbctl_migration::{
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{
+    atomic,
     belongings::belongings,
     failure::Failure,
     inventory::inventory,
@@ -20,7 +21,7 @@ use super::{
     session::{Link, get, set_local},
 };
 use crate::{
-    EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, Writer,
+    Applier, EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, Writer,
     clean::{CleanPlan, Inventory},
 };
 
@@ -31,7 +32,7 @@ const NOTICE_THE_DEAD: &str = "select pg_catalog.set_config('client_connection_c
 
 /// A session that holds the database's lock.
 pub(super) struct WriteSession<'s> {
-    link: Link<'s>,
+    pub(super) link: Link<'s>,
     keys: Vec<i64>,
     settings: BTreeMap<String, String>,
     /// Whether a file may have left something behind in the session.
@@ -64,7 +65,7 @@ impl<'s> WriteSession<'s> {
     /// The session as it was after connecting, locks apart: `DISCARD ALL` would release them, and `RESET ALL` alone
     /// keeps `SET ROLE`.
     async fn fresh(&mut self) -> Result<&mut Link<'s>, EngineError> {
-        if self.used {
+        if self.used || self.link.nested {
             let mut sql =
                 "RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
                            DISCARD PLANS; DISCARD SEQUENCES; DEALLOCATE ALL"
@@ -72,6 +73,9 @@ impl<'s> WriteSession<'s> {
             // Somebody else's seed runner may work for minutes while this session waits with the lock.
             if self.link.version >= 140_000 {
                 sql += "; SET idle_session_timeout = 0";
+            }
+            if self.link.nested {
+                sql += &format!("; {}", atomic::endless(&self.link));
             }
             self.link.batch(&sql).await?;
             if self.link.version >= 140_000 {
@@ -171,7 +175,7 @@ impl<'s> WriteSession<'s> {
             return Ok(());
         }
         let made = async {
-            link.batch(&format!("BEGIN; {}", set_local("client_min_messages", "warning"))).await?;
+            link.begin(&set_local("client_min_messages", "warning")).await?;
             for sql in &ddl {
                 link.batch(sql).await?;
             }
@@ -246,7 +250,7 @@ impl Reader for WriteSession<'_> {
 }
 
 #[async_trait]
-impl Writer for WriteSession<'_> {
+impl Applier for WriteSession<'_> {
     async fn prepare(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
         match self.make_tables(sources, environment).await {
             // A tool that takes no lock has made its table meanwhile.
@@ -313,7 +317,10 @@ impl Writer for WriteSession<'_> {
             notes.iter().flat_map(|note| note::statements(note, stamp)).collect();
         in_transaction(self.fresh().await?, &[], &statements).await
     }
+}
 
+#[async_trait]
+impl Writer for WriteSession<'_> {
     async fn revert(
         &mut self,
         source: &SourceRef<'_>,
@@ -422,7 +429,7 @@ async fn in_transaction(
     let mut attempt = 0;
     loop {
         let done = async {
-            link.batch(&format!("BEGIN; {timeout}")).await?;
+            link.begin(&timeout).await?;
             for sql in batches {
                 link.batch(sql).await?;
             }

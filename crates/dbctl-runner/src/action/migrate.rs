@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbctl_engine::{EngineError, Resume, Writer};
+use dbctl_engine::{Applier, EngineError, Resume};
 use dbctl_migration::{Drift, Migration, OutOfOrder, Progress, Reconciled, State, TargetError};
 use dbctl_workspace::Hook;
 
@@ -46,7 +46,7 @@ pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<
 
 /// Whether there is anything to apply, told by a session that cannot write. Where there is no database, the writer says
 /// so.
-async fn any_pending(
+pub(crate) async fn any_pending(
     context: &StepContext<'_>,
     migrate: &Migrate,
     sources: &[SourceFiles],
@@ -63,9 +63,9 @@ async fn any_pending(
     Ok(!pending(&mut |_| {}, migrate, sources, &reconcile_all(sources, &found.rows), &found)?.is_empty())
 }
 
-async fn migrate_all(
+pub(super) async fn migrate_all(
     context: &StepContext<'_>,
-    writer: &mut dyn Writer,
+    writer: &mut dyn Applier,
     migrate: &Migrate,
     sources: &[SourceFiles],
     upstream: Upstream,
@@ -129,7 +129,7 @@ pub(crate) fn last<'t>(sources: &[SourceFiles], to: &'t str) -> Result<(usize, &
 }
 
 /// What is to be run, in order; says what people should know, and refuses what must not go on.
-fn pending<'r, 'm>(
+pub(crate) fn pending<'r, 'm>(
     warn: &mut dyn FnMut(String),
     migrate: &Migrate,
     sources: &'r [SourceFiles],
@@ -193,7 +193,7 @@ fn nothing_missing(
 
 /// Where the ledger is the truth it knows migrations by their folder, and one that was moved would run again.
 async fn nothing_moved(
-    writer: &mut dyn Writer,
+    writer: &mut dyn Applier,
     sources: &[SourceFiles],
     work: &[Item<'_, '_>],
 ) -> Result<(), StepError> {
@@ -259,7 +259,7 @@ pub(super) fn warn_of_gone(context: &StepContext<'_>, sources: &[SourceFiles], r
 
 async fn apply(
     context: &StepContext<'_>,
-    writer: &mut dyn Writer,
+    writer: &mut dyn Applier,
     migrate: &Migrate,
     work: &[Item<'_, '_>],
     mut upstream: Upstream,
@@ -300,7 +300,7 @@ async fn apply(
 }
 
 async fn run_file(
-    writer: &mut dyn Writer,
+    writer: &mut dyn Applier,
     item: &Item<'_, '_>,
     migration: &Migration,
 ) -> Result<Duration, EngineError> {

@@ -49,6 +49,9 @@ pub(crate) enum Line<'e> {
         direction: &'e str,
         elapsed_ms: u64,
     },
+    RolledBack {
+        database: &'e str,
+    },
     SeedStarted {
         database: &'e str,
         file: &'e str,
@@ -178,6 +181,7 @@ pub(crate) fn event(event: &Event) -> Line<'_> {
                 elapsed_ms: ms(*elapsed),
             }
         }
+        Event::RolledBack { database } => Line::RolledBack { database: database.as_str() },
         Event::SeedStarted { database, file, index, total } => {
             Line::SeedStarted { database: database.as_str(), file, index: *index, total: *total }
         }

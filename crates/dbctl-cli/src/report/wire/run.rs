@@ -29,6 +29,8 @@ struct Database<'s> {
     #[serde(skip_serializing_if = "is_false")]
     dropped: bool,
     migrations: Vec<Migration<'s>>,
+    #[serde(skip_serializing_if = "is_false")]
+    rolled_back: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     seeds: Vec<Seed<'s>>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -92,6 +94,7 @@ fn database(summary: &DatabaseSummary) -> Database<'_> {
                 elapsed_ms: ms(done.elapsed),
             })
             .collect(),
+        rolled_back: summary.rolled_back,
         seeds: summary
             .seeds
             .iter()

@@ -1,0 +1,44 @@
+//! `migrate --atomic`: everything that is pending, in a transaction that stays open until all databases have theirs.
+
+use super::{Ran, StepContext, migrate};
+use crate::{
+    Event, StepError,
+    files::{applied, read_sources},
+    request::Migrate,
+    requires::{self, Upstream},
+};
+
+use dbctl_engine::Atomic;
+
+pub(super) async fn run<'s>(context: &'s StepContext<'_>, migrate: &Migrate) -> Result<Ran<'s>, StepError> {
+    let sources = read_sources(context.database)?;
+    let upstream = requires::look_upstream(context, &sources).await?;
+    let mut session = context.open_atomic(&sources).await?;
+    let done = work(context, &mut *session, migrate, &sources, upstream).await;
+    match done {
+        Ok(true) => return Ok(Ran::Open(session)),
+        Ok(false) => session.close().await,
+        Err(_) => {
+            session.close().await;
+            context.emit(Event::RolledBack { database: context.database.key.clone() });
+        }
+    }
+    done.map(Ran::Over)
+}
+
+async fn work(
+    context: &StepContext<'_>,
+    session: &mut dyn Atomic,
+    migrate: &Migrate,
+    sources: &[crate::SourceFiles],
+    upstream: Upstream,
+) -> Result<bool, StepError> {
+    let changed = migrate::migrate_all(context, session, migrate, sources, upstream).await?;
+    let rows = applied(session, sources).await?;
+    context.shared.keep_rows(&context.database.key, rows);
+    if !changed {
+        // There is nothing to be undone with the others: at most tables were made to record in.
+        session.commit().await?;
+    }
+    Ok(changed)
+}

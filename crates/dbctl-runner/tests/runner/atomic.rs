@@ -1,0 +1,220 @@
+//! `migrate --atomic` on the fake: all databases or none.
+
+use std::{fs, num::NonZeroUsize};
+
+use dbctl_engine::fake::{Behaviour, Call, CallKind, Fake, Fault, Record};
+use dbctl_runner::{Action, Atomic, Event, Migrate, Request, RunOutcome, Summary};
+
+use crate::fixture::{FIRST, Fixture, SECOND, error, key, outcomes};
+
+const CHAIN: [(&str, &[&str]); 3] = [("core", &[]), ("app", &["core"]), ("shop", &[])];
+
+fn request(fixture: &Fixture) -> Request {
+    let migrate = Migrate { atomic: Some(Atomic::OnePhase), ..Migrate::default() };
+    fixture.request(vec![Action::Migrate(migrate)], &["core", "app", "shop"])
+}
+
+/// Databases that exist and have nothing applied.
+fn created(databases: &[(&str, &[&str])]) -> (Fixture, Fake) {
+    let fixture = Fixture::new(databases);
+    let fake = Fake::default();
+    let names: Vec<&str> = databases.iter().map(|(name, _)| *name).collect();
+    fixture.run(&fake, &fixture.request(vec![Action::Create], &names));
+    (fixture, fake)
+}
+
+fn failing(
+    kind: CallKind,
+    database: &'static str,
+    fault: Fault,
+) -> impl Fn(&Call) -> Behaviour + Send + Sync {
+    move |call| Behaviour {
+        fault: (call.kind == kind && call.database == database).then_some(fault),
+        ..Behaviour::default()
+    }
+}
+
+fn nothing_is_applied(fake: &Fake) {
+    for name in ["core", "app", "shop"] {
+        assert_eq!(fake.applied(&format!("{name}_db"), &format!("m/{name}")), [""; 0], "{name}");
+    }
+    assert_eq!(fake.locked(), [""; 0]);
+}
+
+fn commits(fake: &Fake) -> Vec<String> {
+    let of = |record| match record {
+        Record::Ended(Call { database, kind: CallKind::Commit }, true) => Some(database),
+        Record::Ended(..) | Record::Started(_) => None,
+    };
+    fake.log().into_iter().filter_map(of).collect()
+}
+
+fn locks(fake: &Fake) -> usize {
+    let is = |record: &&Record| matches!(record, Record::Started(call) if call.kind == CallKind::Lock);
+    fake.log().iter().filter(is).count()
+}
+
+fn migrations(summary: &Summary) -> usize {
+    summary.databases.iter().map(|database| database.migrations.len()).sum()
+}
+
+#[test]
+fn all_are_committed_once_all_have_succeeded_what_is_depended_on_first() {
+    let (fixture, fake) = created(&CHAIN);
+    let (summary, events) = fixture.run(&fake, &request(&fixture));
+    assert_eq!(outcomes(&summary), "core: done, app: done, shop: done");
+    assert_eq!(commits(&fake), ["core_db", "app_db", "shop_db"]);
+    let log = fake.log();
+    let is = |record: &Record, wanted: fn(&CallKind) -> bool| matches!(record, Record::Started(call) if wanted(&call.kind));
+    let last = log.iter().rposition(|one| is(one, |kind| matches!(kind, CallKind::Apply(_)))).unwrap();
+    let first = log.iter().position(|one| is(one, |kind| *kind == CallKind::Commit)).unwrap();
+    assert!(last < first, "{log:?}");
+    for name in ["core", "app", "shop"] {
+        assert_eq!(fake.applied(&format!("{name}_db"), &format!("m/{name}")), [FIRST, SECOND]);
+    }
+    assert!(!events.iter().any(|event| matches!(event, Event::RolledBack { .. })));
+    // Nothing to do is nothing to commit with the others.
+    let (summary, _) = fixture.run(&fake, &request(&fixture));
+    assert_eq!(outcomes(&summary), "core: unchanged, app: unchanged, shop: unchanged");
+}
+
+#[test]
+fn one_that_fails_takes_all_others_back() {
+    for (kind, fault) in [
+        (CallKind::Apply(SECOND.to_owned()), Fault::Error),
+        (CallKind::Apply(FIRST.to_owned()), Fault::LostAfter),
+        (CallKind::Lock, Fault::Error),
+        (CallKind::Ready, Fault::LostBefore),
+    ] {
+        let (fixture, fake) = created(&CHAIN);
+        let (summary, events) =
+            fixture.run(&fake.with_script(failing(kind.clone(), "app_db", fault)), &request(&fixture));
+        let others = "core: skipped, halted by app, app: failed, shop: skipped, halted by app";
+        assert_eq!(outcomes(&summary), others, "{kind:?}");
+        nothing_is_applied(&fake);
+        assert_eq!(migrations(&summary), 0, "what was rolled back is not told as done");
+        assert_eq!(commits(&fake), [""; 0]);
+        let undone = |name| {
+            events.iter().any(|e| matches!(e, Event::RolledBack { database } if *database == key(name)))
+        };
+        assert!(undone("core"), "{kind:?}");
+        // A later run finds everything as it was.
+        assert_eq!(fixture.run(&fake, &request(&fixture)).0.outcome, RunOutcome::Done);
+    }
+}
+
+#[test]
+fn what_others_are_doing_stops_when_one_fails() {
+    let (fixture, fake) = created(&CHAIN);
+    let script = |call: &Call| Behaviour {
+        fault: match (&call.kind, call.database.as_str()) {
+            (CallKind::Apply(_), "core_db") => Some(Fault::Error),
+            (CallKind::Apply(_), "shop_db") => Some(Fault::Hang),
+            _ => None,
+        },
+        yields: if call.database == "core_db" { 30 } else { 0 },
+    };
+    let (summary, _) = fixture.run(&fake.with_script(script), &request(&fixture));
+    assert_eq!(outcomes(&summary), "core: failed, app: skipped, needs core, shop: skipped, halted by core");
+    assert_eq!(summary.outcome, RunOutcome::Failed);
+    nothing_is_applied(&fake);
+}
+
+#[test]
+fn a_run_that_is_stopped_before_the_first_commit_has_done_nothing() {
+    let (fixture, fake) = created(&CHAIN);
+    let hang = fake.with_script(failing(CallKind::Ready, "shop_db", Fault::Hang));
+    let stop = async {
+        for _ in 0..2_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (summary, _) = fixture.run_until(&hang, &request(&fixture), stop);
+    assert_eq!(summary.outcome, RunOutcome::Cancelled);
+    assert_eq!(outcomes(&summary), "core: cancelled, app: cancelled, shop: cancelled");
+    nothing_is_applied(&fake);
+}
+
+#[test]
+fn a_commit_that_fails_leaves_those_before_it_and_says_so() {
+    let (fixture, fake) = created(&CHAIN);
+    let script = failing(CallKind::Commit, "app_db", Fault::LostBefore);
+    let (summary, events) = fixture.run(&fake.with_script(script), &request(&fixture));
+    assert_eq!(outcomes(&summary), "core: done, app: failed, shop: skipped, halted by app");
+    assert_eq!(
+        error(&summary, "app"),
+        "its transaction could not be committed: the connection to app_db was lost: the script says so; core had been \
+         committed by then"
+    );
+    assert_eq!(migrations(&summary), 2, "those of core");
+    let undone =
+        |name| events.iter().any(|e| matches!(e, Event::RolledBack { database } if *database == key(name)));
+    assert!(undone("shop") && !undone("app") && !undone("core"));
+    assert_eq!(fixture.run(&fake, &request(&fixture)).0.outcome, RunOutcome::Done);
+}
+
+#[test]
+fn what_an_open_transaction_holds_counts_as_applied() {
+    let (fixture, fake) = created(&CHAIN);
+    let sql = "-- dbctl:requires core@20260102000000\nselect 'needs core';\n";
+    fs::write(fixture.path().join(format!("m/app/{FIRST}.sql")), sql).unwrap();
+    assert_eq!(outcomes(&fixture.run(&fake, &request(&fixture)).0), "core: done, app: done, shop: done");
+}
+
+#[test]
+fn what_does_not_fit_one_transaction_is_refused_before_anything_begins() {
+    let (fixture, fake) = created(&CHAIN);
+    let path = format!("m/shop/{SECOND}.sql");
+    fs::write(fixture.path().join(&path), "-- dbctl:no-transaction\nselect 1;\n").unwrap();
+    let before = locks(&fake);
+    let (summary, _) = fixture.run(&fake, &request(&fixture));
+    assert_eq!(
+        outcomes(&summary),
+        "core: skipped, halted by shop, app: skipped, halted by shop, shop: failed"
+    );
+    assert_eq!(error(&summary, "shop"), format!("{path}:1: the file is to run outside a transaction"));
+    assert_eq!(locks(&fake), before);
+    // What is applied already may be as it likes.
+    let first = fixture.request(vec![Action::Migrate(Migrate::default())], &["shop"]);
+    assert_eq!(outcomes(&fixture.run(&fake, &first).0), "shop: done");
+    assert_eq!(outcomes(&fixture.run(&fake, &request(&fixture)).0), "core: done, app: done, shop: unchanged");
+}
+
+#[test]
+fn every_database_needs_a_connection_of_its_own() {
+    for (cap, refused) in [(2, true), (3, false)] {
+        let (mut fixture, fake) = created(&CHAIN);
+        for target in fixture.targets.values_mut() {
+            target.max_connections = NonZeroUsize::new(cap).unwrap();
+        }
+        let (summary, _) = fixture.run(&fake, &request(&fixture));
+        if refused {
+            assert_eq!(
+                error(&summary, "core"),
+                "--atomic keeps 3 connections to embedded open at once, and no more than 2 are allowed"
+            );
+            nothing_is_applied(&fake);
+        } else {
+            assert_eq!(outcomes(&summary), "core: done, app: done, shop: done");
+            assert_eq!(fake.peak("embedded"), 3);
+        }
+    }
+}
+
+#[test]
+fn few_jobs_do_not_keep_many_transactions_from_being_open() {
+    let (fixture, fake) = created(&CHAIN);
+    let mut request = request(&fixture);
+    request.limits.jobs = NonZeroUsize::MIN;
+    assert_eq!(outcomes(&fixture.run(&fake, &request).0), "core: done, app: done, shop: done");
+}
+
+#[test]
+fn a_database_that_is_not_there_refuses_the_run() {
+    let (fixture, fake) = created(&CHAIN[..1]);
+    drop(fixture);
+    let fixture = Fixture::new(&CHAIN);
+    let (summary, _) = fixture.run(&fake, &request(&fixture));
+    assert!(outcomes(&summary).starts_with("core: skipped, halted by app"), "{}", outcomes(&summary));
+    nothing_is_applied(&fake);
+}
