@@ -89,10 +89,7 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::Connections { server, .. } => format!(
             "raise `max_connections` of `{server}` in the manifest, migrate fewer databases at once, or leave --atomic out"
         ),
-        StepError::NotCommitted { error: EngineError::Lost { .. }, .. } => format!(
-            "whether it took effect shows in `dbctl status {key}`; `dbctl migrate` goes on from there"
-        ),
-        StepError::NotCommitted { error, .. } => return engine(error, key),
+        StepError::NotCommitted { error, .. } => return not_committed(error, key),
         StepError::NothingToResolve { .. } | StepError::NotApplied { .. } => {
             format!("`dbctl status {key} -v` shows where each one stands")
         }
@@ -101,6 +98,15 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         }
         StepError::Io { .. } => return None,
     })
+}
+
+fn not_committed(error: &EngineError, key: &str) -> Option<String> {
+    match error {
+        EngineError::Lost { .. } => Some(format!(
+            "whether it took effect shows in `dbctl status {key}`; `dbctl migrate` goes on from there"
+        )),
+        other => engine(other, key),
+    }
 }
 
 fn hook_hint(hook: Hook, key: &str) -> String {

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod call;
+mod failure;
 mod note;
 
 use std::{
@@ -19,9 +20,10 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 pub use self::call::{Behaviour, Call, CallKind, Fault, Record};
+use self::failure::{lost, missing, scripted_error};
 use crate::{
     Access, Applier, Atomic, BELONGINGS, Creation, Engine, EngineError, Identity, LockHolder, Note, Reader,
-    Resume, SeedWork, Session, SourceRef, SqlError, Target, Writer,
+    Resume, SeedWork, Session, SourceRef, Target, Writer,
     clean::{CleanPlan, Inventory},
 };
 
@@ -282,29 +284,6 @@ impl Fake {
         self.state().log.push(Record::Ended(call, took_effect));
         result
     }
-}
-
-fn scripted_error() -> EngineError {
-    EngineError::Sql(Box::new(SqlError {
-        code: "XX000".to_owned(),
-        message: "the script says so".to_owned(),
-        detail: None,
-        hint: None,
-        context: None,
-        statement: None,
-        location: None,
-    }))
-}
-
-fn lost(database: &str) -> EngineError {
-    EngineError::Lost { database: database.to_owned(), message: "the script says so".to_owned() }
-}
-
-fn missing(target: &Target) -> EngineError {
-    let server = target.server.clone();
-    let database = target.name.to_string();
-    let failure = crate::ConnectFailure::NoDatabase { database: database.clone(), server: server.clone() };
-    crate::ConnectError { server, database, user: "fake".to_owned(), origin: None, failure }.into()
 }
 
 /// A session of the fake; a writer holds its database's lock until it is closed or dropped.

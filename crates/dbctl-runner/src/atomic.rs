@@ -154,7 +154,7 @@ pub(crate) async fn conclude(
             Ok(()) => committed.push((id, next)),
             Err(error) => {
                 let committed = committed.iter().map(|(id, _)| by(id)).collect();
-                failed = Some((id, outcome(StepError::NotCommitted { error, committed })));
+                failed = Some((id, outcome(StepError::NotCommitted { error: Box::new(error), committed })));
                 held.insert(id, next);
             }
         }

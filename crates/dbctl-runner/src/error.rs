@@ -76,7 +76,7 @@ pub enum StepError {
     #[error("its transaction could not be committed: {error}{}", also(committed))]
     NotCommitted {
         /// Why.
-        error: EngineError,
+        error: Box<EngineError>,
         /// The databases that were committed before it.
         committed: Vec<Key>,
     },

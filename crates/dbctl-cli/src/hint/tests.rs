@@ -133,6 +133,10 @@ fn steps() -> Vec<StepError> {
         StepError::Empty,
         StepError::HasHistory { source_name: text("migrations"), names: vec![text("2_b"), text("3_c")] },
         StepError::Unfinished { source_name: text("migrations"), names: vec![text("2_b")] },
+        StepError::Connections { server: text("db:5432"), needed: 20, cap: 16 },
+        not_committed(EngineError::Lost { database: text("core_db"), message: text("gone") }),
+        not_committed(EngineError::Unsupported(text("no"))),
+        EngineError::NotWhole { path: "migrations/2_b.sql".into(), line: 3, reason: "it cannot" }.into(),
         StepError::NothingToResolve { name: text("2_b"), state: "applied" },
         StepError::NotApplied { name: text("2_b") },
         unresolved("prisma/migrations/2_b/migration.sql"),
@@ -140,6 +144,10 @@ fn steps() -> Vec<StepError> {
         rewritten(2, false),
         rewritten(0, true),
     ]
+}
+
+fn not_committed(error: EngineError) -> StepError {
+    StepError::NotCommitted { error: Box::new(error), committed: vec![Key::parse("mextrack").unwrap()] }
 }
 
 #[test]

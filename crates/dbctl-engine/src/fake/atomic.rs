@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{CallKind, FakeSession, lock, lost};
+use super::{CallKind, FakeSession, failure::lost, lock};
 use crate::{Atomic, EngineError};
 
 #[async_trait]
