@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::split::line_comments;
+use crate::{split::line_comments, text::one_line};
 
 /// The names a `-- dbctl:` comment may have.
 const NAMES: [&str; 3] = ["no-transaction", "lock-timeout", "requires"];
@@ -36,7 +36,7 @@ pub struct Requirement {
 
 /// A `-- dbctl:` comment that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{message}")]
+#[error("{}", one_line(message))]
 pub struct DirectiveError {
     /// What is wrong with it.
     pub message: String,

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use self::detect::{Likeness, Sample};
-use crate::{DirectiveError, Files, History, Migration};
+use crate::{DirectiveError, Files, History, Migration, text::one_line};
 
 /// A source folder: where it is, and how errors show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +221,7 @@ pub struct FormatErrors(pub Vec<FormatError>);
 #[derive(Debug, Error)]
 pub enum FormatError {
     /// The folder or file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", shown(path))]
     Io {
         /// The folder or file.
         path: PathBuf,
@@ -229,13 +229,13 @@ pub enum FormatError {
         source: std::io::Error,
     },
     /// The manifest names a folder that is not there.
-    #[error("the migration folder {} does not exist", path.display())]
+    #[error("the migration folder {} does not exist", shown(path))]
     NoFolder {
         /// The folder.
         path: PathBuf,
     },
     /// A file is not UTF-8.
-    #[error("{}:{line}:{column}: the file is not UTF-8{}", path.display(), guess.map(|g| format!(" (it looks like {g})")).unwrap_or_default())]
+    #[error("{}:{line}:{column}: the file is not UTF-8{}", shown(path), guess.map(|g| format!(" (it looks like {g})")).unwrap_or_default())]
     Encoding {
         /// The file.
         path: PathBuf,
@@ -247,7 +247,7 @@ pub enum FormatError {
         guess: Option<&'static str>,
     },
     /// Two files claim one version.
-    #[error("{} and {} have the same version {version}", first.display(), second.display())]
+    #[error("{} and {} have the same version {}", shown(first), shown(second), one_line(version))]
     Duplicate {
         /// The version.
         version: String,
@@ -257,7 +257,7 @@ pub enum FormatError {
         second: PathBuf,
     },
     /// A file's name does not fit the format.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {}", shown(path), one_line(message))]
     Name {
         /// The file.
         path: PathBuf,
@@ -265,7 +265,7 @@ pub enum FormatError {
         message: String,
     },
     /// Something is wrong in a file that is not SQL, such as a journal.
-    #[error("{}:{line}:{column}: {message}", path.display())]
+    #[error("{}:{line}:{column}: {}", shown(path), one_line(message))]
     Content {
         /// The file.
         path: PathBuf,
@@ -277,13 +277,18 @@ pub enum FormatError {
         message: String,
     },
     /// A `-- dbctl:` comment is wrong.
-    #[error("{}:{}:{}: {error}", path.display(), error.line, error.column)]
+    #[error("{}:{}:{}: {error}", shown(path), error.line, error.column)]
     Directive {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         error: DirectiveError,
     },
+}
+
+/// A path in a message, which stays one line whatever the name is.
+fn shown(path: &Path) -> String {
+    one_line(&path.to_string_lossy())
 }
 
 #[cfg(test)]

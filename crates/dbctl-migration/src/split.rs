@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use self::tokens::{Lexeme, Tokens};
 pub use self::transaction::refuses_transaction;
+use crate::text::one_line;
 
 /// One statement of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Piece {
 pub enum SplitError {
     /// A psql meta-command such as `\connect`; the server does not know it. Reported wherever a backslash stands
     /// outside of quotes, since no SQL has one there: `SELECT 1 \gset` as well.
-    #[error("`{command}` is a psql command, which PostgreSQL itself does not know")]
+    #[error("`{}` is a psql command, which PostgreSQL itself does not know", one_line(command))]
     MetaCommand {
         /// The command with its backslash.
         command: String,

@@ -1,6 +1,6 @@
 //! Files as text: encodings, and positions for people.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use crate::FormatError;
 
@@ -38,6 +38,20 @@ pub fn position(text: &str, offset: usize) -> Position {
 /// The byte offset of the character with that number, from 0; past the end is the end.
 pub fn offset_of_char(text: &str, index: usize) -> usize {
     text.char_indices().nth(index).map_or(text.len(), |(offset, _)| offset)
+}
+
+/// A text as one line, for messages that repeat what a file or its name holds: control characters are written as
+/// `\n` or `\u{1b}`, so that no name breaks a report into lines or speaks to a terminal.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            let _ = write!(line, "{}", c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 /// Reads a file as UTF-8 without its byte order mark. UTF-16 and other encodings are an error that names the file,
@@ -121,6 +135,18 @@ mod tests {
         ];
         for (text, offset, (line, column)) in cases {
             assert_eq!(position(text, offset), Position { line, column }, "{text:?} at {offset}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_written_out() {
+        for (text, line) in [
+            ("", ""),
+            ("m/ä b.sql", "m/ä b.sql"),
+            ("a\nb\r\tc\0", "a\\nb\\r\\tc\\u{0}"),
+            ("\u{1b}[2J\u{85}", "\\u{1b}[2J\\u{85}"),
+        ] {
+            assert_eq!(one_line(text), line);
         }
     }
 

@@ -78,7 +78,8 @@ pub(super) fn journaled(folder: &Folder, slug: &str, now: Timestamp) -> Result<N
     let mut when = now.as_millisecond().max(newest.map_or(i64::MIN, |newest| newest.saturating_add(1)));
     let entries = document["entries"].as_array();
     let last = entries.and_then(|entries| entries.last());
-    let idx = last.map_or(0, |last| last["idx"].as_u64().map_or(known.len() as u64, |idx| idx + 1));
+    let idx =
+        last.map_or(0, |last| last["idx"].as_u64().map_or(known.len() as u64, |idx| idx.saturating_add(1)));
     let style = known.last().map_or(Prefix::Index, |last| Prefix::of(&last.tag));
     let mut prefix = style.at(folder, idx, when)?;
     // The last one is not a second old, and has the snapshot of that name.

@@ -11,7 +11,7 @@ use super::{JOURNAL, MIGRATION, folders, hash, migration};
 use crate::{
     Folder, FormatError, FormatErrors, Migration, Version,
     format::listing::{Listed, split_extension},
-    text::position,
+    text::{Position, position},
 };
 
 /// How many digits of a hash tell files apart that have the same time.
@@ -42,6 +42,13 @@ impl Journal {
             return Ok(None);
         }
         let text = folder.text(&listed)?;
+        // The parser would take the items of a list for the fields, which nothing that writes the journal does.
+        let start = text.len() - text.trim_start().len();
+        if text[start..].starts_with('[') {
+            let Position { line, column } = position(&text, start);
+            let message = "not what drizzle-kit writes: a list in place of an object".to_owned();
+            return Err(FormatError::Content { path: folder.shown(&listed), line, column, message });
+        }
         let journal = parse(folder.shown(&listed), &text)?;
         Ok(Some((journal, text)))
     }

@@ -91,8 +91,8 @@ fn what_is_wrong_with_a_journal_is_told_with_its_place() {
             "m/meta/_journal.json:3:1: not what drizzle-kit writes: EOF while parsing a list",
         ),
         (
-            "[]",
-            "m/meta/_journal.json:1:2: not what drizzle-kit writes: invalid length 0, expected struct Journal with 2 elements",
+            "\n [\"pg\", []]",
+            "m/meta/_journal.json:2:2: not what drizzle-kit writes: a list in place of an object",
         ),
         (
             "{ \"version\": \"7\" }",
@@ -132,6 +132,11 @@ fn what_is_wrong_with_a_journal_is_told_with_its_place() {
     );
     let (_dir, stray) = folder(&[("0000_a.sql", "")]);
     expect::open(&stray).new_file(&stray, "b", Timestamp::UNIX_EPOCH).unwrap_err();
+    let (_dir, list) = folder(&[(JOURNAL, "[\"pg\", []]")]);
+    expect::open(&list).new_file(&list, "b", Timestamp::UNIX_EPOCH).unwrap_err();
+    let full = r#"{ "entries": [{ "idx": 18446744073709551615, "when": 1, "tag": "a" }] }"#;
+    let (_dir, full) = folder(&[(JOURNAL, full), a]);
+    expect::open(&full).new_file(&full, "b", Timestamp::UNIX_EPOCH).unwrap();
 }
 
 #[test]

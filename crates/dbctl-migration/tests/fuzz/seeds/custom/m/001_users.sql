@@ -1,0 +1,2 @@
+-- dbctl:requires core@1_init
+create table users (id bigint);

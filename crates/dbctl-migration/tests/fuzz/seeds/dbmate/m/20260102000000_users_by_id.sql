@@ -1,0 +1,6 @@
+-- dbctl:lock-timeout 2s
+-- migrate:up transaction:false
+create index concurrently a on users (id);
+
+-- migrate:down
+drop index a;

@@ -1,0 +1,2 @@
+-- dbctl:no-transaction
+CREATE TABLE "posts" ("id" serial PRIMARY KEY);

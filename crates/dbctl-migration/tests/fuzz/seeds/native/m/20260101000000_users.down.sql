@@ -1,0 +1,2 @@
+drop function f(); /* back */
+drop table users;

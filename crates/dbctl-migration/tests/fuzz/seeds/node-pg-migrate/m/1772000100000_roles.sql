@@ -1,0 +1,4 @@
+-- Up Migration
+-- dbctl:no-transaction
+create table roles (id int);
+-- Down Migration

@@ -1,0 +1,2 @@
+-- dbctl:no-transaction
+CREATE INDEX CONCURRENTLY "a" ON "User" ("id");

@@ -1,0 +1,2 @@
+-- no-transaction
+create index concurrently a on users (id);

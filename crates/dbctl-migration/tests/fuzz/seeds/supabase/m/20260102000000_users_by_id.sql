@@ -1,0 +1,2 @@
+-- pg-delta: transaction=false
+create index concurrently a on users (id);
