@@ -39,3 +39,8 @@ demo:
 # Simulated runs on the fake engine, so many seeds; DBCTL_SIMULATE_SEED=N replays one.
 simulate seeds="100000":
     DBCTL_SIMULATE={{seeds}} cargo test --package dbctl-runner --test runner simulation
+
+# The manifest, scripts and migration folders under random input; so many cases of each property.
+fuzz cases="20000":
+    PROPTEST_CASES={{cases}} cargo test --package dbctl-migration --test fuzz
+    PROPTEST_CASES={{cases}} cargo test --package dbctl-workspace --test it fuzz

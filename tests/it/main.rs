@@ -20,6 +20,7 @@ mod concurrency;
 mod connections;
 mod custom;
 mod dbmate;
+mod deep;
 mod documented;
 mod drizzle;
 mod files;

@@ -15,7 +15,7 @@ use std::{
 use dbctl_migration::FormatKind;
 
 use self::home_grown::HomeGrown;
-use crate::package;
+use crate::{Key, package};
 
 /// A manifest for a folder, and what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,8 @@ pub fn discover(root: &Path) -> io::Result<Discovery> {
     let name = package::name(root)
         .map(|name| databases::unscoped(&name).to_owned())
         .or_else(|| Some(root.file_name()?.to_str()?.to_owned()))
-        .filter(|name| !name.is_empty())
+        .map(|name| name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned())
+        .filter(|name| Key::parse(name).is_ok())
         .unwrap_or_else(|| "workspace".to_owned());
     if databases.is_empty() {
         findings.push(Finding::new(Certainty::Guess, "main: no migration folder was found to begin with"));

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::interpolate::{Unset, interpolate};
+use crate::interpolate::{MAX_BYTES, Unset, interpolate};
+
+/// What the values of a file may come to, in bytes: references to references would else fill the memory.
+const MAX_TOTAL_BYTES: usize = 8 * MAX_BYTES;
 
 /// What is wrong with a line; never says what the line holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub(crate) fn parse(
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut vars: BTreeMap<String, Line> = BTreeMap::new();
     let mut rest = text;
-    let (mut line_number, mut counted) = (1, 0);
+    let (mut line_number, mut counted, mut bytes) = (1, 0, 0);
     while !rest.is_empty() {
         let at = text.len() - rest.len();
         line_number += text[counted..at].matches('\n').count();
@@ -48,6 +51,12 @@ pub(crate) fn parse(
             over(name).or_else(|| vars.get(name).map(|set| set.value.clone())).or_else(|| under(name))
         };
         let (value, end) = value(&rest[value_at..], &lookup).map_err(error)?;
+        bytes += value.len();
+        if bytes > MAX_TOTAL_BYTES {
+            return Err(error(
+                "with this one, the values of the file come to far more than the file".to_owned(),
+            ));
+        }
         let name = name.to_owned();
         vars.insert(name, Line { value, line: line_number });
         rest = past_line(&rest[value_at + end..]);
@@ -119,6 +128,7 @@ fn double_quoted(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<
         if rest.starts_with("${") {
             let end = reference_end(rest).ok_or("`${` without its `}`")?;
             value.push_str(&reference(&rest[..end], lookup)?);
+            bounded(&value)?;
             at += end;
             continue;
         }
@@ -143,6 +153,7 @@ fn references(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Str
         value.push_str(&rest[..open]);
         let end = reference_end(&rest[open..]).ok_or("`${` without its `}`")?;
         value.push_str(&reference(&rest[open..open + end], lookup)?);
+        bounded(&value)?;
         rest = &rest[open + end..];
     }
     value.push_str(rest);
@@ -151,6 +162,13 @@ fn references(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Str
 
 fn reference(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     interpolate(text, Unset::Empty, lookup).map_err(|error| error.kind.to_string())
+}
+
+fn bounded(value: &str) -> Result<(), String> {
+    if value.len() <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(format!("the references come to more than {} MiB", MAX_BYTES / 1024 / 1024))
 }
 
 /// Where the reference that a text starts with ends, on its own line.
@@ -231,6 +249,11 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_and_keep_the_value_to_themselves() {
+        let double = |at: usize| format!("A{at}=${{A{0}}}${{A{0}}}\n", at - 1);
+        let bomb: String = std::iter::once("A0=secret12\n".to_owned()).chain((1..60).map(double)).collect();
+        let copy = |at: usize| format!("B{at}=${{A}}\n");
+        let long = format!("A={}\n", "s".repeat(MAX_BYTES));
+        let many: String = std::iter::once(long).chain((1..60).map(copy)).collect();
         for (text, error) in [
             ("A=1\nsecret", "2: there is no `=` after the name"),
             (
@@ -248,6 +271,8 @@ mod tests {
             ("A=\"secret\nB=1\n", "1: the quote is never closed"),
             ("A='secret' more", "1: there is text after the closing quote"),
             ("A=x${secret", "1: `${` without its `}`"),
+            (&bomb, "19: the references come to more than 1 MiB"),
+            (&many, "8: with this one, the values of the file come to far more than the file"),
             ("A=\"x\ny\"\nB=${se-cret}", "3: `-` cannot follow `${se`"),
         ] {
             assert_eq!(read(text).unwrap_err(), error, "{text}");

@@ -7,6 +7,9 @@ use thiserror::Error;
 /// How deep defaults may hold references.
 const MAX_DEPTH: usize = 8;
 
+/// The longest value that a template may have, in bytes: references to references would else fill the memory.
+pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+
 /// Why a template has no value; `at` is the part of the template it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TemplateError {
@@ -28,6 +31,8 @@ pub(crate) enum TemplateErrorKind {
     Sign { word: String, sign: char },
     #[error("references are nested deeper than {MAX_DEPTH} levels")]
     Depth,
+    #[error("the references come to more than {} MiB", MAX_BYTES / 1024 / 1024)]
+    TooLong,
 }
 
 /// What an unset `${VAR}` comes to.
@@ -73,6 +78,9 @@ impl Scope<'_> {
                 at += 2;
             } else if rest.starts_with("${") {
                 let (value, end) = self.reference(at, depth)?;
+                if out.len() + value.len() > MAX_BYTES {
+                    return Self::error(at..end, TemplateErrorKind::TooLong);
+                }
                 out.push_str(&value);
                 at = end;
             } else {

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use dbctl_migration::text::one_line;
+
 use crate::redact::redact;
 
 /// The most problems that one report lists.
@@ -192,6 +194,11 @@ impl Problems {
     }
 }
 
+/// A message without passwords, on one line whatever the manifest holds.
+fn safe(message: &str) -> String {
+    one_line(&redact(message))
+}
+
 /// Where the lines of a text start.
 struct Lines<'s> {
     source: &'s str,
@@ -215,12 +222,12 @@ impl<'s> Lines<'s> {
         let span = found.span.map(|span| self.visible(span));
         let (line, column) = span.map_or((1, 1), |span| self.position(span.start));
         Problem {
-            message: redact(&found.message),
-            hint: found.hint.as_deref().map(redact),
+            message: safe(&found.message),
+            hint: found.hint.as_deref().map(safe),
             span: span.map(Span::range),
             line,
             column,
-            label: found.label.as_deref().map(redact),
+            label: found.label.as_deref().map(safe),
         }
     }
 

@@ -115,12 +115,15 @@ const EXAMPLE: &str = "…";
 fn unquoted_length(value: &str) -> usize {
     let end = value.find(['\r', '\n', '&', '"', '\'', '`']).unwrap_or(value.len());
     let line = &value[..end];
-    let blanks = line.char_indices().filter(|(_, c)| matches!(c, ' ' | '\t')).map(|(at, _)| at);
+    let is_blank = |c: char| matches!(c, ' ' | '\t');
+    // The first of each run of blanks is enough.
+    let blanks = line.match_indices(is_blank).map(|(at, _)| at).filter(|at| !line[..*at].ends_with(is_blank));
+    let closed = line.trim_end_matches([' ', '\t', '}', ']', ',']).len();
     let ends = |at: &usize| {
         let next = line[*at..].trim_start_matches([' ', '\t']);
         let word = next.trim_start_matches(|c: char| c.is_ascii_alphabetic() || c == '_');
         let is_parameter = word.len() < next.len() && word.trim_start_matches([' ', '\t']).starts_with('=');
-        is_parameter || next.starts_with('#') || next.chars().all(|c| " \t}],".contains(c))
+        is_parameter || next.starts_with('#') || *at >= closed
     };
     blanks.into_iter().find(ends).unwrap_or(end)
 }

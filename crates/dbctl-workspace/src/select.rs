@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use dbctl_migration::text::one_line;
 use thiserror::Error;
 
 use crate::{
@@ -37,7 +38,7 @@ pub enum SelectError {
     #[error("--all and targets exclude each other; `!core` alone is everything without core")]
     AllAndTargets,
     /// Nothing has that name.
-    #[error("nothing is called `{target}`; {}", instead(suggestion.as_deref(), keys))]
+    #[error("nothing is called `{}`; {}", one_line(target), instead(suggestion.as_deref(), keys))]
     Unknown {
         /// As typed.
         target: String,
@@ -47,7 +48,7 @@ pub enum SelectError {
         keys: Vec<String>,
     },
     /// Databases on different servers share that name.
-    #[error("`{target}` is the database of {}; use one of these keys", keys.join(" and of "))]
+    #[error("`{}` is the database of {}; use one of these keys", one_line(target), keys.join(" and of "))]
     Ambiguous {
         /// As typed.
         target: String,
@@ -55,13 +56,13 @@ pub enum SelectError {
         keys: Vec<String>,
     },
     /// A filter without anything to filter.
-    #[error("`{target}` names no target")]
+    #[error("`{}` names no target", one_line(target))]
     Empty {
         /// As typed.
         target: String,
     },
     /// The filters remove all that they select.
-    #[error("`{}` selects nothing", targets.join(" "))]
+    #[error("`{}` selects nothing", one_line(&targets.join(" ")))]
     Nothing {
         /// As typed.
         targets: Vec<String>,

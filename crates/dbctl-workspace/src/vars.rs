@@ -224,7 +224,7 @@ impl Vars {
                 Some("a reference is `${VAR}`, `${VAR:-default}` or `${VAR:?message}`".to_owned())
             }
             TemplateErrorKind::Unterminated => Some("a dollar sign itself is `$$`".to_owned()),
-            TemplateErrorKind::Depth => None,
+            TemplateErrorKind::Depth | TemplateErrorKind::TooLong => None,
         };
         problems.at(text.part(error.at.clone()), error.kind.to_string()).maybe_hint(hint);
     }

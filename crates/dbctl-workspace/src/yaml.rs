@@ -239,6 +239,9 @@ fn report(source: &str, error: &Error, problems: &mut Problems) {
                 .at(span, "a key must be text")
                 .hint("a value that starts with `{` or `[` must be put in quotes");
         }
+        _ if text.contains("recursion limit") => {
+            problems.at(span, format!("the manifest is nested deeper than {MAX_DEPTH} levels"));
+        }
         _ if text.contains("tab") => {
             problems.at(tabs(source, span), "YAML forbids tabs here").hint("indent with spaces");
         }

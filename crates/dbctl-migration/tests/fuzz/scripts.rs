@@ -95,10 +95,9 @@ proptest! {
             (a, b) => prop_assert!(false, "{:?}, but {:?}", a, b),
         }
         prop_assert_eq!(Directives::parse(&unix), Directives::parse(&windows));
-        prop_assert_eq!(Directives::parse(&unix), Directives::parse(&unix.replace('\n', "\r")).or_else(|error| {
-            // A `COPY` needs a line feed behind it, so that its script ends there.
-            if unix.contains('\\') { Directives::parse(&unix) } else { Err(error) }
-        }));
+        // The data of a `COPY` and a psql command end at a line feed only.
+        let plain = unix.replace('\\', "").replace("stdin", "x");
+        prop_assert_eq!(Directives::parse(&plain), Directives::parse(&plain.replace('\n', "\r")));
         prop_assert_eq!(Checksum::of_text(&unix), Checksum::of_text(&windows));
     }
 

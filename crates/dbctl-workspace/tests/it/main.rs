@@ -7,8 +7,11 @@ mod environments;
 mod errors;
 mod example;
 mod files;
+mod fuzz;
 mod hooks;
 mod locate;
+#[path = "../../../dbctl-migration/tests/fuzz/mutate.rs"]
+mod mutate;
 mod references;
 mod secrets;
 mod select;

@@ -1,0 +1,1 @@
+const applied = await sql('select name from _migrations');

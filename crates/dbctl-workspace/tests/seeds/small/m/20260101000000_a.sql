@@ -1,0 +1,2 @@
+-- dbctl:no-transaction
+select 1;
