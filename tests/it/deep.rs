@@ -39,15 +39,15 @@ fn deep_migrations_and_seeds_are_run_or_reported() {
     sandbox.ok(&["up", "--all"]);
     for (at, (what, sql, is_taken)) in scripts().into_iter().enumerate() {
         let migration = format!("m/202602010000{at:02}_deep.sql");
-        for path in [migration.as_str(), "s/1_deep.sql"] {
-            sandbox.write(path, &sql);
+        for path in [migration, format!("s/{at}_deep.sql")] {
+            sandbox.write(&path, &sql);
             let (code, document) = sandbox.json(&["up", "--all"]);
             assert_eq!(code, if is_taken { 0 } else { 1 }, "{what} in {path}: {document}");
             if !is_taken {
                 let error = &document["databases"][0]["error"];
-                assert_eq!(error["path"], path, "{what}: {document}");
+                assert_eq!(error["path"], *path, "{what}: {document}");
                 assert!(error["line"].is_number(), "{what}: {document}");
-                std::fs::remove_file(sandbox.root().join(path)).unwrap();
+                std::fs::remove_file(sandbox.root().join(&path)).unwrap();
             }
             sandbox.ok(&["status", "--all", "--check"]);
         }
@@ -61,15 +61,9 @@ fn deep_manifests_and_settings_of_tools_are_refused() {
     for manifest in [deep("["), deep("{a: "), deep("- "), deep("? "), format!("{MANIFEST}x: {}", deep("[{"))]
     {
         sandbox.write("workspace.yaml", manifest);
-        for args in [&["up", "--all"][..], &["list", "--format", "json"], &["doctor"]] {
-            let ran = sandbox.dbctl(args);
-            assert_eq!(ran.code, if args == ["doctor"] { ran.code.max(2) } else { 3 }, "{args:?}: {ran}");
-            assert!(
-                ran.stderr.contains("nested deeper than 32 levels")
-                    || ran.stdout.contains("nested deeper than 32 levels")
-                    || args == ["doctor"],
-                "{args:?}: {ran}"
-            );
+        for verb in ["up", "status", "migrate"] {
+            let said = sandbox.dbctl(&[verb, "--all"]).fails(3);
+            assert!(said.contains("nested deeper than 32 levels"), "{said}");
         }
     }
     for (format, file, text, word) in [
@@ -78,7 +72,7 @@ fn deep_manifests_and_settings_of_tools_are_refused() {
             "drizzle",
             "m/meta/_journal.json",
             format!("{{\"entries\": [], \"x\": {}", deep("[")),
-            "recursion limit",
+            "not what drizzle-kit writes",
         ),
         ("drizzle", "m/meta/_journal.json", deep("{\"entries\":"), "not what drizzle-kit writes"),
         ("sqlx", "sqlx.toml", format!("[migrate]\nignored-chars = {}", deep("[")), "sqlx.toml"),

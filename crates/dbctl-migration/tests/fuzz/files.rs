@@ -176,7 +176,7 @@ pub(crate) fn write<'f>(files: impl IntoIterator<Item = (&'f Vec<u8>, &'f Vec<u8
             let _refused = fs::write(path, bytes);
         }
     }
-    let folder = Folder { path: root.path().join("m"), shown: PathBuf::from("m") };
+    let folder = Folder::new(root.path().join("m"), "m");
     Written { _root: root, folder }
 }
 

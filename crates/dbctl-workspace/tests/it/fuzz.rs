@@ -97,7 +97,7 @@ fn usable(workspace: &Workspace, root: &Path) {
         }
         workspace.check([key]).unwrap_or_else(|errors| told(&errors));
         workspace.locate(key).map(|_| ()).unwrap_or_else(|errors| told(&errors));
-        (workspace.way(key), workspace.origin(key), workspace.vars(key), workspace.child_vars(key));
+        drop((workspace.way(key), workspace.origin(key), workspace.vars(key), workspace.child_vars(key)));
         let target = |target: String| Selection { targets: vec![target], all: false, cwd: root.clone() };
         for text in [format!("{key}..."), format!("...{key}")] {
             workspace.select(&target(text)).unwrap();
