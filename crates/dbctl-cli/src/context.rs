@@ -9,7 +9,7 @@ use std::{
 
 use dbctl_engine::{Postgres, Target, embedded::EmbeddedHome};
 use dbctl_migration::RunStamp;
-use dbctl_runner::{Limits, targets};
+use dbctl_runner::{Limits, stamp, targets};
 use dbctl_workspace::{Env, Key, LoadOptions, SelectError, Selection, Workspace, find_manifest, load};
 
 use crate::{
@@ -73,7 +73,7 @@ impl Context {
     pub(crate) fn load(global: &Global, process: &Process) -> Result<Self, CliError> {
         let workspace = load(&options(global, process)?)?;
         let home = process.home();
-        let stamp = RunStamp { run: run_id(), dbctl_version: env!("CARGO_PKG_VERSION").to_owned() };
+        let stamp = stamp();
         let limits = Limits {
             jobs: global.jobs.unwrap_or_else(default_jobs),
             wait: global.wait,
@@ -169,25 +169,9 @@ fn default_jobs() -> NonZeroUsize {
     NonZeroUsize::new(cores.clamp(4, MAX_JOBS)).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Twenty characters: the milliseconds of a version 7 UUID, so that ids sort by time, and 32 of its random bits.
-/// `application_name` holds 63 bytes, with the verb.
-fn run_id() -> String {
-    let id = uuid::Uuid::now_v7().simple().to_string();
-    format!("{}{}", &id[..12], &id[24..])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn run_ids_are_short_and_sort_by_time() {
-        let first = run_id();
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        let second = run_id();
-        assert!(first < second, "{first} {second}");
-        assert_eq!(first.len(), 20);
-    }
 
     #[test]
     fn jobs_are_bounded() {

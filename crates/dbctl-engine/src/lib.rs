@@ -16,6 +16,8 @@ pub mod fake;
 pub mod libpq;
 mod meta_command;
 mod passwd;
+#[cfg(feature = "pool")]
+pub mod pool;
 mod postgres;
 mod target;
 

@@ -12,13 +12,8 @@ pub(crate) fn choose<'m>(
     manifest: &'m raw::Manifest,
     problems: &mut Problems,
 ) -> (Environment, Option<&'m raw::Environment>) {
-    let variable =
-        |name: &'static str| env.get(name).filter(|value| !value.is_empty()).map(|value| (value, name));
-    let (name, said_by) = flag
-        .map(|name| (name, "--env"))
-        .or_else(|| variable("DBCTL_ENV"))
-        .or_else(|| variable("NODE_ENV"))
-        .unwrap_or(("development", "default"));
+    let (name, said_by) =
+        flag.map(|name| (name, "--env")).or_else(|| named(env)).unwrap_or(("development", "default"));
     let declared = manifest.environments.iter().find(|(word, _)| word.text == name).map(|(_, raw)| raw);
     if declared.is_none() && !BUILT_IN.contains(&name) {
         let known = names(manifest);
@@ -29,6 +24,13 @@ pub(crate) fn choose<'m>(
     }
     let protected = declared.is_some_and(|declared| declared.protected);
     (Environment { name: name.to_owned(), protected }, declared)
+}
+
+/// What the variables say, and which of them it is.
+pub(crate) fn named(env: &Env) -> Option<(&str, &'static str)> {
+    let variable =
+        |name: &'static str| env.get(name).filter(|value| !value.is_empty()).map(|value| (value, name));
+    variable("DBCTL_ENV").or_else(|| variable("NODE_ENV"))
 }
 
 /// All that may be chosen.

@@ -34,7 +34,7 @@ pub use discover::{Certainty, Discovery, Finding, discover};
 pub use env::Env;
 pub use hooks::{Hook, Hooks};
 pub use key::{Key, KeyError};
-pub use load::{LoadOptions, find_manifest, load};
+pub use load::{Alone, LoadOptions, find_manifest, load};
 pub use location::{Location, Way};
 pub use problem::{ManifestErrors, Problem, Span};
 pub use schema::schema;

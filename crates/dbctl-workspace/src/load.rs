@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use dbctl_migration::DatabaseName;
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::{
-    Env, Key, ManifestErrors, Span, Workspace,
+    Env, Key, ManifestErrors, Source, Span, Workspace,
     assemble::{self, Site},
     check, environment,
     graph::graph,
@@ -60,6 +63,62 @@ pub fn load(options: &LoadOptions) -> Result<Workspace, ManifestErrors> {
         (None, Some(parts)) => Ok(Workspace::new(parts)),
         (Some(errors), _) => Err(errors),
         (None, None) => unreachable!("without parts there is a problem"),
+    }
+}
+
+/// A database that no manifest tells of, such as that of an application which carries its migrations inside.
+pub struct Alone {
+    /// The database.
+    pub name: DatabaseName,
+    /// How to reach it.
+    pub url: SecretString,
+    /// The process environment: what fills the gaps of the URL, and says which environment this is.
+    pub env: Env,
+    /// The environment, whatever the variables say.
+    pub environment: Option<String>,
+    /// Its migrations.
+    pub sources: Vec<Source>,
+}
+
+impl Alone {
+    /// The key that its database has.
+    pub const KEY: &str = "app";
+    /// What holds the URL.
+    const URL: &str = "DBCTL_APPLICATION_URL";
+
+    /// The workspace of this one database.
+    pub fn workspace(self) -> Result<Workspace, ManifestErrors> {
+        let key = Key::parse(Self::KEY).expect("it is one");
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let environment = self
+            .environment
+            .clone()
+            .or_else(|| environment::named(&self.env).map(|(name, _)| name.to_owned()));
+        let declared = environment.filter(|name| !environment::BUILT_IN.contains(&&**name));
+        let environments = declared
+            .map_or_else(String::new, |name| format!("environments: {{ {}: {{}} }}\n", quoted(&name)));
+        let source = format!(
+            "workspace: {key}\nenv_files: []\ndatabases:\n  {key}: {{ name: {}, url: \"${{{}}}\" }}\n{environments}",
+            quoted(self.name.as_str()),
+            Self::URL
+        );
+        let variables = self.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let url = (Self::URL.to_owned(), self.url.expose_secret().to_owned());
+        let manifest = PathBuf::from("/application");
+        let env = Env::new(variables.chain([url]));
+        let options = LoadOptions { manifest: manifest.clone(), env, environment: self.environment };
+        let mut problems = Problems::default();
+        let parts = parts(&options, &source, &manifest, &mut problems);
+        match (problems.into_errors(&manifest, &source), parts) {
+            (None, Some(mut parts)) => {
+                if let Some(database) = parts.databases.get_mut(&key) {
+                    database.sources = self.sources;
+                }
+                Ok(Workspace::new(parts))
+            }
+            (Some(errors), _) => Err(errors),
+            (None, None) => unreachable!("without parts there is a problem"),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ mod clean;
 mod conformance;
 mod formats;
 mod lock;
+#[path = "../shared/private_server.rs"]
+mod private_server;
 mod read;
 mod seed;
 mod steps;

@@ -1,0 +1,87 @@
+//! Migrations inside an application: the engine of the command `dbctl` as a library.
+//!
+//! [`migrations!`] embeds a migration folder of any format that dbctl knows when the application is compiled, and
+//! [`migrate`] applies what is pending when it starts: under the same locks, into the same history tables and with the
+//! same errors as `dbctl migrate`, so that the application, the command and the tool whose folder it is can take turns.
+//!
+//! ```no_run
+//! use dbctl::{Migrations, PoolConfig, PoolError, migrate, migrations, pool, with_transaction};
+//!
+//! static MIGRATIONS: Migrations = migrations!("tests/app/migrations");
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = pool(PoolConfig::new(std::env::var("DATABASE_URL")?))?;
+//!     migrate(&pool, &MIGRATIONS).await?;
+//!     with_transaction(&pool, async |tx| -> Result<(), PoolError> {
+//!         tx.execute("insert into users values ($1, $2)", &[&1, &"Ada"]).await?;
+//!         Ok(())
+//!     })
+//!     .await?;
+//!     pool.close();
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Many instances
+//!
+//! Instances that start at once wait for each other: one applies what is pending, the others then find nothing to do.
+//! How long they wait is [`Migrator::wait`].
+//!
+//! # When the folder changes
+//!
+//! The compiler sees that an embedded file has changed. So that it also sees new files, let the package have a
+//! `build.rs` that says `println!("cargo:rerun-if-changed=migrations");`.
+//!
+//! # Features
+//!
+//! - `pool` (on): [`Pool`] and [`with_transaction`], on deadpool-postgres.
+//! - `tracing`: a span for each run and in it one for each migration.
+
+mod error;
+mod migrations;
+mod migrator;
+#[cfg(feature = "pool")]
+mod pool;
+#[cfg(feature = "tracing")]
+mod trace;
+
+#[cfg(feature = "pool")]
+pub use dbctl_engine::pool::postgres;
+/// Embeds a migration folder into the program: a constant of the type [`Migrations`].
+///
+/// The path is relative to the package's `Cargo.toml`. Settings follow it: `format` where the files do not tell it,
+/// those that a source in the manifest has for its format (`table`, `schema`, …), and `name`, which is what dbctl's
+/// history calls the folder; the path where it is not given. Where the command migrates the database, too, it has to be
+/// the manifest's path from the package.
+///
+/// ```
+/// use dbctl::{Migrations, migrations};
+///
+/// static MIGRATIONS: Migrations = migrations!("tests/app/migrations");
+/// static THE_SAME_FOR_SQLX: Migrations = migrations!("tests/app/migrations", format = "sqlx", table = "done");
+/// ```
+///
+/// A folder that is not there, that no format fits, or in which a file is invalid is an error of compilation:
+///
+/// ```compile_fail
+/// static MIGRATIONS: dbctl::Migrations = dbctl::migrations!("tests/no/such/folder");
+/// ```
+///
+/// ```compile_fail
+/// static MIGRATIONS: dbctl::Migrations = dbctl::migrations!("tests/app/migrations", format = "liquibase");
+/// ```
+pub use dbctl_macros::migrations;
+pub use dbctl_migration::Back;
+pub use dbctl_runner::{Direction, Event, MigrationRef, StatusEntry};
+
+#[cfg(feature = "pool")]
+pub use self::pool::{
+    Client, Pool, PoolConfig, PoolError, Transaction, TransactionOptions, pool, with_transaction,
+    with_transaction_as,
+};
+pub use self::{
+    error::Error,
+    migrations::Migrations,
+    migrator::{Database, Migrator, Report, Status, migrate, rollback, status},
+};

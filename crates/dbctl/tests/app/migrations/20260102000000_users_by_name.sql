@@ -1,0 +1,2 @@
+-- dbctl:no-transaction
+create index concurrently users_by_name on users (name);
