@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use dbctl_migration::DatabaseName;
+
 use crate::{
     Database, Environment, Key, Location, ManifestErrors, SelectError, Selection, Span, Way,
     graph::Graph,
@@ -54,6 +56,16 @@ impl Workspace {
     /// What the manifest calls the workspace.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// The same workspace with other names for its databases, such as those of copies.
+    #[must_use]
+    pub fn renamed(&self, mut name: impl FnMut(&Database) -> DatabaseName) -> Self {
+        let mut parts = self.0.clone();
+        for database in parts.databases.values_mut() {
+            database.name = name(database);
+        }
+        Self(parts)
     }
 
     /// The manifest's folder, absolute, without links.

@@ -45,6 +45,7 @@ mod migrator;
 mod pool;
 #[cfg(feature = "tracing")]
 mod trace;
+mod workspace;
 
 #[cfg(feature = "pool")]
 pub use dbctl_engine::pool::postgres;
@@ -84,4 +85,13 @@ pub use self::{
     error::Error,
     migrations::Migrations,
     migrator::{Database, Migrator, Report, Status, migrate, rollback, status},
+    workspace::{Copy, Workspace},
 };
+
+/// The variables of this process that are text.
+fn process_env() -> dbctl_workspace::Env {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    dbctl_workspace::Env::new(std::env::vars_os().filter_map(text))
+}

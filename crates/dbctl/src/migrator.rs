@@ -12,7 +12,7 @@ use dbctl_workspace::{Alone, Env, Key, Workspace};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Migrations};
+use crate::{Error, Migrations, process_env};
 
 /// How long another instance of the application may take to migrate.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -262,9 +262,7 @@ struct Site {
 
 impl Site {
     fn new(migrator: &Migrator<'_>) -> Result<Self, Error> {
-        let vars = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let env = Env::new(vars);
+        let env = process_env();
         let name = database_name(&migrator.url, &env)?;
         let sources =
             migrator.migrations.iter().map(|migrations| migrations.source()).collect::<Result<_, _>>()?;

@@ -8,6 +8,7 @@ mod asked_postgres;
 mod pool;
 #[path = "../../../dbctl-engine/tests/shared/private_server.rs"]
 mod private_server;
+mod workspace;
 
 use std::sync::{Arc, Mutex};
 
