@@ -41,6 +41,8 @@ mod pnpm;
 mod prisma;
 mod requires;
 #[cfg(unix)]
+mod runs;
+#[cfg(unix)]
 mod safety;
 mod secrets;
 mod seeds;

@@ -321,6 +321,10 @@ pub(crate) struct RollbackArgs {
     /// Revert this migration (or FOLDER/NAME) alone; refused if a later one is applied (one target)
     #[arg(long, value_name = "NAME", group = "how_far")]
     pub(crate) only: Option<String>,
+    /// Revert what this run applied, in every database of the workspace unless some are named; an id, or how it
+    /// begins; refused if later migrations stay (`dbctl history runs` lists runs)
+    #[arg(long, value_name = "ID", group = "how_far")]
+    pub(crate) run: Option<String>,
     /// Revert although an applied migration of another database requires it
     #[arg(long)]
     pub(crate) ignore_dependents: bool,
@@ -379,6 +383,14 @@ pub(crate) enum History {
         /// Only this migration folder, relative to the package
         #[arg(long, value_name = "PATH")]
         source: Option<String>,
+    },
+    /// List the runs that were at work on databases, the last one first: when, who, what, and what came of it
+    Runs {
+        #[command(flatten)]
+        targets: Shown,
+        /// Only the last N
+        #[arg(long, value_name = "N")]
+        limit: Option<NonZeroUsize>,
     },
     /// Record a migration as applied, or as pending, without running anything
     #[command(group = ArgGroup::new("as_what").required(true).args(["applied", "pending"]))]

@@ -13,6 +13,7 @@ mod new;
 mod plan;
 mod psql;
 mod requires;
+pub(crate) mod runs;
 mod schema;
 mod server;
 mod status;

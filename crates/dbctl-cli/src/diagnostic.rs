@@ -68,7 +68,7 @@ pub(crate) fn command(error: &CliError, cwd: &Path, paint: Paint) -> String {
     match error {
         CliError::Manifest(errors) => return manifest(errors, cwd, paint),
         CliError::Format(errors) => return formats(errors, None, paint),
-        CliError::Databases(errors) => {
+        CliError::Databases(errors) | CliError::Unreadable(errors) => {
             return errors.iter().map(|(key, error)| failure(error, key.as_str(), paint)).collect();
         }
         _ => {}

@@ -56,6 +56,9 @@ pub(crate) enum CliError {
     /// It is known beforehand that these databases would fail, each for its reason.
     #[error("{}", .0.iter().map(|(key, error)| format!("{key}: {error}")).collect::<Vec<_>>().join("\n"))]
     Databases(Vec<(Key, StepError)>),
+    /// These databases could not be read, each for its reason, and nothing can be said without them.
+    #[error("{}", .0.iter().map(|(key, error)| format!("{key}: {error}")).collect::<Vec<_>>().join("\n"))]
+    Unreadable(Vec<(Key, StepError)>),
     /// A name does not fit a format.
     #[error(transparent)]
     NewFile(FormatError),

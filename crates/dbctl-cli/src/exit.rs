@@ -3,7 +3,7 @@
 use std::io;
 
 use dbctl_engine::EngineError;
-use dbctl_runner::{Outcome, RunOutcome, StatusReport, StepError, Summary};
+use dbctl_runner::{Outcome, RunOutcome, Runs, StatusReport, StepError, Summary};
 
 use crate::error::CliError;
 
@@ -21,6 +21,8 @@ pub(crate) enum Done {
         /// Whether anything that is not up to date is a finding.
         check: bool,
     },
+    /// It read which runs there were.
+    Runs(Runs),
     /// A check found something.
     Found,
     /// A child process ended with that code.
@@ -48,6 +50,8 @@ pub(crate) fn exit_code(result: &Result<Done, CliError>) -> u8 {
         Ok(Done::Well) => DONE,
         Ok(Done::Run(summary)) => run_code(summary),
         Ok(Done::Status { report, check }) => status_code(report, *check),
+        Ok(Done::Runs(runs)) if runs.failed.is_empty() => DONE,
+        Ok(Done::Runs(runs)) => failures_code(runs.failed.iter().map(|(_, error)| error)),
         Ok(Done::Found) => FOUND,
         Ok(Done::Child(code)) => *code,
         Err(error) => error_code(error),
@@ -103,6 +107,7 @@ fn error_code(error: &CliError) -> u8 {
         | CliError::Directory { .. } => USAGE,
         CliError::NoManifest { .. } | CliError::Manifest(_) | CliError::Format(_) => INVALID,
         CliError::Databases(errors) => failures_code(errors.iter().map(|(_, error)| error)),
+        CliError::Unreadable(errors) => failures_code(errors.iter().map(|(_, error)| error)),
         CliError::Engine(error) if matches!(**error, EngineError::Locked { .. }) => LOCKED,
         CliError::Engine(_)
         | CliError::Embedded(_)
@@ -146,6 +151,11 @@ mod tests {
         Ok(Done::Status { report, check })
     }
 
+    fn runs(errors: Vec<StepError>) -> Result<Done, CliError> {
+        let failed = errors.into_iter().map(|error| (key("core"), error)).collect();
+        Ok(Done::Runs(Runs { runs: Vec::new(), failed }))
+    }
+
     fn io(kind: io::ErrorKind) -> io::Error {
         io::Error::from(kind)
     }
@@ -187,6 +197,9 @@ mod tests {
                 3,
             ),
             ("what is known to fail", Err(CliError::Databases(vec![(key("core"), locked())])), 5),
+            ("databases that cannot be read", Err(CliError::Unreadable(vec![(key("core"), locked())])), 5),
+            ("runs of databases that cannot be read", runs(vec![sql(sql_error()), locked()]), 1),
+            ("runs", runs(vec![]), 0),
             ("a no", Err(CliError::Declined), 2),
             ("Ctrl-C twice", Err(CliError::Interrupted), 130),
             ("no psql", Err(CliError::NoPsql), 127),

@@ -49,7 +49,8 @@ pub(crate) const ROLLBACK: &str = "\
 Examples:
   dbctl rollback core                the last migration
   dbctl rollback core --count 3
-  dbctl rollback core --to zero      everything";
+  dbctl rollback core --to zero      everything
+  dbctl rollback --run 019a1f0c      what that run applied, wherever it did";
 
 pub(crate) const REDO: &str = "\
 Example:
@@ -92,6 +93,7 @@ Nothing is run: what these commands change is what the history tables say.
 
 Examples:
   dbctl history show core
+  dbctl history runs --limit 10
   dbctl history mark core 20250301120000 --applied
   dbctl history resolve core 20250301120000 --rolled-back
   dbctl history repair core            every file that has changed";

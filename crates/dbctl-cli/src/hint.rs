@@ -208,6 +208,9 @@ fn rollback(error: &RollbackError, key: &str) -> String {
         RollbackError::LaterApplied { .. } => {
             format!("roll back to the one before it: `dbctl rollback {key} --to VERSION`")
         }
+        RollbackError::LaterStay { .. } => {
+            "roll the runs back that applied those first: `dbctl rollback --run ID`".to_owned()
+        }
         RollbackError::Missing(names) => format!(
             "bring the files back (`git log --diff-filter=D --name-only` finds them); or undo by hand what is gone for \
              good (`dbctl psql {key}`), and forget it: {}",
@@ -365,6 +368,7 @@ pub(crate) fn command(error: &CliError) -> Option<String> {
         }
         CliError::Manifest(_)
         | CliError::Databases(_)
+        | CliError::Unreadable(_)
         | CliError::Directory { .. }
         | CliError::Spawn { .. }
         | CliError::Write { .. }

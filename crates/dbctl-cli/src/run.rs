@@ -1,7 +1,7 @@
 //! Verbs that change databases: what was typed becomes a request, is guarded, asked about, carried out and reported.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Mutex, PoisonError},
 };
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{self, Global, MigrateArgs, RollbackArgs, Targets, Verb},
+    command::runs::which,
     confirm::{self, Affected, Asking},
     console::Console,
     context::{Context, Process},
@@ -30,7 +31,7 @@ pub(crate) async fn run(
     console: &mut Console<'_>,
 ) -> Result<Done, CliError> {
     let context = Context::load(global, process)?;
-    let request = request(verb, global, &context)?;
+    let request = requested(verb, global, &context, console).await?;
     carry_out(&request, global, &context, console).await
 }
 
@@ -85,9 +86,37 @@ pub(crate) async fn carry_out(
     }
 }
 
-/// What was typed, as a request.
-pub(crate) fn request(verb: &Verb, global: &Global, context: &Context) -> Result<Request, CliError> {
-    let targets = context.select(targets_of(verb))?;
+/// What was typed, as a request. Which run is meant by `rollback --run`, and where it has been at work, the databases say.
+pub(crate) async fn requested(
+    verb: &Verb,
+    global: &Global,
+    context: &Context,
+    console: &mut Console<'_>,
+) -> Result<Request, CliError> {
+    match verb {
+        Verb::Rollback { targets, rollback: RollbackArgs { run: Some(typed), .. } } => {
+            let (run, targets) = which(typed, targets, context, console).await?;
+            let request = request_on(verb, global, context, targets)?;
+            Ok(Request { actions: vec![Action::Undo { run }], ..request })
+        }
+        Verb::Up { .. }
+        | Verb::Create { .. }
+        | Verb::Drop { .. }
+        | Verb::Migrate { .. }
+        | Verb::Rollback { .. }
+        | Verb::Redo { .. }
+        | Verb::Seed { .. }
+        | Verb::Clean { .. }
+        | Verb::Reset { .. } => request_on(verb, global, context, context.select(targets_of(verb))?),
+    }
+}
+
+fn request_on(
+    verb: &Verb,
+    global: &Global,
+    context: &Context,
+    targets: BTreeSet<Key>,
+) -> Result<Request, CliError> {
     let request = Request {
         command: command(verb),
         actions: actions(verb),
@@ -241,6 +270,7 @@ fn effect(request: &Request) -> &'static str {
         [Action::Rollback(Back::Count(1))] => "reverts the last migration of these databases",
         [Action::Rollback(Back::All)] => "reverts every migration of these databases",
         [Action::Rollback(_)] => "reverts migrations of these databases",
+        [Action::Undo { .. }] => "reverts what that run applied to these databases",
         [Action::Redo] => "reverts the last migration of these databases and applies it again",
         [Action::Migrate(_)] => {
             "records pending migrations of these databases as applied, without running them"
@@ -272,7 +302,7 @@ mod tests {
         let cli = cli(line);
         let Command::Verb(verb) = &cli.command else { panic!("{line} is no verb") };
         let context = Context::load(&cli.global, &world.process(&[]))?;
-        let request = request(verb, &cli.global, &context)?;
+        let request = request_on(verb, &cli.global, &context, context.select(targets_of(verb))?)?;
         let plan = plan(&context.workspace, &request)?;
         Ok((context, plan))
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 use async_trait::async_trait;
 use dbctl_migration::{
     Applied, History, KeyedBy, Migration, RunStamp, Script, TableName,
-    ledger::{LedgerRow, SeedRow},
+    ledger::{LedgerRow, RunRow, SeedRow},
 };
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +82,8 @@ pub trait Reader: Send {
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError>;
     /// Every row of the ledger, whatever source it belongs to; empty where there is no ledger.
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError>;
+    /// Which runs have been at work here, in the order in which they began; empty where older versions alone have.
+    async fn runs(&mut self) -> Result<Vec<RunRow>, EngineError>;
     /// Which seeds are recorded, by file name.
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError>;
     /// The environment recorded in the database.
@@ -102,6 +104,9 @@ pub trait Applier: Reader {
     /// Makes the ledger and the sources' own history tables where they are missing, and records the environment where
     /// none is recorded.
     async fn prepare(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError>;
+    /// Records that the run is at work here, with its command; once per session. Where there is no record of runs yet,
+    /// `make` makes it, else nothing is recorded; and nothing is where the session is one transaction.
+    async fn begin_run(&mut self, command: &str, make: bool) -> Result<(), EngineError>;
     /// Runs a migration's up part and records it, in one transaction where it can be. `resume` continues one that
     /// stopped outside a transaction. Returns how long its SQL ran.
     async fn apply(
@@ -139,6 +144,9 @@ pub trait Applier: Reader {
 /// The one session that may write to a database.
 #[async_trait]
 pub trait Writer: Applier {
+    /// Records what the run has come to here over all its steps, even while it is being stopped; nothing where its
+    /// beginning is not recorded.
+    async fn end_run(&mut self, outcome: &str, migrations: usize) -> Result<(), EngineError>;
     /// Runs a migration's down part and forgets it; goes on where an earlier run stopped outside a transaction. The
     /// caller has seen that there is a down part.
     async fn revert(

@@ -4,6 +4,8 @@ mod atomic;
 mod call;
 mod failure;
 mod note;
+mod runs;
+mod sight;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,13 +16,16 @@ use std::{
 use async_trait::async_trait;
 use dbctl_migration::{
     Applied, Migration, Progress, Script as File, TableName, Transaction,
-    ledger::{LedgerRow, SeedRow},
+    ledger::{LedgerRow, RunRow, SeedRow},
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 pub use self::call::{Behaviour, Call, CallKind, Fault, Record};
-use self::failure::{lost, missing, scripted_error};
+use self::{
+    failure::{lost, missing, scripted_error},
+    runs::Runs,
+};
 use crate::{
     Access, Applier, Atomic, BELONGINGS, Creation, Engine, EngineError, Identity, LockHolder, Note, Reader,
     Resume, SeedWork, Session, SourceRef, Target, Writer,
@@ -85,11 +90,15 @@ struct Database {
     belongings: BTreeSet<String>,
     /// Seconds since 1970, one for each migration that was ever recorded.
     clock: i64,
+    /// Which run recorded a migration, by source and name.
+    by_run: BTreeMap<(String, String), String>,
+    runs: Runs,
 }
 
 impl Database {
-    fn record(&mut self, source: String, migration: &Migration) {
+    fn record(&mut self, source: String, migration: &Migration, run: &str) {
         self.clock += 1;
+        self.by_run.insert((source.clone(), migration.name.clone()), run.to_owned());
         self.sources.entry(source).or_default().push(Applied {
             version: migration.version.clone(),
             name: migration.name.clone(),
@@ -116,74 +125,6 @@ impl Fake {
     /// The same server seen through another script.
     pub fn with_script(&self, script: impl Fn(&Call) -> Behaviour + Send + Sync + 'static) -> Self {
         Self { state: Arc::clone(&self.state), crowd: Arc::clone(&self.crowd), script: Arc::new(script) }
-    }
-
-    /// Everything that happened so far.
-    pub fn log(&self) -> Vec<Record> {
-        self.state().log.clone()
-    }
-
-    /// Which databases exist.
-    pub fn databases(&self) -> Vec<String> {
-        self.state().databases.keys().cloned().collect()
-    }
-
-    /// The names of a source's applied migrations, in the order in which they were applied.
-    pub fn applied(&self, database: &str, source: &str) -> Vec<String> {
-        let state = self.state();
-        let rows = state.databases.get(database).and_then(|db| db.sources.get(source));
-        rows.into_iter().flatten().map(|applied| applied.name.clone()).collect()
-    }
-
-    /// The recorded seeds of a database.
-    pub fn seeded(&self, database: &str) -> Vec<String> {
-        let state = self.state();
-        state
-            .databases
-            .get(database)
-            .map(|db| db.seeds.iter().map(|row| row.file.clone()).collect())
-            .unwrap_or_default()
-    }
-
-    /// Records an environment, as a run under that environment would have.
-    pub fn set_environment(&self, database: &str, environment: &str) {
-        self.state().databases.entry(database.to_owned()).or_default().environment =
-            Some(environment.to_owned());
-    }
-
-    /// Makes something in a database, as somebody would have without dbctl.
-    pub fn make(&self, database: &str, name: &str) {
-        let mut state = self.state();
-        state.databases.entry(database.to_owned()).or_default().belongings.insert(name.to_owned());
-    }
-
-    /// Records a migration in whatever state, as a tool or an earlier run would have.
-    pub fn put(&self, database: &str, source: &str, row: Applied) {
-        let mut state = self.state();
-        let sources = &mut state.databases.entry(database.to_owned()).or_default().sources;
-        sources.entry(source.to_owned()).or_default().push(row);
-    }
-
-    /// All that is recorded of a source.
-    pub fn rows(&self, database: &str, source: &str) -> Vec<Applied> {
-        let state = self.state();
-        state.databases.get(database).and_then(|db| db.sources.get(source)).cloned().unwrap_or_default()
-    }
-
-    /// Which databases are locked right now.
-    pub fn locked(&self) -> Vec<String> {
-        self.state().locked.iter().map(|(name, _)| name.clone()).collect()
-    }
-
-    /// The most sessions that were ever open at once on a server ([`Target::server`]); a call on the server itself
-    /// counts as a session for as long as it lasts.
-    pub fn peak(&self, server: &str) -> usize {
-        lock(&self.crowd).get(server).map_or(0, |crowd| crowd.peak)
-    }
-
-    /// How many sessions are open right now, on all servers.
-    pub fn open_sessions(&self) -> usize {
-        lock(&self.crowd).values().map(|crowd| crowd.now).sum()
     }
 
     fn seat(&self, target: &Target) -> Seat {
@@ -258,29 +199,31 @@ impl Fake {
         for _ in 0..behaviour.yields {
             tokio::task::yield_now().await;
         }
-        if behaviour.fault == Some(Fault::Hang) {
+        // What is said at the end of a session is said even while the run is being stopped, and not waited for.
+        let last = matches!(call.kind, CallKind::Close | CallKind::EndRun(_));
+        if behaviour.fault == Some(Fault::Hang) && !last {
             session.cancel.cancelled().await;
         }
-        let (result, took_effect) =
-            if session.cancel.is_cancelled() && !matches!(call.kind, CallKind::Close | CallKind::Commit) {
-                (Err(EngineError::Cancelled), false)
-            } else {
-                match behaviour.fault {
-                    Some(Fault::Error) => (Err(scripted_error()), false),
-                    Some(Fault::LostBefore) => (Err(lost(database)), false),
-                    Some(Fault::LostAfter) => {
-                        // The value outlives the guard: a session that is dropped takes the same lock.
-                        let value = effect(&mut self.state());
-                        let took_effect = value.is_ok();
-                        (value.and_then(|_| Err(lost(database))), took_effect)
-                    }
-                    Some(Fault::Hang) | None => {
-                        let value = effect(&mut self.state());
-                        let took_effect = value.is_ok();
-                        (value, took_effect)
-                    }
+        let (result, took_effect) = if session.cancel.is_cancelled() && !last && call.kind != CallKind::Commit
+        {
+            (Err(EngineError::Cancelled), false)
+        } else {
+            match behaviour.fault {
+                Some(Fault::Error) => (Err(scripted_error()), false),
+                Some(Fault::LostBefore) => (Err(lost(database)), false),
+                Some(Fault::LostAfter) => {
+                    // The value outlives the guard: a session that is dropped takes the same lock.
+                    let value = effect(&mut self.state());
+                    let took_effect = value.is_ok();
+                    (value.and_then(|_| Err(lost(database))), took_effect)
                 }
-            };
+                Some(Fault::Hang) | None => {
+                    let value = effect(&mut self.state());
+                    let took_effect = value.is_ok();
+                    (value, took_effect)
+                }
+            }
+        };
         self.state().log.push(Record::Ended(call, took_effect));
         result
     }
@@ -457,16 +400,25 @@ impl Reader for FakeSession<'_> {
     }
 
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
-        let sources = self.seen().map(|database| database.sources);
+        let seen = self.seen();
+        let by_run = seen.as_ref().map(|database| database.by_run.clone());
+        let sources = seen.map(|database| database.sources);
         let row = |source: &str, applied: &Applied| LedgerRow {
             source: source.to_owned(),
             applied: applied.clone(),
-            run: None,
+            run: by_run
+                .as_ref()
+                .and_then(|runs| runs.get(&(source.to_owned(), applied.name.clone())))
+                .cloned(),
             by: None,
         };
         let rows =
             sources.iter().flatten().flat_map(|(name, rows)| rows.iter().map(move |one| row(name, one)));
         Ok(rows.collect())
+    }
+
+    async fn runs(&mut self) -> Result<Vec<RunRow>, EngineError> {
+        Ok(self.seen().map(|database| database.runs.rows()).unwrap_or_default())
     }
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
@@ -504,16 +456,28 @@ impl Applier for FakeSession<'_> {
         .await
     }
 
+    async fn begin_run(&mut self, command: &str, make: bool) -> Result<(), EngineError> {
+        if lock(&self.working).is_some() {
+            return Ok(());
+        }
+        let (stamp, command) = (self.session.stamp, command.to_owned());
+        self.on_database(CallKind::BeginRun, |database| {
+            database.runs.begin(stamp, &command, make);
+            Ok(())
+        })
+        .await
+    }
+
     async fn apply(
         &mut self,
         source: &SourceRef<'_>,
         migration: &Migration,
         _resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
-        let source = source.name.to_owned();
+        let (source, run) = (source.name.to_owned(), &self.session.stamp.run);
         self.on_database(CallKind::Apply(migration.name.clone()), |database| {
             database.belongings.insert(migration.name.clone());
-            database.record(source, migration);
+            database.record(source, migration, run);
             Ok(Duration::from_millis(1))
         })
         .await
@@ -527,13 +491,13 @@ impl Applier for FakeSession<'_> {
         own: bool,
         _resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
-        let source = source.name.to_owned();
+        let (source, run) = (source.name.to_owned(), &self.session.stamp.run);
         self.on_database(CallKind::Baseline(file.name.clone()), |database| {
             database.belongings.insert(file.name.clone());
             let rows = database.sources.entry(source.clone()).or_default();
             rows.retain(|row| row.name != file.name && past.iter().all(|one| one.name != row.name));
             for migration in past.iter().copied().chain(own.then_some(file)) {
-                database.record(source.clone(), migration);
+                database.record(source.clone(), migration, run);
             }
             Ok(Duration::from_millis(1))
         })
@@ -541,9 +505,10 @@ impl Applier for FakeSession<'_> {
     }
 
     async fn note(&mut self, notes: &[Note<'_>]) -> Result<(), EngineError> {
+        let run = &self.session.stamp.run;
         let kind = CallKind::Note(notes.iter().map(note::named).collect());
         self.on_database(kind, |database| {
-            notes.iter().for_each(|note| database.note(note));
+            notes.iter().for_each(|note| database.note(note, run));
             Ok(())
         })
         .await
@@ -552,6 +517,19 @@ impl Applier for FakeSession<'_> {
 
 #[async_trait]
 impl Writer for FakeSession<'_> {
+    async fn end_run(&mut self, outcome: &str, migrations: usize) -> Result<(), EngineError> {
+        let run = self.session.stamp.run.clone();
+        let name = self.database.clone();
+        let kind = CallKind::EndRun(outcome.to_owned());
+        let end = |state: &mut State| {
+            if let Some(database) = state.databases.get_mut(&name) {
+                database.runs.end(&run, outcome, migrations);
+            }
+            Ok(())
+        };
+        self.engine.play(&self.database, kind, &self.session, end).await
+    }
+
     async fn revert(
         &mut self,
         source: &SourceRef<'_>,

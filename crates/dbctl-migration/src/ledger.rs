@@ -1,11 +1,15 @@
-//! dbctl's own tables: the ledger of migrations, the record of seeds, and the environment a database belongs to.
+//! dbctl's own tables: the ledger of migrations, the record of seeds, the environment a database belongs to, and the runs
+//! that were at work on it.
 //!
 //! For the native format the ledger is the truth. For a foreign format it annotates that tool's own table: a row
 //! there without a ledger row is applied with checksum unknown, a ledger row without a row there was rolled back by
 //! the tool; neither is an error.
 
+mod runs;
+
 use std::collections::HashMap;
 
+pub use self::runs::{RunRow, begin_run, create_runs, end_run, read_runs, runs_table};
 use crate::{
     Applied, History, KeyedBy, Migration, Progress, Recording, RunStamp, Statement, TableName, Value,
 };
@@ -35,7 +39,7 @@ pub struct SeedRow {
     pub checksum: crate::Checksum,
 }
 
-/// The tables of [`create`], for `to_regclass` and for `clean`'s list.
+/// The tables of [`create`], for `to_regclass`.
 pub fn tables() -> [TableName; 3] {
     ["migration_history", "seed_history", "environment"].map(|name| TableName::new(SCHEMA, name))
 }

@@ -32,4 +32,4 @@ pub use history::{History, KeyedBy, Recording, RunStamp, Statement, Upgrade, Val
 pub use ident::{DatabaseName, IdentError, TableName, quote_ident};
 pub use migration::{Migration, Script, Transaction, Version};
 pub use reconcile::{Drift, Entry, OutOfOrder, Reconciled, State, TargetError, reconcile};
-pub use rollback::{Back, RollbackError, rollback_order};
+pub use rollback::{Back, RollbackError, rollback_order, undoable};

@@ -50,6 +50,14 @@ pub enum RollbackError {
         /// The later ones, last first.
         later: Vec<String>,
     },
+    /// Only some were asked for, and later ones that stay build on one of them.
+    #[error("migration {name} cannot be rolled back, since later ones stay that may build on it: {}", later.join(", "))]
+    LaterStay {
+        /// Its name.
+        name: String,
+        /// The later ones, last first.
+        later: Vec<String>,
+    },
     /// Applied, but no longer on disk, so that nobody knows how to undo it.
     #[error("applied migrations are missing on disk: {}", .0.join(", "))]
     Missing(Vec<String>),
@@ -116,8 +124,8 @@ fn only_place(entries: &[Entry<'_>], target: &str) -> Result<usize, RollbackErro
     }
 }
 
-/// All of them, or what is wrong with all those that cannot be undone.
-fn undoable<'m>(chosen: &[&Entry<'m>]) -> Result<Vec<&'m Migration>, RollbackError> {
+/// All of them in the same order, or what is wrong with all those that cannot be undone.
+pub fn undoable<'m>(chosen: &[&Entry<'m>]) -> Result<Vec<&'m Migration>, RollbackError> {
     let mut migrations = Vec::with_capacity(chosen.len());
     let (mut missing, mut partial, mut no_down) = (Vec::new(), Vec::new(), Vec::new());
     for entry in chosen {

@@ -21,6 +21,7 @@ use crate::{
     execute::Shared,
     files::{SourceFiles, peer_locks},
     gate::Seated,
+    undo_order::Undo,
 };
 
 /// What a step works with.
@@ -46,7 +47,8 @@ pub(crate) async fn run<'s>(context: &'s StepContext<'_>, action: &Action) -> Re
         Action::Drop { disconnect } => drop::run(context, *disconnect).await,
         Action::Migrate(migrate) if migrate.atomic().is_some() => return atomic::run(context, migrate).await,
         Action::Migrate(migrate) => migrate::run(context, migrate).await,
-        Action::Rollback(back) => rollback::run(context, back).await,
+        Action::Rollback(back) => rollback::run(context, Undo::Back(back)).await,
+        Action::Undo { run } => rollback::run(context, Undo::Run(run)).await,
         Action::Redo => redo::run(context).await,
         Action::Seed { missing_only } => seed::run(context, *missing_only).await,
         Action::Clean => clean::run(context).await,
@@ -66,7 +68,7 @@ impl StepContext<'_> {
     }
 
     /// A place on the database's server. Whoever has one asks for no other.
-    async fn enter(&self) -> Result<SemaphorePermit<'_>, StepError> {
+    pub(crate) async fn enter(&self) -> Result<SemaphorePermit<'_>, StepError> {
         Ok(self.shared.gate.enter(self.target, &self.shared.work).await?)
     }
 
@@ -115,7 +117,12 @@ impl StepContext<'_> {
         let peers = peer_locks(sources, self.database.name.as_str());
         let writer = self.shared.engine.open_exclusive(self.target, &peers, &session).await?;
         let mut writer = Seated::new(writer, place);
-        match self.claim(&mut *writer).await {
+        let ready = async {
+            self.claim(&mut *writer).await?;
+            // Where there is a record of runs, one that is refused shows in it as well.
+            self.begin_run(&mut *writer, false).await
+        };
+        match ready.await {
             Ok(()) => Ok(writer),
             Err(error) => {
                 writer.close().await;
@@ -155,6 +162,6 @@ impl StepContext<'_> {
     ) -> Result<(), StepError> {
         let histories: Vec<_> = sources.iter().map(SourceFiles::history).collect();
         writer.prepare(&histories, &self.shared.run.workspace.environment().name).await?;
-        Ok(())
+        self.begin_run(writer, true).await
     }
 }

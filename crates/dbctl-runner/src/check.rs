@@ -16,7 +16,7 @@ use crate::{
     hook::hooks,
     requires,
     twins::twins,
-    undo_order::undo_order,
+    undo_order::{Held, Undo, undo_order},
 };
 
 /// The databases that a plan may have to reach: its own, and others where a check or a seed needs them. The variables
@@ -27,7 +27,7 @@ pub fn needed(workspace: &Workspace, plan: &Plan) -> BTreeSet<Key> {
     let looks_at_dependencies =
         any(|action| action.flow() == Flow::Forward) && (*no_deps || plan.request.flow() == Flow::Backward);
     let drops = any(|action| matches!(action, Action::Drop { .. }));
-    let reverts = any(|action| matches!(action, Action::Rollback(_)));
+    let reverts = any(|action| Undo::of(action).is_some());
     let redoes = any(|action| matches!(action, Action::Redo));
     let seeds = any(|action| matches!(action, Action::Seed { .. }));
     let mut keys: BTreeSet<Key> = plan.databases.iter().cloned().collect();
@@ -67,7 +67,7 @@ pub(crate) struct Checked {
 
 /// What was looked at in a database of which something is to be reverted.
 struct Found {
-    rows: Vec<Rows>,
+    held: Held,
     reverts: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
         match result {
             Ok(None) => {}
             Ok(Some(found)) => {
-                applied.insert(key.clone(), found.rows);
+                applied.insert(key.clone(), found.held);
                 reverts.insert(key.clone(), found.reverts);
             }
             Err(error) => failed.push((key.clone(), error)),
@@ -104,9 +104,9 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
     }
     if failed.is_empty()
         && !request.ignore_dependents
-        && let Some(back) = rollback(request)
+        && let Some(undo) = request.actions.iter().find_map(Undo::of)
     {
-        failed = requires::check_unneeded(shared, &files, back, &applied).await;
+        failed = requires::check_unneeded(shared, &files, undo, &applied).await;
     }
     let mistyped = failed.iter().any(|(_, error)| error.is_mistyped());
     Checked {
@@ -114,20 +114,6 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
         refused: request.destroys() || request.no_deps || request.atomic().is_some() || mistyped,
         reverts,
     }
-}
-
-fn rollback(request: &Request) -> Option<&Back> {
-    request.actions.iter().find_map(|action| match action {
-        Action::Rollback(back) => Some(back),
-        Action::Create
-        | Action::Drop { .. }
-        | Action::Migrate(_)
-        | Action::Redo
-        | Action::Seed { .. }
-        | Action::Clean
-        | Action::Baseline(_)
-        | Action::Edit(_) => None,
-    })
 }
 
 async fn check_database(
@@ -157,6 +143,7 @@ async fn check_database(
             Action::Create
             | Action::Drop { .. }
             | Action::Rollback(_)
+            | Action::Undo { .. }
             | Action::Redo
             | Action::Clean
             | Action::Baseline(_)
@@ -193,6 +180,7 @@ fn needs_files(action: &Action) -> bool {
     match action {
         Action::Migrate(_)
         | Action::Rollback(_)
+        | Action::Undo { .. }
         | Action::Redo
         | Action::Clean
         | Action::Baseline(_)
@@ -279,12 +267,13 @@ async fn check_in_database(
     let mut found = None;
     for action in &request.actions {
         match action {
-            Action::Rollback(back) => {
-                found = Some(reverted(reader, sources, back).await?);
+            Action::Rollback(_) | Action::Undo { .. } => {
+                let Some(undo) = Undo::of(action) else { continue };
+                found = Some(reverted(reader, sources, undo).await?);
             }
             // What other databases require of it is there again afterwards.
             Action::Redo => {
-                found = Some(reverted(reader, sources, &Back::Count(1)).await?);
+                found = Some(reverted(reader, sources, Undo::Back(&Back::Count(1))).await?);
             }
             Action::Clean => action::clean::check(context, reader, sources).await?,
             Action::Baseline(adopt) => action::baseline::check(reader, sources, adopt).await?,
@@ -295,9 +284,13 @@ async fn check_in_database(
     Ok(found)
 }
 
-async fn reverted(reader: &mut dyn Reader, sources: &[SourceFiles], back: &Back) -> Result<Found, StepError> {
-    let rows = applied(reader, sources).await?;
-    let work = undo_order(sources, &rows, back)?;
+async fn reverted(
+    reader: &mut dyn Reader,
+    sources: &[SourceFiles],
+    undo: Undo<'_>,
+) -> Result<Found, StepError> {
+    let held = Held::read(reader, sources, undo).await?;
+    let work = undo_order(sources, &held, undo)?;
     let reverts = work.iter().map(|(_, migration)| migration.name.clone()).collect();
-    Ok(Found { rows, reverts })
+    Ok(Found { held, reverts })
 }

@@ -254,6 +254,10 @@ pub(crate) trait Sink: Send + Sync {
     fn emit(&self, event: Event);
     /// What a database has come to so far.
     fn database_outcome(&self, database: &Key) -> (Outcome, Duration);
+    /// What a database has come to with the step that is about to end.
+    fn came_to(&self, database: &Key, step: &'static str) -> &'static str;
+    /// How many migrations of a database are done.
+    fn migrations(&self, database: &Key) -> usize;
 }
 
 /// The run's own sink: folded into the summary, then handed on. All steps of a run live in one task, so the
@@ -283,6 +287,15 @@ impl Sink for Events<'_> {
 
     fn database_outcome(&self, database: &Key) -> (Outcome, Duration) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0.database(database)
+    }
+
+    fn came_to(&self, database: &Key, step: &'static str) -> &'static str {
+        let changed = matches!(self.database_outcome(database).0, Outcome::Done);
+        if changed && step == "unchanged" { "done" } else { step }
+    }
+
+    fn migrations(&self, database: &Key) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.migrations(database)
     }
 }
 

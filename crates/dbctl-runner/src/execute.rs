@@ -53,6 +53,8 @@ pub(crate) struct Shared<'a> {
     claims: Mutex<BTreeMap<Identity, Key>>,
     /// What is applied where a transaction is still open.
     rows: Mutex<BTreeMap<Key, Vec<Rows>>>,
+    /// What databases have recorded that the run came to.
+    recorded: Mutex<BTreeMap<Key, &'static str>>,
 }
 
 /// Carries out a plan: each database starts the moment its own needs are done, at most `limits.jobs` at once, and
@@ -112,6 +114,7 @@ async fn carry_out(shared: &Shared<'_>, mut stop: Pin<&mut (impl FusedFuture<Out
     let held = std::mem::take(&mut ledger.held);
     let conclusion = atomic::conclude(shared, &contexts, held, ledger.halted_by.clone());
     for (id, outcome, elapsed) in heeding(&mut stop, &shared.cancel, conclusion).await {
+        heeding(&mut stop, &shared.cancel, contexts[id.0].finish_late(&outcome)).await;
         ledger.end(id, outcome, elapsed);
     }
 }
@@ -165,6 +168,7 @@ async fn run_step<'a>(context: &'a StepContext<'a>, step: &'a Step) -> StepRan<'
         Err(error) if error.is_cancelled() => Outcome::Cancelled,
         Err(error) => Outcome::Failed(Arc::new(error)),
     };
+    context.finish_late(&outcome).await;
     (step.id, Ok(outcome), started.elapsed())
 }
 
@@ -180,6 +184,7 @@ impl<'a> Shared<'a> {
             gate: Gate::new(run.targets.values()),
             claims: Mutex::default(),
             rows: Mutex::default(),
+            recorded: Mutex::default(),
         }
     }
 }
@@ -216,6 +221,17 @@ impl Shared<'_> {
     /// What is applied to a database whose transaction is open.
     pub(crate) fn rows(&self, key: &Key) -> Option<Vec<Rows>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Notes what a database has recorded that the run came to.
+    pub(crate) fn recorded(&self, key: &Key, came_to: &'static str) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.insert(key.clone(), came_to);
+    }
+
+    /// What that is so far.
+    pub(crate) fn recorded_so_far(&self, key: &Key) -> Option<&'static str> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
     /// Notes that a key leads to a database; an error if another key led there before.

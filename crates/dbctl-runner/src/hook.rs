@@ -29,9 +29,11 @@ pub fn hooks<'w>(workspace: &'w Workspace, request: &Request, step: &Step) -> Ve
             Some(_) | None => return Vec::new(),
         },
         Action::Clean => [Hook::BeforeClean, Hook::AfterClean],
-        Action::Drop { .. } | Action::Rollback(_) | Action::Baseline(_) | Action::Edit(_) => {
-            return Vec::new();
-        }
+        Action::Drop { .. }
+        | Action::Rollback(_)
+        | Action::Undo { .. }
+        | Action::Baseline(_)
+        | Action::Edit(_) => return Vec::new(),
     };
     let commands = |hook| database.hooks.commands(hook).iter().map(move |command| (hook, command.as_str()));
     hooks.into_iter().flat_map(commands).collect()

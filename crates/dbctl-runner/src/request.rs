@@ -51,6 +51,11 @@ pub enum Action {
     Migrate(Migrate),
     /// Revert applied migrations.
     Rollback(Back),
+    /// Revert what one run applied.
+    Undo {
+        /// The run's id.
+        run: String,
+    },
     /// Revert the last applied migration and apply it again.
     Redo,
     /// Run the seeds.
@@ -157,6 +162,7 @@ impl Action {
             Self::Create | Self::Migrate(_) | Self::Seed { .. } => Flow::Forward,
             Self::Drop { .. }
             | Self::Rollback(_)
+            | Self::Undo { .. }
             | Self::Redo
             | Self::Clean
             | Self::Baseline(_)
@@ -167,7 +173,12 @@ impl Action {
     /// Whether it can lose data, so that environments are compared and people are asked.
     pub fn destroys(&self) -> bool {
         match self {
-            Self::Drop { .. } | Self::Rollback(_) | Self::Redo | Self::Clean | Self::Edit(_) => true,
+            Self::Drop { .. }
+            | Self::Rollback(_)
+            | Self::Undo { .. }
+            | Self::Redo
+            | Self::Clean
+            | Self::Edit(_) => true,
             Self::Migrate(migrate) => migrate.fake,
             Self::Baseline(adopt) => !adopt.dry_run,
             Self::Create | Self::Seed { .. } => false,
@@ -180,7 +191,7 @@ impl Action {
             Self::Create => "create",
             Self::Drop { .. } => "drop",
             Self::Migrate(_) => "migrate",
-            Self::Rollback(_) => "rollback",
+            Self::Rollback(_) | Self::Undo { .. } => "rollback",
             Self::Redo => "redo",
             Self::Seed { .. } => "seed",
             Self::Clean => "clean",
@@ -221,6 +232,7 @@ impl Request {
             Action::Create
             | Action::Drop { .. }
             | Action::Rollback(_)
+            | Action::Undo { .. }
             | Action::Redo
             | Action::Seed { .. }
             | Action::Clean => (self.command, "destroys data"),
@@ -234,12 +246,18 @@ impl Request {
             Action::Create
             | Action::Drop { .. }
             | Action::Rollback(_)
+            | Action::Undo { .. }
             | Action::Redo
             | Action::Seed { .. }
             | Action::Clean
             | Action::Baseline(_)
             | Action::Edit(_) => None,
         })
+    }
+
+    /// The command as it is recorded: with the flag by which it runs nothing.
+    pub(crate) fn recorded_as(&self) -> &'static str {
+        self.destruction().map_or(self.command, |(command, _)| command)
     }
 
     /// Whether it begins by walking dependents first, so that dependencies do not come along.

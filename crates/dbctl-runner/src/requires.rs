@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use dbctl_migration::{Back, Entry, FormatError, FormatErrors, Migration, Progress, Requirement};
+use dbctl_migration::{Entry, FormatError, FormatErrors, Migration, Progress, Requirement};
 use dbctl_workspace::{Key, Workspace};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     action::StepContext,
     execute::Shared,
     files::{Files, Rows, SourceFiles, applied, read_sources, reconcile_all},
-    undo_order::undo_order,
+    undo_order::{Held, Undo, undo_order},
 };
 
 /// Every requirement of these files, with the file it stands in.
@@ -250,10 +250,10 @@ fn required_names(workspace: &Workspace, key: &Key) -> BTreeSet<String> {
 pub(crate) async fn check_unneeded(
     shared: &Shared<'_>,
     files: &Files<'_>,
-    back: &Back,
-    applied: &BTreeMap<Key, Vec<Rows>>,
+    undo: Undo<'_>,
+    applied: &BTreeMap<Key, Held>,
 ) -> Vec<(Key, StepError)> {
-    let mut guard = Guard { shared, files, back, applied, others: BTreeMap::new() };
+    let mut guard = Guard { shared, files, undo, applied, others: BTreeMap::new() };
     let mut failed = Vec::new();
     for key in &shared.run.plan.databases {
         if let Err(error) = guard.check(key).await {
@@ -267,17 +267,17 @@ pub(crate) async fn check_unneeded(
 struct Guard<'a> {
     shared: &'a Shared<'a>,
     files: &'a Files<'a>,
-    back: &'a Back,
-    applied: &'a BTreeMap<Key, Vec<Rows>>,
+    undo: Undo<'a>,
+    applied: &'a BTreeMap<Key, Held>,
     /// What databases outside the plan hold, each looked at once; `None` where there is none.
-    others: BTreeMap<Key, Option<Vec<Rows>>>,
+    others: BTreeMap<Key, Option<Held>>,
 }
 
 impl Guard<'_> {
     async fn check(&mut self, key: &Key) -> Result<(), StepError> {
-        let Some(rows) = self.applied.get(key) else { return Ok(()) };
+        let Some(held) = self.applied.get(key) else { return Ok(()) };
         let sources = self.files.of(key)?;
-        let work = undo_order(&sources, rows, self.back)?;
+        let work = undo_order(&sources, held, self.undo)?;
         for dependent in self.shared.run.workspace.dependents(key) {
             if let Some(folder) = self.shared.run.workspace.database(dependent).untold.first() {
                 return Err(StepError::Untold { dependent: dependent.clone(), folder: folder.clone() });
@@ -316,13 +316,13 @@ impl Guard<'_> {
         let planned = self.shared.run.plan.databases.contains(key);
         if !planned && !self.others.contains_key(key) {
             let rows = rows(&self.shared.context(key), sources).await?;
-            self.others.insert(key.clone(), rows);
+            self.others.insert(key.clone(), rows.map(Held::of_rows));
         }
-        let rows =
+        let held =
             if planned { self.applied.get(key) } else { self.others.get(key).and_then(Option::as_ref) };
-        let Some(rows) = rows else { return Ok(None) };
-        let going = if planned { undo_order(sources, rows, self.back)? } else { Vec::new() };
-        let reconciled = reconcile_all(sources, rows);
+        let Some(held) = held else { return Ok(None) };
+        let going = if planned { undo_order(sources, held, self.undo)? } else { Vec::new() };
+        let reconciled = reconcile_all(sources, &held.rows);
         let stays = |source: &SourceFiles, entry: &Entry<'_>| {
             let goes = |(from, migration): &(&SourceFiles, &Migration)| {
                 from.name == source.name && migration.name == entry.name()

@@ -234,6 +234,11 @@ impl Fold {
         (self.ended.get(key).cloned().unwrap_or(Outcome::Unchanged), elapsed)
     }
 
+    /// How many migrations of a database are done.
+    pub(crate) fn migrations(&self, key: &Key) -> usize {
+        self.index.get(key).map_or(0, |at| self.summary.databases[*at].migrations.len())
+    }
+
     pub(crate) fn finish(mut self) -> Summary {
         for database in &mut self.summary.databases {
             if let Some(outcome) = self.ended.remove(&database.key) {

@@ -1,9 +1,73 @@
 //! What `rollback` undoes over all sources of a database: what was applied last comes first.
 
-use dbctl_migration::{Back, Entry, Migration, Reconciled, RollbackError, rollback_order};
+use dbctl_engine::{EngineError, Reader};
+use dbctl_migration::{
+    Back, Entry, Migration, Reconciled, RollbackError, ledger::LedgerRow, rollback_order, undoable,
+};
 use jiff::Timestamp;
 
-use crate::files::{Rows, SourceFiles, called, candidates, found, reconcile_all};
+use crate::{
+    Action,
+    files::{Rows, SourceFiles, applied, called, candidates, found, reconcile_all},
+    of_run::of_run,
+};
+
+/// What is to be undone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Undo<'a> {
+    /// So much of what was applied last.
+    Back(&'a Back),
+    /// What the run with that id applied.
+    Run(&'a str),
+}
+
+impl<'a> Undo<'a> {
+    /// Of an action that undoes and does nothing else.
+    pub(crate) fn of(action: &'a Action) -> Option<Self> {
+        match action {
+            Action::Rollback(back) => Some(Self::Back(back)),
+            Action::Undo { run } => Some(Self::Run(run)),
+            Action::Create
+            | Action::Drop { .. }
+            | Action::Migrate(_)
+            | Action::Redo
+            | Action::Seed { .. }
+            | Action::Clean
+            | Action::Baseline(_)
+            | Action::Edit(_) => None,
+        }
+    }
+}
+
+/// What a database says of its migrations, as far as it takes to undo some.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// What is applied, source by source.
+    pub(crate) rows: Vec<Rows>,
+    /// The ledger, where runs have to be told apart.
+    pub(crate) ledger: Vec<LedgerRow>,
+}
+
+impl Held {
+    /// Without the ledger.
+    pub(crate) fn of_rows(rows: Vec<Rows>) -> Self {
+        Self { rows, ledger: Vec::new() }
+    }
+
+    /// What it takes for this.
+    pub(crate) async fn read<R: Reader + ?Sized>(
+        reader: &mut R,
+        sources: &[SourceFiles],
+        undo: Undo<'_>,
+    ) -> Result<Self, EngineError> {
+        let rows = applied(reader, sources).await?;
+        let ledger = match undo {
+            Undo::Back(_) => Vec::new(),
+            Undo::Run(_) => reader.ledger().await?,
+        };
+        Ok(Self { rows, ledger })
+    }
+}
 
 /// Migrations with their sources, in the order in which they are undone.
 pub(crate) type Work<'m> = Vec<(&'m SourceFiles, &'m Migration)>;
@@ -12,15 +76,20 @@ pub(crate) type Work<'m> = Vec<(&'m SourceFiles, &'m Migration)>;
 /// sources it is told by when their rows were written, and where that is not known by the sources' own order.
 pub(crate) fn undo_order<'m>(
     sources: &'m [SourceFiles],
-    rows: &[Rows],
-    back: &Back,
+    held: &Held,
+    undo: Undo<'_>,
 ) -> Result<Work<'m>, RollbackError> {
-    let reconciled = reconcile_all(sources, rows);
+    let reconciled = reconcile_all(sources, &held.rows);
     let walk = walk(&reconciled);
-    let chosen = match back {
-        Back::Count(count) => &walk[..walk.len().min(*count)],
-        Back::All => &walk[..],
-        Back::To(text) => {
+    let chosen_of_run;
+    let chosen = match undo {
+        Undo::Run(run) => {
+            chosen_of_run = of_run(sources, &reconciled, &held.ledger, &walk, run)?;
+            &chosen_of_run[..]
+        }
+        Undo::Back(Back::Count(count)) => &walk[..walk.len().min(*count)],
+        Undo::Back(Back::All) => &walk[..],
+        Undo::Back(Back::To(text)) => {
             let (source, text) = source_of(sources, &reconciled, text)?;
             // Says so where it is not applied.
             rollback_order(&reconciled[source], &Back::To(text.to_owned()))?;
@@ -28,7 +97,7 @@ pub(crate) fn undo_order<'m>(
             let stays = entries.iter().rposition(|entry| entry.matches(text));
             &walk[..place(&walk, source, stays)]
         }
-        Back::Only(text) => {
+        Undo::Back(Back::Only(text)) => {
             let (source, text) = source_of(sources, &reconciled, text)?;
             match rollback_order(&reconciled[source], &Back::Only(text.to_owned())) {
                 Ok(_) | Err(RollbackError::LaterApplied { .. }) => {}
@@ -48,11 +117,11 @@ pub(crate) fn undo_order<'m>(
             &walk[..1]
         }
     };
-    // What is chosen of a source is the last of it, and the source knows whether that can be undone.
     let mut undone = Vec::with_capacity(sources.len());
     for (at, reconciled) in reconciled.iter().enumerate() {
-        let count = chosen.iter().filter(|(source, _)| *source == at).count();
-        undone.push(rollback_order(reconciled, &Back::Count(count))?.into_iter());
+        let here = chosen.iter().filter(|(source, _)| *source == at);
+        let entries: Vec<&Entry<'m>> = here.map(|(_, entry)| &reconciled.entries[*entry]).collect();
+        undone.push(undoable(&entries)?.into_iter());
     }
     Ok(chosen.iter().filter_map(|(at, _)| Some((&sources[*at], undone[*at].next()?))).collect())
 }

@@ -25,6 +25,8 @@ mod planning;
 mod random;
 #[path = "runner/requires.rs"]
 mod requires;
+#[path = "runner/runs.rs"]
+mod runs;
 #[path = "runner/seeds.rs"]
 mod seeds;
 #[path = "runner/simulation.rs"]

@@ -12,7 +12,7 @@ use dbctl_workspace::Key;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{new::source, status::Heard};
+use super::{new::source, runs, status::Heard};
 use crate::{
     cli::{Global, History},
     console::{Console, Mode},
@@ -33,6 +33,7 @@ pub(super) async fn run(
 ) -> Result<Done, CliError> {
     let (command, target, edit) = match args {
         History::Show { target, source } => return show(target, source.as_deref(), context, console).await,
+        History::Runs { targets, limit } => return runs::run(targets, *limit, context, console).await,
         History::Mark { which, applied, pending: _ } => {
             let edit = Edit::Mark { version: which.version.clone(), applied: *applied };
             ("history mark", &which.target, edit)

@@ -32,7 +32,7 @@ pub(super) async fn run(
     context: &Context,
     console: &mut Console<'_>,
 ) -> Result<Done, CliError> {
-    let mut request = run::request(&args.verb, global, context)?;
+    let mut request = run::requested(&args.verb, global, context, console).await?;
     // Nothing is going to be destroyed.
     request.allow_protected = Some(context.workspace.environment().name.clone());
     let plan = plan(&context.workspace, &request)?;
@@ -105,6 +105,7 @@ fn runs_files(action: &Action) -> bool {
         Action::Create
         | Action::Drop { .. }
         | Action::Rollback(_)
+        | Action::Undo { .. }
         | Action::Seed { .. }
         | Action::Clean
         | Action::Baseline(_)

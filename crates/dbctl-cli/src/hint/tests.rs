@@ -96,6 +96,7 @@ fn steps() -> Vec<StepError> {
         StepError::Rollback(RollbackError::Missing(vec![text("2_b")])),
         StepError::Rollback(RollbackError::NoDown(vec!["migrations/1_a.sql".into()])),
         StepError::Rollback(RollbackError::LaterApplied { name: text("1_a"), later: vec![text("2_b")] }),
+        StepError::Rollback(RollbackError::LaterStay { name: text("1_a"), later: vec![text("2_b")] }),
         StepError::Rollback(RollbackError::Partial(vec![text("1_a")])),
         StepError::UnknownVersion { version: text("9"), sources: vec![text("migrations")] },
         StepError::AmbiguousVersion { version: text("9"), names: vec![text("a/9_x"), text("b/9_y")] },

@@ -28,6 +28,10 @@ pub enum CallKind {
     Applied(String),
     /// [`crate::Applier::prepare`].
     Prepare,
+    /// [`crate::Writer::begin_run`].
+    BeginRun,
+    /// [`crate::Writer::end_run`], with the outcome.
+    EndRun(String),
     /// [`crate::Applier::apply`], of a migration by name.
     Apply(String),
     /// [`crate::Applier::baseline`], of a file by name.

@@ -18,14 +18,14 @@ pub(super) fn named(note: &Note<'_>) -> String {
 }
 
 impl Database {
-    pub(super) fn note(&mut self, note: &Note<'_>) {
+    pub(super) fn note(&mut self, note: &Note<'_>, run: &str) {
         match note {
             Note::Withdrawn(source, migration) => {
                 self.rows(source).retain(|row| row.name != migration.name);
             }
             Note::Applied(source, migration) => {
                 self.rows(source).retain(|row| row.name != migration.name);
-                self.record(source.name.to_owned(), migration);
+                self.record(source.name.to_owned(), migration, run);
             }
             Note::Forgotten(source, key) => {
                 let keyed_by = source.keyed_by();
@@ -37,7 +37,7 @@ impl Database {
                 }
             }
             Note::Begun(source, migration) => {
-                self.record(source.name.to_owned(), migration);
+                self.record(source.name.to_owned(), migration, run);
                 if let Some(row) = self.rows(source).last_mut() {
                     row.progress = Progress::Partial { done: 0, started: false, digest: None };
                 }

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use dbctl_migration::{
     Applied, Migration, Script, TableName, Transaction,
-    ledger::{LedgerRow, SeedRow},
+    ledger::{LedgerRow, RunRow, SeedRow},
 };
 use tokio_postgres::types::Type;
 
@@ -158,6 +158,10 @@ impl Reader for AtomicSession<'_> {
         self.session.ledger().await
     }
 
+    async fn runs(&mut self) -> Result<Vec<RunRow>, EngineError> {
+        self.session.runs().await
+    }
+
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
         self.session.seeds().await
     }
@@ -186,6 +190,10 @@ impl Reader for AtomicSession<'_> {
 impl Applier for AtomicSession<'_> {
     async fn prepare(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
         self.session.prepare(sources, environment).await
+    }
+
+    async fn begin_run(&mut self, _command: &str, _make: bool) -> Result<(), EngineError> {
+        Ok(())
     }
 
     async fn apply(

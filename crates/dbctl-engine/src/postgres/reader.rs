@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dbctl_migration::{
     Applied, Checksum, Progress, TableName, Version,
-    ledger::{self, LedgerRow, SeedRow},
+    ledger::{self, LedgerRow, RunRow, SeedRow},
 };
 use jiff::Timestamp;
 use tokio_postgres::{Row, types::Type};
@@ -52,6 +52,11 @@ impl Reader for ReadSession<'_> {
 
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
         let result = ledger_rows(self.begin().await?).await;
+        self.end(result).await
+    }
+
+    async fn runs(&mut self) -> Result<Vec<RunRow>, EngineError> {
+        let result = runs(self.begin().await?).await;
         self.end(result).await
     }
 
@@ -208,6 +213,23 @@ fn moment(row: &Row, column: usize) -> Result<Option<Timestamp>, EngineError> {
 /// Milliseconds; some tools write -1 while they run.
 fn elapsed(row: &Row, column: usize) -> Result<Option<Duration>, EngineError> {
     Ok(get::<Option<i64>>(row, column)?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
+}
+
+pub(super) async fn runs(link: &mut Link<'_>) -> Result<Vec<RunRow>, EngineError> {
+    let run = |row: &Row| {
+        Ok(RunRow {
+            run: get(row, 0)?,
+            command: get(row, 1)?,
+            started_at: moment(row, 2)?,
+            ended_at: moment(row, 3)?,
+            outcome: get(row, 4)?,
+            migrations: usize::try_from(get::<i64>(row, 5)?).unwrap_or_default(),
+            by: get(row, 6)?,
+            client: get(row, 7)?,
+            dbctl_version: get(row, 8)?,
+        })
+    };
+    rows(link, &ledger::runs_table(), &ledger::read_runs()).await?.iter().map(run).collect()
 }
 
 pub(super) async fn seeds(link: &mut Link<'_>) -> Result<Vec<SeedRow>, EngineError> {

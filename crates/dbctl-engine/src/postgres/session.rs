@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a statement may take to end once it is cancelled, and a connection to end once it is closed.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The oldest server that is supported, as `server_version_num`.
 const OLDEST: i32 = 120_000;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use dbctl_migration::{
     Applied, Directives, History, Migration, Progress, Recording, RunStamp, Script, Statement, TableName,
-    ledger::{self, Before, LedgerRow, SeedRow},
+    ledger::{self, Before, LedgerRow, RunRow, SeedRow},
 };
 use tokio_postgres::types::{ToSql, Type};
 
@@ -18,7 +18,7 @@ use super::{
     lock, note, reader,
     script::{self, LOCK_TIMEOUT, Work, not_recorded, wait_for_lock},
     seed,
-    session::{Link, get, set_local},
+    session::{Link, PATIENCE, get, set_local},
 };
 use crate::{
     Applier, EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, Writer,
@@ -37,6 +37,8 @@ pub(super) struct WriteSession<'s> {
     settings: BTreeMap<String, String>,
     /// Whether a file may have left something behind in the session.
     used: bool,
+    /// Whether the run is recorded to be at work here.
+    begun: bool,
 }
 
 impl<'s> WriteSession<'s> {
@@ -54,7 +56,7 @@ impl<'s> WriteSession<'s> {
             }
         }
         match lock::acquire(&mut link, &keys).await {
-            Ok(()) => Ok(Self { link, keys, settings, used: true }),
+            Ok(()) => Ok(Self { link, keys, settings, used: true, begun: false }),
             Err(error) => {
                 link.close().await;
                 Err(error)
@@ -226,6 +228,10 @@ impl Reader for WriteSession<'_> {
         reader::ledger_rows(self.fresh().await?).await
     }
 
+    async fn runs(&mut self) -> Result<Vec<RunRow>, EngineError> {
+        reader::runs(self.fresh().await?).await
+    }
+
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
         reader::seeds(self.fresh().await?).await
     }
@@ -257,6 +263,23 @@ impl Applier for WriteSession<'_> {
             Err(error) if lost_race(&error) => self.make_tables(sources, environment).await,
             result => result,
         }
+    }
+
+    async fn begin_run(&mut self, command: &str, make: bool) -> Result<(), EngineError> {
+        if self.begun {
+            return Ok(());
+        }
+        let statement = ledger::begin_run(self.link.session().stamp, command);
+        let link = self.fresh().await?;
+        if reader::table_exists(link, &ledger::runs_table()).await? {
+            link.execute(&statement).await?;
+        } else if make {
+            in_transaction(link, &[ledger::create_runs()], &[statement]).await?;
+        } else {
+            return Ok(());
+        }
+        self.begun = true;
+        Ok(())
     }
 
     async fn apply(
@@ -321,6 +344,22 @@ impl Applier for WriteSession<'_> {
 
 #[async_trait]
 impl Writer for WriteSession<'_> {
+    async fn end_run(&mut self, outcome: &str, migrations: usize) -> Result<(), EngineError> {
+        if !self.begun {
+            return Ok(());
+        }
+        let statement = ledger::end_run(self.link.session().stamp, outcome, migrations);
+        self.link.shield(true);
+        if self.link.interrupted() {
+            self.link.rollback().await;
+        }
+        let ended = async { Ok(self.fresh().await?.execute(&statement).await?) };
+        // A server that does not answer is not waited for: what is not recorded shows as not ended.
+        let ended = tokio::time::timeout(PATIENCE, ended).await;
+        self.link.shield(false);
+        ended.unwrap_or(Err(EngineError::Cancelled))
+    }
+
     async fn revert(
         &mut self,
         source: &SourceRef<'_>,

@@ -57,13 +57,16 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
         record_seed(&seed, &stamp),
         forget_seeds(),
         record_environment("test"),
+        begin_run(&stamp, "migrate"),
+        end_run(&stamp, "done", 3),
     ];
     for statement in &statements {
         check_params(statement);
     }
-    let reads = [read(), read_seeds(), read_environment()];
+    let reads = [read(), read_seeds(), read_environment(), read_runs(), create_runs()];
+    let tables = [&tables()[..], &[runs_table()]].concat();
     for sql in statements.iter().map(|statement| &statement.sql).chain(&reads).chain(&create()[1..]) {
-        assert!(tables().iter().any(|table| sql.contains(&table.to_string())), "{sql}");
+        assert!(tables.iter().any(|table| sql.contains(&table.to_string())), "{sql}");
         assert!(!sql.contains(';') && !sql.contains("  AND"), "{sql}");
     }
     assert_eq!(statements[0].params[4], Value::Int(12));
@@ -78,7 +81,7 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
 
 #[test]
 fn ddl_is_safe_to_run_again() {
-    for sql in create() {
+    for sql in create().into_iter().chain([create_runs()]) {
         assert!(sql.contains(" IF NOT EXISTS \"dbctl\""), "{sql}");
     }
     assert_eq!(create().len(), tables().len() + 1);

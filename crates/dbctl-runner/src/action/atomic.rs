@@ -13,6 +13,7 @@ use dbctl_engine::Atomic;
 pub(super) async fn run<'s>(context: &'s StepContext<'_>, migrate: &Migrate) -> Result<Ran<'s>, StepError> {
     let sources = read_sources(context.database)?;
     let upstream = requires::look_upstream(context, &sources).await?;
+    context.begin_run_apart().await?;
     let mut session = context.open_atomic(&sources).await?;
     let done = work(context, &mut *session, migrate, &sources, upstream).await;
     match done {

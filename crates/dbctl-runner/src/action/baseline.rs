@@ -28,7 +28,7 @@ pub(super) async fn run(context: &StepContext<'_>, adopt: &Adopt) -> Result<bool
     }
     let mut writer = context.open_writer(&sources).await?;
     let result = record(context, &mut *writer, &sources, adopt).await;
-    writer.close().await;
+    context.finish(writer, &result).await;
     result
 }
 

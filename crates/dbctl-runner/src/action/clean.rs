@@ -18,7 +18,7 @@ pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     hook::run(context, Hook::BeforeClean).await?;
     let mut writer = context.open_writer(&sources).await?;
     let result = empty(context, &mut *writer, &sources).await;
-    writer.close().await;
+    context.finish(writer, &result).await;
     let changed = result?;
     hook::run(context, Hook::AfterClean).await?;
     Ok(changed)

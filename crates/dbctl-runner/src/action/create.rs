@@ -40,9 +40,9 @@ async fn recorded(context: &StepContext<'_>) -> Result<Option<String>, StepError
 /// Records the environment. A role that may not make the record in somebody else's database goes on without.
 async fn record(context: &StepContext<'_>, ours: bool) -> Result<(), StepError> {
     let mut writer = context.open_writer(&[]).await?;
-    let prepared = context.prepare(&mut *writer, &[]).await;
-    writer.close().await;
-    match prepared {
+    let prepared = context.prepare(&mut *writer, &[]).await.map(|()| ours);
+    context.finish(writer, &prepared).await;
+    match prepared.map(drop) {
         Err(StepError::Engine(EngineError::Sql(error))) if !ours && error.code == "42501" => {
             let environment = &context.shared.run.workspace.environment().name;
             context.warn(format!("not recorded as a database of `{environment}`: {}", error.message));

@@ -16,7 +16,7 @@ pub(super) async fn run(context: &StepContext<'_>, edit: &Edit) -> Result<bool, 
     let sources = read_sources(context.database)?;
     let mut writer = context.open_writer(&sources).await?;
     let result = change(context, &mut *writer, &sources, edit).await;
-    writer.close().await;
+    context.finish(writer, &result).await;
     result
 }
 

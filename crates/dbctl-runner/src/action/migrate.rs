@@ -36,7 +36,7 @@ pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<
     };
     let mut writer = context.open_writer(&sources).await?;
     let result = migrate_all(context, &mut *writer, migrate, &sources, upstream).await;
-    writer.close().await;
+    context.finish(writer, &result).await;
     let changed = result?;
     if changed && !migrate.fake {
         hook::run(context, Hook::AfterMigrate).await?;

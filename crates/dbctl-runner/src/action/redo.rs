@@ -15,8 +15,10 @@ use crate::{
     files::{SourceFiles, applied, read_sources},
     hook,
     requires::{self, Upstream},
-    undo_order::undo_order,
+    undo_order::{Held, Undo, undo_order},
 };
+
+const LAST: Undo<'static> = Undo::Back(&Back::Count(1));
 
 pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     let mut sources = read_sources(context.database)?;
@@ -27,7 +29,7 @@ pub(super) async fn run(context: &StepContext<'_>) -> Result<bool, StepError> {
     let upstream = requires::look_upstream(context, &sources).await?;
     let mut writer = context.open_writer(&sources).await?;
     let result = redo_last(context, &mut *writer, &sources, upstream).await;
-    writer.close().await;
+    context.finish(writer, &result).await;
     let changed = result?;
     if changed {
         hook::run(context, Hook::AfterMigrate).await?;
@@ -40,7 +42,7 @@ async fn any_applied(context: &StepContext<'_>, sources: &[SourceFiles]) -> Resu
     let mut reader = context.open_reader().await?;
     let rows = applied(&mut *reader, sources).await;
     reader.close().await;
-    Ok(!undo_order(sources, &rows?, &Back::Count(1))?.is_empty())
+    Ok(!undo_order(sources, &Held::of_rows(rows?), LAST)?.is_empty())
 }
 
 async fn redo_last(
@@ -49,11 +51,11 @@ async fn redo_last(
     sources: &[SourceFiles],
     mut upstream: Upstream,
 ) -> Result<bool, StepError> {
-    let rows = applied(writer, sources).await?;
-    let work = undo_order(sources, &rows, &Back::Count(1))?;
+    let held = Held::of_rows(applied(writer, sources).await?);
+    let work = undo_order(sources, &held, LAST)?;
     let Some((source, migration)) = work.first() else { return Ok(false) };
     upstream.check(context, migration)?;
-    warn_of_gone(context, sources, &rows);
+    warn_of_gone(context, sources, &held.rows);
     if migration.is_empty() {
         context.warn(nothing_in(migration));
     }

@@ -1,21 +1,20 @@
 //! `rollback`: what was applied last, in reverse.
 
 use dbctl_engine::Writer;
-use dbctl_migration::Back;
 
 use super::{StepContext, migrate::warn_of_gone};
 use crate::{
     Direction, Event, StepError,
     event::MigrationRef,
-    files::{SourceFiles, applied, read_sources},
-    undo_order::{Work, undo_order},
+    files::{SourceFiles, read_sources},
+    undo_order::{Held, Undo, Work, undo_order},
 };
 
-pub(super) async fn run(context: &StepContext<'_>, back: &Back) -> Result<bool, StepError> {
+pub(super) async fn run(context: &StepContext<'_>, undo: Undo<'_>) -> Result<bool, StepError> {
     let sources = read_sources(context.database)?;
     let mut writer = context.open_writer(&sources).await?;
-    let result = revert_all(context, &mut *writer, &sources, back).await;
-    writer.close().await;
+    let result = revert_all(context, &mut *writer, &sources, undo).await;
+    context.finish(writer, &result).await;
     result
 }
 
@@ -23,14 +22,14 @@ async fn revert_all(
     context: &StepContext<'_>,
     writer: &mut dyn Writer,
     sources: &[SourceFiles],
-    back: &Back,
+    undo: Undo<'_>,
 ) -> Result<bool, StepError> {
-    let rows = applied(writer, sources).await?;
-    let work = undo_order(sources, &rows, back)?;
+    let held = Held::read(writer, sources, undo).await?;
+    let work = undo_order(sources, &held, undo)?;
     if work.is_empty() {
         return Ok(false);
     }
-    warn_of_gone(context, sources, &rows);
+    warn_of_gone(context, sources, &held.rows);
     context.prepare(writer, sources).await?;
     revert(context, writer, &work).await?;
     Ok(true)

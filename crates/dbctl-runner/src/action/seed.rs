@@ -62,7 +62,7 @@ pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result
     }
     let mut writer = context.open_writer(&[]).await?;
     let result = run_files(context, &mut *writer, &files, missing_only).await;
-    writer.close().await;
+    context.finish(writer, &result).await;
     let changed = result?;
     if changed {
         hook::run(context, Hook::AfterSeed).await?;

@@ -11,16 +11,18 @@ use std::{
 };
 
 use dbctl_engine::{
-    Target,
+    LockHolder, Notice, Observer, Session, Target,
     embedded::EmbeddedHome,
     fake::{CallKind, Fake, Record},
 };
 use dbctl_migration::RunStamp;
 use dbctl_runner::{
-    Action, Event, Limits, Migrate, Outcome, Plan, Request, Run, Skip, Summary, execute, plan, targets,
+    Action, Event, Limits, Migrate, Outcome, Plan, Request, Run, Runs, Skip, Summary, execute, plan, runs,
+    targets,
 };
 use dbctl_workspace::{Env, Key, LoadOptions, Workspace, load};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 /// A workspace in a folder of its own: each database has two native migrations with downs, and one seed.
 pub(crate) struct Fixture {
@@ -124,6 +126,11 @@ impl Fixture {
         self.run_until(fake, request, pending())
     }
 
+    /// Runs a request on the fake, undisturbed, as the run with that id.
+    pub(crate) fn run_as(&self, fake: &Fake, request: &Request, run: &str) -> (Summary, Vec<Event>) {
+        self.run_as_until(fake, request, run, pending())
+    }
+
     /// Runs a request on the fake until `stop` resolves.
     pub(crate) fn run_until(
         &self,
@@ -131,8 +138,18 @@ impl Fixture {
         request: &Request,
         stop: impl Future<Output = ()> + Send,
     ) -> (Summary, Vec<Event>) {
+        self.run_as_until(fake, request, "r1", stop)
+    }
+
+    fn run_as_until(
+        &self,
+        fake: &Fake,
+        request: &Request,
+        run: &str,
+        stop: impl Future<Output = ()> + Send,
+    ) -> (Summary, Vec<Event>) {
         let plan = self.plan(request);
-        let stamp = RunStamp { run: "r1".to_owned(), dbctl_version: "0".to_owned() };
+        let stamp = RunStamp { run: run.to_owned(), dbctl_version: "0".to_owned() };
         let run = Run { workspace: &self.workspace, plan: &plan, targets: &self.targets, stamp: &stamp };
         let mut events = Vec::new();
         let mut on_event = |event| events.push(event);
@@ -147,11 +164,35 @@ impl Fixture {
         (summary, events)
     }
 
+    /// The runs that the databases tell of.
+    pub(crate) fn runs(&self, fake: &Fake) -> Runs {
+        let stamp = RunStamp { run: "look".to_owned(), dbctl_version: "0".to_owned() };
+        let session = Session {
+            verb: "history",
+            stamp: &stamp,
+            cancel: CancellationToken::new(),
+            observer: &Deaf,
+            wait: Duration::ZERO,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let jobs = NonZeroUsize::new(8).unwrap();
+        runtime.block_on(runs(self.workspace.order(), &self.targets, fake, &session, jobs))
+    }
+
     /// `up --all`, undisturbed.
     pub(crate) fn up_all(&self, fake: &Fake) -> Summary {
         let all: Vec<&str> = self.workspace.order().iter().map(Key::as_str).collect();
         self.run(fake, &self.request(Request::up_actions(), &all)).0
     }
+}
+
+/// Hears nothing.
+struct Deaf;
+
+impl Observer for Deaf {
+    fn notice(&self, _: Notice) {}
+
+    fn waiting(&self, _: &LockHolder) {}
 }
 
 /// An application that embeds dbctl may spawn a run: its future has to be `Send`.

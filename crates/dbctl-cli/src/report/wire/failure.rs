@@ -4,6 +4,7 @@ use std::path::Path;
 
 use dbctl_migration::FormatErrors;
 use dbctl_runner::StepError;
+use dbctl_workspace::Key;
 use serde::Serialize;
 
 use crate::{
@@ -32,6 +33,10 @@ struct FailureOf {
 /// One of several things that are wrong.
 #[derive(Debug, Serialize)]
 struct Problem {
+    /// Whose it is, where it is no file's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
@@ -55,6 +60,7 @@ pub(crate) fn failure(error: &CliError, cwd: &Path) -> Failure {
             .problems
             .iter()
             .map(|problem| Problem {
+                database: None,
                 path: shown(&errors.path),
                 line: problem.span.as_ref().map(|_| problem.line),
                 column: problem.span.as_ref().map(|_| problem.column),
@@ -66,11 +72,20 @@ pub(crate) fn failure(error: &CliError, cwd: &Path) -> Failure {
         CliError::Databases(errors) => {
             errors.iter().flat_map(|(key, error)| of_database(error, key.as_str())).collect()
         }
+        CliError::Unreadable(errors) => {
+            let of = |(key, error): &(Key, StepError)| {
+                let named = Some(key.to_string());
+                let problems = of_database(error, key.as_str()).into_iter();
+                problems.map(move |problem| Problem { database: named.clone(), ..problem })
+            };
+            errors.iter().flat_map(of).collect()
+        }
         _ => Vec::new(),
     };
     let message = match error {
         CliError::Manifest(_) => "the manifest is invalid".to_owned(),
         CliError::Format(_) | CliError::Databases(_) => "a migration folder is invalid".to_owned(),
+        CliError::Unreadable(_) => "a database could not be read".to_owned(),
         _ => error.to_string(),
     };
     let hint = hint::command(error).filter(|_| problems.is_empty());
@@ -79,6 +94,7 @@ pub(crate) fn failure(error: &CliError, cwd: &Path) -> Failure {
 
 fn formats(errors: &FormatErrors) -> Vec<Problem> {
     let problem = |problem: explain::Problem| Problem {
+        database: None,
         path: problem.path.display().to_string(),
         line: problem.line,
         column: problem.column,
@@ -95,7 +111,7 @@ fn of_database(error: &StepError, key: &str) -> Vec<Problem> {
     }
     let Explained { path, line, column, message, hint, .. } = explain::explain(error, key);
     let path = path.unwrap_or_default().display().to_string();
-    vec![Problem { path, line, column, message, hint }]
+    vec![Problem { database: None, path, line, column, message, hint }]
 }
 
 /// A word for programs.
@@ -109,7 +125,10 @@ fn kind(error: &CliError) -> &'static str {
         CliError::Plan(_) => "protected",
         CliError::NoManifest { .. } | CliError::Manifest(_) => "manifest",
         CliError::Format(_) | CliError::Databases(_) => "migrations",
-        CliError::Engine(_) | CliError::Embedded(_) | CliError::NoDatabase { .. } => "server",
+        CliError::Unreadable(_)
+        | CliError::Engine(_)
+        | CliError::Embedded(_)
+        | CliError::NoDatabase { .. } => "server",
         CliError::NoPsql | CliError::Spawn { .. } => "program",
         CliError::Write { .. } | CliError::Output(_) => "io",
         CliError::Declined => "declined",
