@@ -40,7 +40,8 @@ fn settle(value: &mut Value) {
                     (_, Value::Null) => {}
                     ("elapsed_ms" | "port" | "pid", Value::Number(_))
                     | (
-                        "run" | "applied_at" | "data" | "postgres" | "DATABASE_URL" | "PGPASSWORD" | "PGPORT",
+                        "run" | "applied_at" | "started_at" | "ended_at" | "data" | "postgres"
+                        | "DATABASE_URL" | "PGPASSWORD" | "PGPORT",
                         Value::String(_),
                     ) => *value = "…".into(),
                     _ => settle(value),

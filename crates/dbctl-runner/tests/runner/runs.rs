@@ -3,7 +3,7 @@
 use std::fs;
 
 use dbctl_engine::fake::{Behaviour, CallKind, Fake, Fault, Record};
-use dbctl_runner::{Action, Migrate, Request, RunState, Runs, Summary};
+use dbctl_runner::{Action, Atomic, Migrate, Request, RunState, Runs, Summary};
 
 use crate::fixture::{FIRST, Fixture, SECOND, error, key, migrate, outcomes, touched};
 
@@ -95,6 +95,31 @@ fn a_run_that_could_not_be_recorded_is_none_that_fails() {
     assert_eq!(told(&fixture, &fake), ["r1 unknown: core unknown 2/2"]);
     assert_eq!(outcomes(&undo(&fixture, &fake, "r1", &["core"])), "core: done");
     assert!(fake.applied("core_db", "m/core").is_empty());
+}
+
+#[test]
+fn runs_that_are_all_or_nothing_are_told_too() {
+    let fixture = fixture();
+    let fake = Fake::default();
+    fixture.run_as(&fake, &fixture.request(vec![Action::Create], &["core", "app"]), "r0");
+    let atomic = Action::Migrate(Migrate { atomic: Some(Atomic::OnePhase), ..Migrate::default() });
+    let request = fixture.request(vec![atomic], &["core", "app"]);
+    let broken = fake.with_script(|call| Behaviour {
+        fault: (call.database == "app_db" && call.kind == CallKind::Apply(SECOND.to_owned()))
+            .then_some(Fault::Error),
+        ..Behaviour::default()
+    });
+    fixture.run_as(&broken, &request, "r1");
+    fixture.run_as(&fake, &request, "r2");
+    fixture.run_as(&fake, &request, "r3");
+    assert_eq!(
+        told(&fixture, &fake)[..3],
+        [
+            "r3 unchanged: core unchanged 0/0, app unchanged 0/0",
+            "r2 done: core done 2/2, app done 2/2",
+            "r1 failed: core cancelled 0/0, app failed 0/0",
+        ]
+    );
 }
 
 #[cfg(unix)]
