@@ -68,7 +68,7 @@ impl StepContext<'_> {
     }
 
     /// A place on the database's server. Whoever has one asks for no other.
-    pub(crate) async fn enter(&self) -> Result<SemaphorePermit<'_>, StepError> {
+    async fn enter(&self) -> Result<SemaphorePermit<'_>, StepError> {
         Ok(self.shared.gate.enter(self.target, &self.shared.work).await?)
     }
 

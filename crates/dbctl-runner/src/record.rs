@@ -75,8 +75,11 @@ impl StepContext<'_> {
         if !is_open {
             return;
         }
-        let Ok(_place) = self.enter().await else { return };
-        let session = Session { wait: Duration::ZERO, ..self.shared.session(&self.ear) };
+        // What others do may have been ended by a failure; this is not part of it.
+        let cancel = &self.shared.cancel;
+        let Ok(_place) = self.shared.gate.enter(self.target, cancel).await else { return };
+        let session =
+            Session { wait: Duration::ZERO, cancel: cancel.clone(), ..self.shared.session(&self.ear) };
         if let Ok(mut writer) = self.shared.engine.open_exclusive(self.target, &[], &session).await {
             let has_tables = matches!(outcome, Outcome::Done);
             if self.begin_run(&mut *writer, has_tables).await.is_ok() {
