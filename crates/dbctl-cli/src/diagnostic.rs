@@ -1,6 +1,7 @@
 //! Errors as people see them: what went wrong, the source line with a caret, and what helps.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
     path::Path,
 };
@@ -25,8 +26,11 @@ use crate::{
 /// The most lines of a statement that are shown.
 const MAX_STATEMENT_LINES: usize = 12;
 
-/// The most characters of a line that are shown, from where the statement starts.
+/// The most characters of a line that are shown. What draws them can count to 65,535.
 const MAX_LINE_CHARS: usize = 160;
+
+/// How many of them stand before the place that is marked, where the line is longer.
+const BEFORE_CHARS: usize = 60;
 
 /// A step that failed on the database `key`: several lines, each with its end.
 pub(crate) fn failure(error: &StepError, key: &str, paint: Paint) -> String {
@@ -100,6 +104,12 @@ pub(crate) fn manifest(errors: &ManifestErrors, cwd: &Path, paint: Paint) -> Str
         }
         headline(&mut text, paint, &problem.message);
         let drawn = problem.span.as_ref().filter(|_| !errors.source.is_empty()).and_then(|span| {
+            let lines = || errors.source.lines().skip(problem.line.saturating_sub(2)).take(3);
+            if lines().any(|line| line.chars().nth(MAX_LINE_CHARS).is_some()) {
+                let line = errors.source.lines().nth(problem.line.saturating_sub(1)).unwrap_or_default();
+                let alone = SourceLines::new(&path, problem.line, problem.column, line, Mark::Error);
+                return snippet(&alone, alone.label.clone(), 0, paint);
+            }
             let label = LabeledSpan::new(problem.label.clone(), span.start, span.len());
             snippet(&source, label, 1, paint)
         });
@@ -174,16 +184,28 @@ fn statement_lines(place: &SqlLocation, statement: &str) -> String {
         lines.truncate(MAX_STATEMENT_LINES - 1);
         lines.push("…");
     }
-    lines.iter().map(|line| cut(line, place.column)).collect::<Vec<_>>().join("\n")
+    // The first is cut where the place in it is known.
+    let (first, rest) = lines.split_first().expect("there is the first");
+    let rest = rest.iter().map(|line| cut(line).into_owned());
+    std::iter::once((*first).to_owned()).chain(rest).collect::<Vec<_>>().join("\n")
 }
 
-/// The start of a line, with at least a word from the column on.
-fn cut(line: &str, column: usize) -> String {
-    let most = MAX_LINE_CHARS + column;
-    match line.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+/// The start of a line.
+fn cut(line: &str) -> Cow<'_, str> {
+    match line.char_indices().nth(MAX_LINE_CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]).into(),
+        None => line.into(),
     }
+}
+
+/// What can be shown of a line around one of its bytes, and where that byte is in it.
+fn around(line: &str, at: usize) -> (Cow<'_, str>, usize) {
+    if line.char_indices().nth(MAX_LINE_CHARS).is_none() {
+        return (line.into(), at);
+    }
+    let from = line[..at].char_indices().rev().nth(BEFORE_CHARS - 1).map_or(0, |(byte, _)| byte);
+    let ellipsis = if from > 0 { "…" } else { "" };
+    (format!("{ellipsis}{}", cut(&line[from..])).into(), ellipsis.len() + at - from)
 }
 
 /// A frame around the source with the label in it; `None` if it cannot be drawn.
@@ -249,13 +271,12 @@ struct SourceLines {
 impl SourceLines {
     /// With the word at the column of the first line marked; everything from there on where no place is known.
     fn new(path: &Path, line: usize, column: usize, text: &str, mark: Mark) -> Self {
-        let mut text = text.to_owned();
-        let end = text.find('\n').unwrap_or(text.len());
-        let start = text[..end].char_indices().nth(column.saturating_sub(1)).map_or(end, |(byte, _)| byte);
-        if start == end {
-            // So that an error at the end of the line has something to point at.
-            text.insert(end, ' ');
-        }
+        let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
+        let at = first.char_indices().nth(column.saturating_sub(1)).map_or(first.len(), |(byte, _)| byte);
+        let (first, start) = around(first, at);
+        // So that an error at the end of the line has something to point at.
+        let end = if start == first.len() { " " } else { "" };
+        let text = format!("{first}{end}{rest}");
         let rest = text[start..].lines().next().unwrap_or_default().trim_end();
         let (label, length) = match mark {
             Mark::Error => (None, word(rest)),
@@ -310,6 +331,42 @@ mod tests {
 
     fn shown(error: &StepError) -> String {
         failure(error, "mextrack", PLAIN)
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_place_is_shown() {
+        let line =
+            format!("insert into l values {}(1, öops, 2){}", "(1, 'ö'),".repeat(9000), ", (3)".repeat(40));
+        let column = line.chars().position(|c| c == 'p').unwrap() - 1;
+        for mark in [Mark::Error, Mark::Statement] {
+            let mut error = sql_error();
+            error.statement = Some(line.clone());
+            let place = error.location.as_mut().unwrap();
+            (place.source_line, place.column, place.mark) = (line.clone(), column, mark);
+            let shown = shown(&sql(error));
+            assert!(shown.contains(&format!(":12:{column}]")), "{shown}");
+            assert!(shown.lines().all(|line| line.chars().count() < 2 * MAX_LINE_CHARS), "{shown}");
+            if mark == Mark::Error {
+                insta::assert_snapshot!(shown);
+            }
+        }
+        let manifest = ManifestErrors {
+            path: "/w/workspace.yaml".into(),
+            source: format!("workspace: w\n# {}\ndatabases: {}x\n", "c".repeat(500), " ".repeat(70_000)),
+            problems: Vec::new(),
+        };
+        let at = manifest.source.len() - 2;
+        let problem = Problem {
+            span: Some(at..at + 1),
+            line: 3,
+            column: 70_012,
+            message: "it must be a map".to_owned(),
+            label: None,
+            hint: None,
+        };
+        let shown =
+            super::manifest(&ManifestErrors { problems: vec![problem], ..manifest }, Path::new("/w"), PLAIN);
+        assert!(shown.contains("[workspace.yaml:3:70012]") && shown.len() < 1000, "{shown}");
     }
 
     #[test]
