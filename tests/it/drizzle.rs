@@ -189,7 +189,11 @@ const FILES: [(&str, &str); 8] = [
         "CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'a;b'; END $$;\n--> statement-breakpoint\n\
          CREATE VIEW v AS SELECT f() AS f;\nINSERT INTO posts (body) VALUES ('two in'), ('one query');",
     ),
-    ("no_semicolon", "ALTER TABLE posts ENABLE ROW LEVEL SECURITY--> statement-breakpoint"),
+    (
+        "no_semicolon",
+        "ALTER TABLE posts ENABLE ROW LEVEL SECURITY--> statement-breakpoint\nCREATE TABLE bare (id int)\n\
+         --> statement-breakpoint\nCREATE INDEX bare_id ON bare (id)",
+    ),
     ("its_own_table", "GRANT SELECT ON drizzle.__drizzle_migrations TO PUBLIC;"),
     ("search_path", "SET search_path = ''; CREATE TABLE public.last (id int); SET search_path = public;"),
 ];

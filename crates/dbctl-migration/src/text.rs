@@ -35,6 +35,17 @@ pub fn position(text: &str, offset: usize) -> Position {
     Position { line, column: text[line_start..offset].chars().count() + 1 }
 }
 
+/// The line that a byte offset is on, without its end, by the rules of [`position`].
+pub fn line_at(text: &str, offset: usize) -> &str {
+    let offset = floor_char_boundary(text, offset);
+    let is_end = |c: char| matches!(c, '\n' | '\r');
+    // Between the two characters of one end is the line before them.
+    let before = text[..offset].strip_suffix('\r').filter(|_| text[offset..].starts_with('\n'));
+    let start = before.unwrap_or(&text[..offset]).rfind(is_end).map_or(0, |end| end + 1);
+    let rest = &text[start..];
+    &rest[..rest.find(is_end).unwrap_or(rest.len())]
+}
+
 /// The byte offset of the character with that number, from 0; past the end is the end.
 pub fn offset_of_char(text: &str, index: usize) -> usize {
     text.char_indices().nth(index).map_or(text.len(), |(offset, _)| offset)
@@ -135,6 +146,21 @@ mod tests {
         ];
         for (text, offset, (line, column)) in cases {
             assert_eq!(position(text, offset), Position { line, column }, "{text:?} at {offset}");
+        }
+    }
+
+    #[test]
+    fn lines_are_those_of_positions() {
+        for (text, lines) in [
+            ("", vec![""]),
+            ("abc", vec!["abc"]),
+            ("a\nb\r\nc\rd\n", vec!["a", "b", "c", "d", ""]),
+            ("\r\r\nä\n", vec!["", "", "ä", ""]),
+        ] {
+            for offset in 0..=text.len() {
+                let line = position(text, offset).line;
+                assert_eq!(line_at(text, offset), lines[line - 1], "{text:?} at {offset}");
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use dbctl_migration::{
     Checksum, Script, Transaction, quote_ident,
     split::{Piece, SplitError, refuses_transaction, split},
-    text::{offset_of_char, position},
+    text::{line_at, offset_of_char, position},
 };
 use tokio_postgres::error::{DbError, ErrorPosition};
 
@@ -339,7 +339,7 @@ fn locate(script: &Script, offset: usize, mark: Mark) -> SqlLocation {
         path: script.path.clone(),
         line: position.line + script.first_line - 1,
         column: position.column,
-        source_line: hide_passwords(script.sql.lines().nth(position.line - 1).unwrap_or_default()),
+        source_line: hide_passwords(line_at(&script.sql, offset)),
         mark,
     }
 }

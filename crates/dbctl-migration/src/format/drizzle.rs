@@ -25,7 +25,10 @@ use super::{
     detect::{Likeness, Sample, SampleFolder},
     listing::{leading_digits, wrong_directive},
 };
-use crate::{Checksum, Directives, History, Migration, Script, ToolChecksum, Transaction, Version};
+use crate::{
+    Checksum, Directives, History, Migration, Script, ToolChecksum, Transaction, Version,
+    split::line_comments,
+};
 
 /// The folder of 0.x that holds the journal and the snapshots.
 const META: &str = "meta";
@@ -157,10 +160,23 @@ fn migration(folder: &Folder, path: &Path, version: Version, name: String) -> Re
         name,
         checksum: Checksum::of_text(&sql),
         tool_checksum: Some(ToolChecksum::of(&bytes, hash)),
-        up: Script { path: shown, first_line: 1, sql, transaction },
+        up: Script { path: shown, first_line: 1, sql: ended(sql), transaction },
         down: None,
         directives,
     })
+}
+
+/// The SQL with a `;` in the place of each breakpoint, where the tool ends a statement whether it has one or not.
+/// Everything else stays where it is. In a function's body, where the tool would end it, too, a breakpoint is a comment.
+fn ended(mut sql: String) -> String {
+    for (start, _) in line_comments(&sql) {
+        let end = sql[start..].find('\n').map_or(sql.len(), |length| start + length);
+        if sql[start..end].contains(BREAKPOINT) {
+            let rest = " ".repeat(end - start - 1);
+            sql.replace_range(start..end, &format!(";{rest}"));
+        }
+    }
+    sql
 }
 
 /// What the tool records of a file.

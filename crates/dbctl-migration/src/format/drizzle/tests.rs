@@ -216,14 +216,26 @@ fn a_folder_of_both_kinds_is_refused() {
 }
 
 #[test]
-fn a_breakpoint_is_a_comment_wherever_it_stands() {
+fn a_breakpoint_ends_a_statement() {
     let sql = "CREATE TABLE a (id int);--> statement-breakpoint\nALTER TABLE a ADD b int;--> statement-breakpoint\n\
                --> statement-breakpoint\n\nCREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$\n--> statement-breakpoint\n\
-               select 1 $$;\n--> statement-breakpoint\nselect 1--> statement-breakpoint\n+ 1 as \"--> \"";
-    let statements = split(sql).unwrap();
-    let texts: Vec<_> = statements.iter().map(|one| sql[one.range.clone()].replace('\n', " ")).collect();
-    assert_eq!(texts.len(), 4, "{texts:?}");
-    assert!(texts[1].contains("ADD b int") && texts[3].ends_with("+ 1 as \"--> \""), "{texts:?}");
+               select 1 $$;\r\n--> statement-breakpoint\r\nselect 'é' -- é --> statement-breakpoint\nselect 1 as \"--> \"\n\
+               --> statement-breakpoint";
+    let ended = ended(sql.to_owned());
+    assert_eq!(ended.len(), sql.len());
+    let statements = split(&ended).unwrap();
+    let texts: Vec<_> =
+        statements.iter().map(|one| sql[one.range.clone()].trim_end().replace('\n', " ")).collect();
+    assert_eq!(
+        texts,
+        [
+            "CREATE TABLE a (id int)",
+            "ALTER TABLE a ADD b int",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ --> statement-breakpoint select 1 $$",
+            "select 'é'",
+            "select 1 as \"--> \"",
+        ]
+    );
 }
 
 #[test]
