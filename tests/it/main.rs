@@ -8,6 +8,8 @@ mod held;
 mod own_server;
 #[cfg(unix)]
 mod process;
+#[cfg(unix)]
+mod proxy;
 mod support;
 mod tools;
 
@@ -39,6 +41,8 @@ mod one_writer;
 mod output;
 mod pnpm;
 mod prisma;
+#[cfg(unix)]
+mod reconnect;
 mod requires;
 #[cfg(unix)]
 mod runs;

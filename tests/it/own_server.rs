@@ -1,10 +1,10 @@
 //! A server of one's own: somebody else's, as far as the workspace under test knows.
 
-use crate::support::{Sandbox, query};
+use crate::support::{Ran, Sandbox, binary, query};
 
 /// A server with its superuser `postgres`; stopped when it goes.
 pub(crate) struct OwnServer {
-    _sandbox: Sandbox,
+    sandbox: Sandbox,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) password: String,
@@ -16,7 +16,7 @@ impl OwnServer {
         let url = sandbox.ok(&["server", "url"]);
         let config: tokio_postgres::Config = url.trim().parse().unwrap();
         let password = String::from_utf8(config.get_password().unwrap().to_vec()).unwrap();
-        Self { _sandbox: sandbox, host: "127.0.0.1".to_owned(), port: config.get_ports()[0], password }
+        Self { sandbox, host: "127.0.0.1".to_owned(), port: config.get_ports()[0], password }
     }
 
     /// The URL of a database, as the superuser.
@@ -38,6 +38,17 @@ impl OwnServer {
         let sql = "select coalesce(string_agg(datname, ' ' order by datname), '') from pg_database \
                    where datname not in ('postgres', 'template0', 'template1')";
         self.query("postgres", sql).trim_end().to_owned()
+    }
+
+    /// Starts it again where it was stopped, and gives its port.
+    #[cfg(unix)]
+    pub(crate) fn start_again(&self) -> impl Fn() -> u16 + Send + 'static {
+        let command = std::sync::Mutex::new(self.sandbox.command(binary()));
+        command.lock().unwrap().args(["server", "url"]);
+        move || {
+            let started = Ran::of(command.lock().unwrap().output().unwrap()).ok();
+            started.trim().parse::<tokio_postgres::Config>().unwrap().get_ports()[0]
+        }
     }
 
     /// Lets the superuser's password be this one.

@@ -49,6 +49,16 @@ pub trait Engine: Send + Sync {
         peers: &[i64],
         session: &Session<'s>,
     ) -> Result<Box<dyn Writer + 's>, EngineError>;
+    /// As [`Engine::open_exclusive`], of a database whose session was lost a moment ago: a server that does not answer is
+    /// given some time to come back.
+    async fn reopen_exclusive<'s>(
+        &self,
+        target: &Target,
+        peers: &[i64],
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Writer + 's>, EngineError> {
+        self.open_exclusive(target, peers, session).await
+    }
     /// As [`Engine::open_exclusive`], for work that is one transaction from the first migration to the last. The locks
     /// are the transaction's, and so end with it.
     async fn open_atomic<'s>(
@@ -308,18 +318,26 @@ pub struct LockHolder {
     pub client: Option<String>,
     /// Since when it is connected, RFC 3339.
     pub since: Option<String>,
+    /// Since when its last query runs or has run, RFC 3339; where nobody asked, or may know, `None`.
+    pub query_since: Option<String>,
 }
 
 impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pid == 0 {
+            return write!(f, "a prepared transaction (see pg_prepared_xacts)");
+        }
         write!(f, "pid {}", self.pid)?;
         if !self.application.is_empty() {
             write!(f, ", {}", self.application)?;
         }
         write!(f, ", from {}", self.client.as_deref().unwrap_or("a local socket"))?;
-        match &self.since {
-            Some(since) => write!(f, ", since {since}"),
-            None => Ok(()),
+        if let Some(since) = &self.since {
+            write!(f, ", since {since}")?;
         }
+        if let Some(since) = &self.query_since {
+            write!(f, ", its last query since {since}")?;
+        }
+        Ok(())
     }
 }

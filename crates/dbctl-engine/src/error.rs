@@ -114,6 +114,8 @@ pub enum EngineError {
         database: String,
         /// What the driver or the server said.
         message: String,
+        /// Whether nothing of a file was under way, so that a new session may go on.
+        between: bool,
     },
     /// The server is too old or otherwise cannot do what is needed.
     #[error("{0}")]
@@ -145,6 +147,15 @@ impl From<ConnectError> for EngineError {
 }
 
 impl EngineError {
+    /// The same, where nothing of a file was under way: a connection that was lost then may be made anew.
+    #[must_use]
+    pub fn between_files(mut self) -> Self {
+        if let Self::Lost { between, .. } = &mut self {
+            *between = true;
+        }
+        self
+    }
+
     /// Says of a failure to connect where its settings come from.
     pub(crate) fn with_origin(mut self, origin: Option<&str>) -> Self {
         if let Self::Connect(error) = &mut self {
@@ -168,6 +179,18 @@ pub struct ConnectError {
     pub origin: Option<String>,
     /// Which kind of failure, with its words.
     pub failure: ConnectFailure,
+}
+
+impl ConnectError {
+    /// Whether the server is starting or stopping.
+    pub(crate) fn is_starting(&self) -> bool {
+        matches!(&self.failure, ConnectFailure::Refused { code, .. } if code == "57P03")
+    }
+
+    /// Whether the server may be on its way back: it does not answer, or is starting or stopping.
+    pub(crate) fn may_come_back(&self) -> bool {
+        matches!(self.failure, ConnectFailure::Unreachable { .. }) || self.is_starting()
+    }
 }
 
 /// The kinds of failure to connect; each has its own hint.

@@ -211,6 +211,7 @@ impl Fake {
             match behaviour.fault {
                 Some(Fault::Error) => (Err(scripted_error()), false),
                 Some(Fault::LostBefore) => (Err(lost(database)), false),
+                Some(Fault::LostBetween) => (Err(lost(database).between_files()), false),
                 Some(Fault::LostAfter) => {
                     // The value outlives the guard: a session that is dropped takes the same lock.
                     let value = effect(&mut self.state());

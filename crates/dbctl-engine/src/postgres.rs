@@ -13,18 +13,23 @@ mod reader;
 mod script;
 mod seed;
 mod session;
+mod watch;
 mod words;
 mod writer;
 
 use std::{
     collections::BTreeSet,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use dbctl_migration::Script;
 use secrecy::ExposeSecret;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::{Instant, sleep},
+};
 
 use crate::{
     Access, Atomic, Creation, Endpoint, Engine, EngineError, Identity, Notice, PgVars, Reader, Session,
@@ -36,6 +41,9 @@ use atomic::AtomicSession;
 use reader::ReadSession;
 use session::Link;
 use writer::WriteSession;
+
+/// How long a server may stay away that was lost between two migrations.
+const COMING_BACK: Duration = Duration::from_secs(30);
 
 /// The PostgreSQL engine. It keeps no connections; it remembers which embedded servers it has found running, so that
 /// many databases start one once, and what it has said of connection settings, so that it says so once per database.
@@ -152,6 +160,14 @@ impl Postgres {
     }
 }
 
+/// Whether somebody may start the server again: the embedded one is started by us alone.
+fn may_come_back(target: &Target) -> bool {
+    match target.direct.as_ref().unwrap_or(&target.endpoint) {
+        Endpoint::ConnInfo { .. } | Endpoint::Variables(_) => true,
+        Endpoint::Embedded(_) => false,
+    }
+}
+
 /// Says of a failure to connect where its settings come from.
 fn from(target: &Target) -> impl Fn(EngineError) -> EngineError {
     |error| error.with_origin(target.origin.as_deref())
@@ -214,6 +230,29 @@ impl Engine for Postgres {
         let settings = self.direct(target, session).await?;
         let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
         Ok(Box::new(WriteSession::new(link, peers, target.settings.clone()).await?))
+    }
+
+    async fn reopen_exclusive<'s>(
+        &self,
+        target: &Target,
+        peers: &[i64],
+        session: &Session<'s>,
+    ) -> Result<Box<dyn Writer + 's>, EngineError> {
+        let until = Instant::now() + COMING_BACK;
+        for attempt in 0.. {
+            match self.open_exclusive(target, peers, session).await {
+                Err(EngineError::Connect(error))
+                    if error.may_come_back() && may_come_back(target) && Instant::now() < until => {}
+                Err(EngineError::Lost { .. }) if Instant::now() < until => {}
+                result => return result,
+            }
+            let pause = lock::backoff(attempt, Duration::from_millis(100), Duration::from_secs(1));
+            tokio::select! { biased;
+                () = session.cancel.cancelled() => return Err(EngineError::Cancelled),
+                () = sleep(pause) => {}
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     async fn open_atomic<'s>(

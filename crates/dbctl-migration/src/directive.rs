@@ -7,10 +7,10 @@ use thiserror::Error;
 use crate::{split::line_comments, text::one_line};
 
 /// The names a `-- dbctl:` comment may have.
-const NAMES: [&str; 3] = ["no-transaction", "lock-timeout", "requires"];
+const NAMES: [&str; 4] = ["no-transaction", "lock-timeout", "statement-timeout", "requires"];
 
-/// The longest `lock_timeout` that PostgreSQL takes: an `int` of milliseconds.
-const MAX_LOCK_TIMEOUT_MS: u64 = i32::MAX as u64;
+/// The longest time limit that PostgreSQL takes: an `int` of milliseconds.
+const MAX_TIMEOUT_MS: u64 = i32::MAX as u64;
 
 /// What the `-- dbctl:` comments at the top of a file ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Directives {
     pub no_transaction: bool,
     /// `-- dbctl:lock-timeout 2s`: instead of the default; zero waits for ever, as in PostgreSQL.
     pub lock_timeout: Option<Duration>,
+    /// `-- dbctl:statement-timeout 10min`: each statement of the file is cancelled after that long; zero is never.
+    pub statement_timeout: Option<Duration>,
     /// `-- dbctl:requires core@20260101120000`: applied there before this runs.
     pub requires: Vec<Requirement>,
 }
@@ -78,6 +80,7 @@ impl Directives {
     pub(crate) fn and(mut self, later: Self) -> Self {
         self.no_transaction |= later.no_transaction;
         self.lock_timeout = later.lock_timeout.or(self.lock_timeout);
+        self.statement_timeout = later.statement_timeout.or(self.statement_timeout);
         self.requires.extend(later.requires);
         self
     }
@@ -100,12 +103,8 @@ impl Directives {
                 }
                 self.no_transaction = true;
             }
-            "lock-timeout" => {
-                if self.lock_timeout.is_some() {
-                    return Err(directive.error("`lock-timeout` is set twice", "keep one of them"));
-                }
-                self.lock_timeout = Some(directive.duration()?);
-            }
+            "lock-timeout" => directive.set(&mut self.lock_timeout)?,
+            "statement-timeout" => directive.set(&mut self.statement_timeout)?,
             "requires" => self.requires.extend(directive.requirements()?),
             unknown => return Err(directive.unknown(unknown)),
         }
@@ -201,11 +200,20 @@ impl Directive<'_> {
         }
     }
 
-    /// A whole number with `ms`, `s` or `m`.
+    /// Sets what may be set once.
+    fn set(&self, time: &mut Option<Duration>) -> Result<(), DirectiveError> {
+        if time.is_some() {
+            return Err(self.error(&format!("`{}` is set twice", self.name), "keep one of them"));
+        }
+        *time = Some(self.duration()?);
+        Ok(())
+    }
+
+    /// A whole number with `ms`, `s`, `m` (or PostgreSQL's `min`) or `h`.
     fn duration(&self) -> Result<Duration, DirectiveError> {
-        let example = "write it as `-- dbctl:lock-timeout 2s`; units are ms, s and m";
+        let example = &format!("write it as `-- dbctl:{} 2s`; units are ms, s, m and h", self.name);
         if self.argument.is_empty() {
-            return Err(self.error("`lock-timeout` needs a duration", example));
+            return Err(self.error(&format!("`{}` needs a duration", self.name), example));
         }
         let wrong = || self.error(&format!("`{}` is not a duration", self.argument), example);
         let digits = self.argument.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.argument.len());
@@ -213,7 +221,8 @@ impl Directive<'_> {
         let unit_ms = match unit.trim_start() {
             "ms" => 1,
             "s" => 1_000,
-            "m" => 60_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
             _ => return Err(wrong()),
         };
         if number.is_empty() {
@@ -223,7 +232,7 @@ impl Directive<'_> {
             .parse::<u64>()
             .ok()
             .and_then(|number| number.checked_mul(unit_ms))
-            .filter(|ms| *ms <= MAX_LOCK_TIMEOUT_MS)
+            .filter(|ms| *ms <= MAX_TIMEOUT_MS)
             .map(Duration::from_millis)
             .ok_or_else(|| {
                 self.error(&format!("`{}` is too long", self.argument), "PostgreSQL takes 24 days")
@@ -315,6 +324,11 @@ mod tests {
             ("-- dbctl:lock-timeout 2s", timeout(2_000)),
             ("-- dbctl:lock-timeout 3 m", timeout(180_000)),
             ("-- dbctl:lock-timeout 0s", timeout(0)),
+            ("-- dbctl:lock-timeout 1h", timeout(3_600_000)),
+            (
+                "-- dbctl:statement-timeout 10min\n-- dbctl:lock-timeout 1s",
+                Directives { statement_timeout: Some(Duration::from_secs(600)), ..timeout(1_000) },
+            ),
             (
                 "-- x\n-- dbctl:requires core@20260101120000\n\n-- dbctl:requires a@1_init b@2@3\n",
                 Directives {
@@ -334,10 +348,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_an_error_with_a_place_and_a_hint() {
-        let lock_timeout = "write it as `-- dbctl:lock-timeout 2s`; units are ms, s and m";
+        let lock_timeout = "write it as `-- dbctl:lock-timeout 2s`; units are ms, s, m and h";
+        let statement_timeout = "write it as `-- dbctl:statement-timeout 2s`; units are ms, s, m and h";
         let requires = "write it as `-- dbctl:requires core@20260101120000`";
         let above = "move it to the top, above the first statement";
-        let all = "dbctl knows `no-transaction`, `lock-timeout`, `requires`";
+        let all = "dbctl knows `no-transaction`, `lock-timeout`, `statement-timeout`, `requires`";
         let cases = [
             (
                 "-- dbctl:no-transction",
@@ -393,7 +408,19 @@ mod tests {
             ("-- dbctl:lock-timeout", (1, 22), "`lock-timeout` needs a duration", lock_timeout),
             ("-- dbctl:lock-timeout 2", (1, 23), "`2` is not a duration", lock_timeout),
             ("-- dbctl:lock-timeout s", (1, 23), "`s` is not a duration", lock_timeout),
-            ("-- dbctl:lock-timeout 2h", (1, 23), "`2h` is not a duration", lock_timeout),
+            ("-- dbctl:lock-timeout 2d", (1, 23), "`2d` is not a duration", lock_timeout),
+            (
+                "-- dbctl:statement-timeout",
+                (1, 27),
+                "`statement-timeout` needs a duration",
+                statement_timeout,
+            ),
+            (
+                "-- dbctl:statement_timeout 1s",
+                (1, 10),
+                "unknown directive `statement_timeout`",
+                "did you mean `statement-timeout`?",
+            ),
             ("-- dbctl:lock-timeout -2s", (1, 23), "`-2s` is not a duration", lock_timeout),
             ("-- dbctl:lock-timeout 99999m", (1, 23), "`99999m` is too long", "PostgreSQL takes 24 days"),
             (

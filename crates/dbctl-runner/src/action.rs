@@ -112,10 +112,30 @@ impl StepContext<'_> {
         &'s self,
         sources: &[SourceFiles],
     ) -> Result<Seated<'s, dyn Writer + 's>, StepError> {
+        self.writer(sources, false).await
+    }
+
+    /// The same, in place of one that was lost: what it knew of the database may no longer hold.
+    pub(crate) async fn reopen_writer<'s>(
+        &'s self,
+        sources: &[SourceFiles],
+    ) -> Result<Seated<'s, dyn Writer + 's>, StepError> {
+        self.writer(sources, true).await
+    }
+
+    async fn writer<'s>(
+        &'s self,
+        sources: &[SourceFiles],
+        again: bool,
+    ) -> Result<Seated<'s, dyn Writer + 's>, StepError> {
         let place = self.enter().await?;
         let session = self.shared.session(&self.ear);
         let peers = peer_locks(sources, self.database.name.as_str());
-        let writer = self.shared.engine.open_exclusive(self.target, &peers, &session).await?;
+        let engine = self.shared.engine;
+        let writer = match again {
+            false => engine.open_exclusive(self.target, &peers, &session).await?,
+            true => engine.reopen_exclusive(self.target, &peers, &session).await?,
+        };
         let mut writer = Seated::new(writer, place);
         let ready = async {
             self.claim(&mut *writer).await?;

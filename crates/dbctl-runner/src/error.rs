@@ -297,6 +297,19 @@ impl StepError {
         matches!(self, Self::UnknownVersion { .. } | Self::AmbiguousVersion { .. })
     }
 
+    /// Whether the connection was lost while nothing of a file was under way.
+    pub(crate) fn is_lost_between(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::Lost { between: true, .. }))
+    }
+
+    /// As [`EngineError::between_files`].
+    pub(crate) fn between_files(self) -> Self {
+        match self {
+            Self::Engine(error) => Self::Engine(error.between_files()),
+            other => other,
+        }
+    }
+
     /// Whether the database is not there.
     pub fn is_no_database(&self) -> bool {
         matches!(

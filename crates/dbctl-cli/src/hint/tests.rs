@@ -54,7 +54,7 @@ fn steps() -> Vec<StepError> {
         to: TableName::new("public", "users"),
     };
     let in_use = EngineError::InUse { database: text("atriz_shared"), sessions: vec![holder()] };
-    let lost = EngineError::Lost { database: text("atriz_shared"), message: text("eof") };
+    let lost = EngineError::Lost { database: text("atriz_shared"), message: text("eof"), between: false };
     let refused = |code: &str| {
         connect(ConnectFailure::Refused { server: text("db:5432"), code: text(code), message: text("no") })
     };
@@ -135,7 +135,7 @@ fn steps() -> Vec<StepError> {
         StepError::HasHistory { source_name: text("migrations"), names: vec![text("2_b"), text("3_c")] },
         StepError::Unfinished { source_name: text("migrations"), names: vec![text("2_b")] },
         StepError::Connections { server: text("db:5432"), needed: 20, cap: 16 },
-        not_committed(EngineError::Lost { database: text("core_db"), message: text("gone") }),
+        not_committed(EngineError::Lost { database: text("core_db"), message: text("gone"), between: false }),
         not_committed(EngineError::Unsupported(text("no"))),
         EngineError::NotWhole { path: "migrations/2_b.sql".into(), line: 3, reason: "it cannot" }.into(),
         StepError::NothingToResolve { name: text("2_b"), state: "applied" },

@@ -68,6 +68,8 @@ pub enum Fault {
     Error,
     /// The connection is lost before the call took effect.
     LostBefore,
+    /// The same, and nothing of a file was under way: where files are run, before the first of its statements.
+    LostBetween,
     /// The connection is lost after the call took effect.
     LostAfter,
     /// It never answers, until it is cancelled.

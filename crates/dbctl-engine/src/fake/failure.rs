@@ -15,7 +15,11 @@ pub(super) fn scripted_error() -> EngineError {
 }
 
 pub(super) fn lost(database: &str) -> EngineError {
-    EngineError::Lost { database: database.to_owned(), message: "the script says so".to_owned() }
+    EngineError::Lost {
+        database: database.to_owned(),
+        message: "the script says so".to_owned(),
+        between: false,
+    }
 }
 
 pub(super) fn missing(target: &Target) -> EngineError {

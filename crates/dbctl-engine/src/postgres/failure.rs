@@ -62,7 +62,7 @@ impl From<Failure> for EngineError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Db { error, sql } => Self::Sql(Box::new(sql_error(&error, &sql))),
-            Failure::Lost { database, message } => Self::Lost { database, message },
+            Failure::Lost { database, message } => Self::Lost { database, message, between: false },
             Failure::Cancelled => Self::Cancelled,
         }
     }
@@ -75,7 +75,7 @@ pub(super) fn sql_error(error: &DbError, sql: &str) -> SqlError {
         code: code.to_owned(),
         message: error.message().to_owned(),
         detail: error.detail().map(str::to_owned),
-        hint: error.hint().map(str::to_owned).or_else(|| hint(code, sql).map(str::to_owned)),
+        hint: error.hint().map(str::to_owned).or_else(|| hint(error, sql).map(str::to_owned)),
         context: error.where_().map(hide_passwords),
         statement: Some(hide_passwords(&shorten(sql))),
         location: None,
@@ -83,8 +83,12 @@ pub(super) fn sql_error(error: &DbError, sql: &str) -> SqlError {
 }
 
 /// What helps where PostgreSQL itself gives no hint.
-fn hint(code: &str, sql: &str) -> Option<&'static str> {
-    match code {
+fn hint(error: &DbError, sql: &str) -> Option<&'static str> {
+    match error.code().code() {
+        "57014" if error.message().contains("statement timeout") => Some(
+            "its time was up: give the file more with `-- dbctl:statement-timeout 10min`, or all with `settings: { \
+             statement_timeout: … }` of the database in the manifest, else the role's or the database's own setting holds",
+        ),
         "42710" if creates_role(sql) => Some(
             "roles belong to the whole server and outlive its databases: create the role only where pg_roles does not \
              have it yet",

@@ -38,7 +38,8 @@ pub(super) const HOLDER_COLUMNS: &str = "coalesce(a.application_name, ''), \
 
 /// A row of a pid and [`HOLDER_COLUMNS`].
 pub(super) fn holder(row: &Row) -> Result<LockHolder, EngineError> {
-    Ok(LockHolder { pid: get(row, 0)?, application: get(row, 1)?, client: get(row, 2)?, since: get(row, 3)? })
+    let (pid, application, client, since) = (get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?);
+    Ok(LockHolder { pid, application, client, since, query_since: None })
 }
 
 /// Takes all locks or none, in this order, waiting for `session.wait`. While it waits it holds none of them, so that

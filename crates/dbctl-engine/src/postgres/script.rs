@@ -12,6 +12,7 @@ use super::{
     layout::{Act, Layout, Unit, copy_check},
     lock::{self, HOLDER_COLUMNS, LOST, backoff, holder, pause},
     session::{Link, get, set_local},
+    watch::Watch,
 };
 use crate::{EngineError, LockHolder, Resume, SqlError};
 
@@ -200,16 +201,21 @@ pub(super) async fn wait_for_lock(
     link: &mut Link<'_>,
     error: EngineError,
     attempt: &mut u32,
+    seen: Option<LockHolder>,
 ) -> Result<(), EngineError> {
     let mut error = match error {
         EngineError::Sql(error) if error.code == LOCK_NOT_AVAILABLE => error,
         other => return Err(other),
     };
-    // Only a help: whoever it was may be gone, or hidden from this role.
-    let blocker = blocker(link, error.statement.as_deref().unwrap_or_default()).await.ok().flatten();
+    let was_seen = seen.is_some();
+    let blocker = match seen {
+        // Only a help: whoever it was may be gone, or hidden from this role.
+        None => blocker(link, error.statement.as_deref().unwrap_or_default()).await.ok().flatten(),
+        seen => seen,
+    };
     *attempt += 1;
     if *attempt >= LOCK_ATTEMPTS {
-        name_blocker(&mut error, blocker.as_ref());
+        name_blocker(&mut error, blocker.as_ref(), was_seen);
         return Err(EngineError::Sql(error));
     }
     if let (1, Some(holder)) = (*attempt, &blocker) {
@@ -218,11 +224,12 @@ pub(super) async fn wait_for_lock(
     pause(link, backoff(*attempt, Duration::from_millis(100), Duration::from_secs(2))).await
 }
 
-fn name_blocker(error: &mut SqlError, blocker: Option<&LockHolder>) {
-    let who = blocker.map_or_else(
-        || "another session holds a lock that is needed".to_owned(),
-        |holder| format!("another session holds a lock that is needed, most likely {holder}"),
-    );
+fn name_blocker(error: &mut SqlError, blocker: Option<&LockHolder>, was_seen: bool) {
+    let who = match blocker {
+        None => "another session holds a lock that is needed".to_owned(),
+        Some(holder) if was_seen => format!("a lock that is needed is held by {holder}"),
+        Some(holder) => format!("another session holds a lock that is needed, most likely {holder}"),
+    };
     error.hint = Some(format!(
         "{who}; tried {LOCK_ATTEMPTS} times. End it, or wait longer with `-- dbctl:lock-timeout 30s`"
     ));
@@ -282,11 +289,18 @@ async fn transaction(
     let before = if layout.whole { Vec::new() } else { prepared(link).await? };
     let mut attempt = 0;
     loop {
-        match transaction_once(link, work, layout, unit, record).await {
+        // Whoever was in the way once is looked for while he is.
+        let watch = if attempt > 0 { Watch::of(link).await.ok() } else { None };
+        let once = transaction_once(link, work, layout, unit, record);
+        let (result, seen) = match watch {
+            Some(watch) => watch.during(once).await,
+            None => (once.await, None),
+        };
+        match result {
             Ok(elapsed) => return Ok(elapsed),
             Err(error) => {
                 link.rollback().await;
-                wait_for_lock(link, error, &mut attempt).await?;
+                wait_for_lock(link, error, &mut attempt, seen).await?;
                 prepare_as(link, &before).await?;
             }
         }
@@ -325,7 +339,10 @@ async fn transaction_once(
         set_local(MARK, &mark)
     );
     let started = Instant::now();
-    link.begin(&limits).await?;
+    link.begin(&limits).await.map_err(|failure| {
+        let error = EngineError::from(failure);
+        if layout.whole { error.between_files() } else { error }
+    })?;
     for piece in unit.pieces.clone() {
         send(link, layout, piece).await?;
         if layout.statement(piece).to_ascii_lowercase().starts_with("reset") {
@@ -376,6 +393,7 @@ fn lost_in(work: &Work<'_>, failure: Failure) -> EngineError {
         Failure::Lost { database, message } => EngineError::Lost {
             database,
             message: format!("{message} (while recording {})", work.script.path.display()),
+            between: false,
         },
         other => not_recorded(other),
     }

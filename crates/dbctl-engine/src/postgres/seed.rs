@@ -52,7 +52,7 @@ pub(super) async fn csv(
             Ok(elapsed) => return Ok(elapsed),
             Err(error) => {
                 link.rollback().await;
-                wait_for_lock(link, error, &mut attempt).await?;
+                wait_for_lock(link, error, &mut attempt, None).await?;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use dbctl_migration::{Statement, Value};
 use futures::{Stream, StreamExt};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_postgres::{
     AsyncMessage, Client, Error, Row,
     error::{DbError, Severity as PgSeverity},
@@ -12,7 +12,10 @@ use tokio_postgres::{
 };
 use tokio_util::bytes::Bytes;
 
-use super::failure::{Failure, quote_literal};
+use super::{
+    failure::{Failure, quote_literal},
+    lock,
+};
 use crate::{
     EngineError, Notice, Session, Severity,
     connect::{Canceller, Connected, Messages, connect},
@@ -21,6 +24,9 @@ use crate::{
 
 /// How long a statement may take to end once it is cancelled, and a connection to end once it is closed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a server may take to start up while somebody connects.
+const STARTING: Duration = Duration::from_secs(30);
 
 /// The oldest server that is supported, as `server_version_num`.
 const OLDEST: i32 = 120_000;
@@ -32,6 +38,8 @@ const APPLICATION_BYTES: usize = 63;
 pub(super) struct Link<'s> {
     client: Client,
     line: Line<'s>,
+    /// How it came about.
+    pub(super) settings: Settings,
     /// Who we are on the server, for hints.
     pub(super) user: String,
     /// `server_version_num`.
@@ -61,11 +69,7 @@ impl<'s> Link<'s> {
         database: &str,
         session: &Session<'s>,
     ) -> Result<Self, EngineError> {
-        let name = application_name(session);
-        let Connected { client, messages, canceller } = tokio::select! { biased;
-            () = session.cancel.cancelled() => return Err(EngineError::Cancelled),
-            connected = connect(settings, database, &name) => connected?,
-        };
+        let Connected { client, messages, canceller } = started(settings, database, session).await?;
         let line = Line {
             messages: Some(messages),
             canceller,
@@ -75,7 +79,8 @@ impl<'s> Link<'s> {
             busy: false,
             shielded: false,
         };
-        let mut link = Self { client, line, user: settings.user.clone(), version: 0, nested: false };
+        let user = settings.user.clone();
+        let mut link = Self { client, line, settings: settings.clone(), user, version: 0, nested: false };
         match link.greet(settings).await {
             Ok(version) => link.version = version,
             Err(error) => {
@@ -343,6 +348,37 @@ impl Line<'_> {
             }
         }
     }
+}
+
+/// Connects; a server that is starting up is waited for.
+async fn started(
+    settings: &Settings,
+    database: &str,
+    session: &Session<'_>,
+) -> Result<Connected, EngineError> {
+    let name = application_name(session);
+    let until = Instant::now() + STARTING;
+    for attempt in 0.. {
+        let connected = tokio::select! { biased;
+            () = session.cancel.cancelled() => return Err(EngineError::Cancelled),
+            connected = connect(settings, database, &name) => connected,
+        };
+        match connected {
+            Err(error) if error.is_starting() && Instant::now() < until => {
+                if attempt == 0 {
+                    let message = format!("{error}: waiting for up to {} s", STARTING.as_secs());
+                    session.observer.notice(Notice { severity: Severity::Warning, message });
+                }
+            }
+            result => return Ok(result?),
+        }
+        let pause = lock::backoff(attempt, Duration::from_millis(100), Duration::from_secs(1));
+        tokio::select! { biased;
+            () = session.cancel.cancelled() => return Err(EngineError::Cancelled),
+            () = sleep(pause) => {}
+        }
+    }
+    unreachable!("the last attempt returns")
 }
 
 /// The next message; never, once the connection has ended.

@@ -114,6 +114,24 @@ impl<'s> WriteSession<'s> {
         Ok(&mut self.link)
     }
 
+    /// A session for a file that asks for this.
+    async fn ready_for(
+        &mut self,
+        search_path: Option<&str>,
+        directives: &Directives,
+    ) -> Result<&mut Link<'s>, EngineError> {
+        let link = self.ready().await?;
+        let path = search_path.map(dbctl_migration::quote_ident);
+        let timeout = directives.statement_timeout.map(|time| format!("{}ms", time.as_millis()));
+        for (name, value) in [("search_path", path), ("statement_timeout", timeout)] {
+            if let Some(value) = value {
+                let sql = "select pg_catalog.set_config($1::text, $2::text, false)";
+                link.query(sql, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
+            }
+        }
+        Ok(link)
+    }
+
     async fn run_script(
         &mut self,
         search_path: Option<&str>,
@@ -124,12 +142,7 @@ impl<'s> WriteSession<'s> {
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let keys = self.keys.clone();
-        let link = self.ready().await?;
-        if let Some(schema) = search_path {
-            let path = dbctl_migration::quote_ident(schema);
-            let sql = "select pg_catalog.set_config('search_path', $1::text, false)";
-            link.query(sql, &[(&path, Type::TEXT)]).await?;
-        }
+        let link = self.ready_for(search_path, directives).await.map_err(EngineError::between_files)?;
         let lock_timeout = directives.lock_timeout;
         script::run(link, &Work { script, lock_timeout, record, progress, resume, keys: &keys }).await
     }
@@ -482,7 +495,7 @@ async fn in_transaction(
             Ok(()) => return Ok(()),
             Err(failure) => {
                 link.rollback().await;
-                wait_for_lock(link, not_recorded(failure), &mut attempt).await?;
+                wait_for_lock(link, not_recorded(failure), &mut attempt, None).await?;
             }
         }
     }

@@ -284,7 +284,10 @@ async fn a_lock_that_is_not_to_be_had_is_waited_for_and_then_named() {
     };
     assert_eq!(error.code, "55P03");
     let hint = error.hint.unwrap();
-    assert!(hint.contains("the blocker") && hint.contains("5 times"), "{hint}");
+    let pid = rows(&other, "select pg_backend_pid()").await;
+    let who = format!("is held by pid {pid}, the blocker, from ");
+    assert!(hint.contains(&who) && hint.contains(", its last query since 20"), "{hint}");
+    assert!(hint.contains("5 times"), "{hint}");
     assert_eq!(run.heard.waiting.lock().unwrap().len(), 1);
 
     // It goes through once the blocker is gone, without a new run.

@@ -20,3 +20,4 @@ mod read;
 mod seed;
 mod steps;
 mod stop;
+mod waiting;

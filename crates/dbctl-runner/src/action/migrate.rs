@@ -17,6 +17,9 @@ use crate::{
     requires::{self, Upstream},
 };
 
+/// How often a lost session is made anew without anything applied in between.
+const RECONNECTS: usize = 5;
+
 pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<bool, StepError> {
     let mut sources = read_sources(context.database)?;
     if migrate.dry_run {
@@ -34,14 +37,37 @@ pub(super) async fn run(context: &StepContext<'_>, migrate: &Migrate) -> Result<
         true => Upstream::default(),
         false => requires::look_upstream(context, &sources).await?,
     };
-    let mut writer = context.open_writer(&sources).await?;
-    let result = migrate_all(context, &mut *writer, migrate, &sources, upstream).await;
-    context.finish(writer, &result).await;
-    let changed = result?;
+    let changed = connected(context, migrate, &sources, upstream).await?;
     if changed && !migrate.fake {
         hook::run(context, Hook::AfterMigrate).await?;
     }
     Ok(changed)
+}
+
+/// Migrates through one session; through another where that is lost between two files. Everything that was known is then
+/// found out anew, for others may have had the lock meanwhile.
+async fn connected(
+    context: &StepContext<'_>,
+    migrate: &Migrate,
+    sources: &[SourceFiles],
+    mut upstream: Upstream,
+) -> Result<bool, StepError> {
+    let mut applied = 0;
+    let mut in_vain = 0;
+    let mut writer = context.open_writer(sources).await?;
+    loop {
+        let before = applied;
+        let result = migrate_all(context, &mut *writer, migrate, sources, &mut upstream, &mut applied).await;
+        context.finish(writer, &result).await;
+        in_vain = if applied > before { 1 } else { in_vain + 1 };
+        match result {
+            Err(error) if error.is_lost_between() && in_vain <= RECONNECTS => {
+                context.warn(format!("{error}; connecting again"));
+            }
+            result => return Ok(result? || applied > 0),
+        }
+        writer = context.reopen_writer(sources).await?;
+    }
 }
 
 /// Whether there is anything to apply, told by a session that cannot write. Where there is no database, the writer says
@@ -68,18 +94,20 @@ pub(super) async fn migrate_all(
     writer: &mut dyn Applier,
     migrate: &Migrate,
     sources: &[SourceFiles],
-    upstream: Upstream,
+    upstream: &mut Upstream,
+    applied: &mut usize,
 ) -> Result<bool, StepError> {
-    let found = baseline::look(writer, sources).await?;
+    let found = baseline::look(writer, sources).await.map_err(EngineError::between_files)?;
     let reconciled = reconcile_all(sources, &found.rows);
     let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled, &found)?;
     if !migrate.fake {
-        nothing_moved(writer, sources, &work).await?;
+        nothing_moved(writer, sources, &work).await.map_err(StepError::between_files)?;
     }
     // What is refused has left nothing behind.
-    context.prepare(writer, sources).await?;
-    baseline::begin(writer, sources, &found.rows, &reconciled, &work).await?;
-    apply(context, writer, migrate, &work, upstream).await?;
+    context.prepare(writer, sources).await.map_err(StepError::between_files)?;
+    let begun = baseline::begin(writer, sources, &found.rows, &reconciled, &work).await;
+    begun.map_err(StepError::between_files)?;
+    apply(context, writer, migrate, &work, upstream, applied).await?;
     Ok(!work.is_empty())
 }
 
@@ -262,7 +290,8 @@ async fn apply(
     writer: &mut dyn Applier,
     migrate: &Migrate,
     work: &[Item<'_, '_>],
-    mut upstream: Upstream,
+    upstream: &mut Upstream,
+    applied: &mut usize,
 ) -> Result<(), StepError> {
     let direction = if migrate.fake { Direction::Fake } else { Direction::Up };
     let finished = |source: &SourceFiles, migration: &Migration, direction, elapsed| {
@@ -291,6 +320,7 @@ async fn apply(
                 _ => explained(context, item, error),
             })?;
         }
+        *applied += 1;
         finished(source, migration, direction, elapsed);
         for held in past.iter().flatten() {
             finished(source, held, Direction::Fake, Duration::ZERO);

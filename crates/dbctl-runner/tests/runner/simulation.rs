@@ -177,6 +177,7 @@ fn behaviour(random: &Random, faults: usize) -> Behaviour {
             1 => Some(Fault::LostBefore),
             2 => Some(Fault::LostAfter),
             3 => Some(Fault::Hang),
+            4 => Some(Fault::LostBetween),
             _ => None,
         },
     };

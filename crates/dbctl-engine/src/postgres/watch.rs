@@ -1,0 +1,74 @@
+//! Who is in the way of a statement that waits for a lock: only another session can ask while it waits.
+
+use std::{pin::pin, time::Duration};
+
+use tokio::time::sleep;
+use tokio_postgres::types::Type;
+
+use super::{
+    lock::{HOLDER_COLUMNS, holder},
+    session::{Link, get},
+};
+use crate::{EngineError, LockHolder, Session, libpq::Settings};
+
+/// How long between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a second session has to know of the first.
+pub(super) struct Watch<'s> {
+    settings: Settings,
+    database: String,
+    session: Session<'s>,
+    pid: i32,
+}
+
+impl<'s> Watch<'s> {
+    /// Of the session that is about to wait.
+    pub(super) async fn of(link: &mut Link<'s>) -> Result<Self, EngineError> {
+        let pid = get(&link.one("select pg_catalog.pg_backend_pid()", &[]).await?, 0)?;
+        let (settings, database) = (link.settings.clone(), link.database().to_owned());
+        Ok(Self { settings, database, session: link.session().clone(), pid })
+    }
+
+    /// Awaits `work`, and says who was in its way for the first time that somebody was. Where no second session is to be
+    /// had, nobody is seen.
+    pub(super) async fn during<T>(self, work: impl Future<Output = T>) -> (T, Option<LockHolder>) {
+        let mut seen = None;
+        let result = {
+            let mut work = pin!(work);
+            tokio::select! { biased;
+                result = &mut work => result,
+                found = self.look() => {
+                    seen = found.ok();
+                    work.await
+                }
+            }
+        };
+        (result, seen)
+    }
+
+    async fn look(&self) -> Result<LockHolder, EngineError> {
+        let mut link = Link::open(&self.settings, &self.database, &self.session).await?;
+        let found = loop {
+            match blocker(&mut link, self.pid).await {
+                Ok(None) => sleep(PAUSE).await,
+                Ok(Some(found)) => break Ok(found),
+                Err(error) => break Err(error),
+            }
+        };
+        link.close().await;
+        found
+    }
+}
+
+/// The first that a session waits for; a prepared transaction has the pid 0.
+async fn blocker(link: &mut Link<'_>, pid: i32) -> Result<Option<LockHolder>, EngineError> {
+    let sql = format!(
+        "select b.pid, {HOLDER_COLUMNS}, \
+         to_char(a.query_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+         from pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::int4)) b(pid) \
+         left join pg_catalog.pg_stat_activity a on a.pid = b.pid limit 1"
+    );
+    let rows = link.query(&sql, &[(&pid, Type::INT4)]).await?;
+    rows.first().map(|row| Ok(LockHolder { query_since: get(row, 4)?, ..holder(row)? })).transpose()
+}
