@@ -319,7 +319,7 @@ pub struct LockHolder {
     /// Since when it is connected, RFC 3339.
     pub since: Option<String>,
     /// Since when its last query runs or has run, RFC 3339; where nobody asked, or may know, `None`.
-    pub query_since: Option<String>,
+    pub query_since: Option<Box<str>>,
 }
 
 impl fmt::Display for LockHolder {

@@ -70,5 +70,9 @@ async fn blocker(link: &mut Link<'_>, pid: i32) -> Result<Option<LockHolder>, En
          left join pg_catalog.pg_stat_activity a on a.pid = b.pid limit 1"
     );
     let rows = link.query(&sql, &[(&pid, Type::INT4)]).await?;
-    rows.first().map(|row| Ok(LockHolder { query_since: get(row, 4)?, ..holder(row)? })).transpose()
+    let seen = |row| {
+        let query_since: Option<String> = get(row, 4)?;
+        Ok(LockHolder { query_since: query_since.map(String::into_boxed_str), ..holder(row)? })
+    };
+    rows.first().map(seen).transpose()
 }

@@ -12,10 +12,10 @@ use dbctl_engine::Atomic;
 
 pub(super) async fn run<'s>(context: &'s StepContext<'_>, migrate: &Migrate) -> Result<Ran<'s>, StepError> {
     let sources = read_sources(context.database)?;
-    let upstream = requires::look_upstream(context, &sources).await?;
+    let mut upstream = requires::look_upstream(context, &sources).await?;
     context.begin_run_apart().await?;
     let mut session = context.open_atomic(&sources).await?;
-    let done = work(context, &mut *session, migrate, &sources, upstream).await;
+    let done = work(context, &mut *session, migrate, &sources, &mut upstream).await;
     match done {
         Ok(true) => return Ok(Ran::Open(session)),
         Ok(false) => session.close().await,
@@ -32,9 +32,10 @@ async fn work(
     session: &mut dyn Atomic,
     migrate: &Migrate,
     sources: &[crate::SourceFiles],
-    upstream: Upstream,
+    upstream: &mut Upstream,
 ) -> Result<bool, StepError> {
-    let changed = migrate::migrate_all(context, session, migrate, sources, upstream).await?;
+    // What is applied before a session is lost is lost with it.
+    let changed = migrate::migrate_all(context, session, migrate, sources, upstream, &mut 0).await?;
     let rows = applied(session, sources).await?;
     context.shared.keep_rows(&context.database.key, rows);
     if !changed {

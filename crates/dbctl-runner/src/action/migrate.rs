@@ -58,13 +58,17 @@ async fn connected(
     loop {
         let before = applied;
         let result = migrate_all(context, &mut *writer, migrate, sources, &mut upstream, &mut applied).await;
-        context.finish(writer, &result).await;
         in_vain = if applied > before { 1 } else { in_vain + 1 };
         match result {
             Err(error) if error.is_lost_between() && in_vain <= RECONNECTS => {
                 context.warn(format!("{error}; connecting again"));
+                writer.close().await;
             }
-            result => return Ok(result? || applied > 0),
+            result => {
+                let result = result.map(|changed| changed || applied > 0);
+                context.finish(writer, &result).await;
+                return result;
+            }
         }
         writer = context.reopen_writer(sources).await?;
     }
