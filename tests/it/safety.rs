@@ -41,3 +41,28 @@ fn a_database_that_somebody_else_made_gets_its_environment_with_create() {
     assert!(said.contains("`staging`") && said.contains("`development`"), "{said}");
     sandbox.ok(&["drop", "a", "--yes", "--env", "staging"]);
 }
+
+#[test]
+fn a_migration_that_rewrites_its_own_history_is_undone() {
+    let sandbox = Sandbox::new(&NATIVE.replace("native", "sqlx"), &[("m/1_first.sql", FIRST.1)]);
+    sandbox.ok(&["up", "a"]);
+    let rows = "select version, encode(checksum, 'hex') from _sqlx_migrations";
+    let before = sandbox.query("a", rows);
+    sandbox
+        .write("workspace.yaml", format!("{}    seeds: {{ path: s }}\n", NATIVE.replace("native", "sqlx")));
+    sandbox.write("s/1.sql", "delete from _sqlx_migrations;\n");
+    let said = sandbox.dbctl(&["seed", "a"]).fails(1);
+    assert!(said.contains("s/1.sql changed the rows of"), "{said}");
+    std::fs::remove_file(sandbox.root().join("s/1.sql")).unwrap();
+    sandbox.write("m/2_sly.sql", "drop table t;\ndelete from _sqlx_migrations;\n");
+    let said = sandbox.dbctl(&["migrate", "a"]).fails(1);
+    assert!(said.contains("m/2_sly.sql changed the rows of \"public\".\"_sqlx_migrations\""), "{said}");
+    assert!(said.contains("`-- dbctl:changes-history`"), "{said}");
+    assert_eq!((sandbox.query("a", rows), sandbox.query("a", "select n from t")), (before, "1\n".to_owned()));
+    let (code, document) = sandbox.json(&["migrate", "a"]);
+    assert_eq!((code, &document["databases"][0]["error"]["code"]), (1, &"55000".into()), "{document}");
+    sandbox
+        .write("m/2_sly.sql", "-- dbctl:changes-history\nupdate _sqlx_migrations set description = 'one';\n");
+    sandbox.ok(&["migrate", "a"]);
+    sandbox.ok(&["status", "a", "--check"]);
+}

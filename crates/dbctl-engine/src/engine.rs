@@ -117,6 +117,9 @@ pub trait Applier: Reader {
     /// Records that the run is at work here, with its command; once per session. Where there is no record of runs yet,
     /// `make` makes it, else nothing is recorded; and nothing is where the session is one transaction.
     async fn begin_run(&mut self, command: &str, make: bool) -> Result<(), EngineError>;
+    /// Tables that say what is applied, beside those that [`Applier::prepare`] has seen: a file that changes their rows is
+    /// rolled back.
+    fn guard(&mut self, _tables: &[TableName]) {}
     /// Runs a migration's up part and records it, in one transaction where it can be. `resume` continues one that
     /// stopped outside a transaction. Returns how long its SQL ran.
     async fn apply(

@@ -10,6 +10,7 @@ mod layout;
 mod lock;
 mod note;
 mod reader;
+mod records;
 mod script;
 mod seed;
 mod session;

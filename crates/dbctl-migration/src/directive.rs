@@ -7,7 +7,8 @@ use thiserror::Error;
 use crate::{split::line_comments, text::one_line};
 
 /// The names a `-- dbctl:` comment may have.
-const NAMES: [&str; 4] = ["no-transaction", "lock-timeout", "statement-timeout", "requires"];
+const NAMES: [&str; 5] =
+    ["no-transaction", "lock-timeout", "statement-timeout", "requires", "changes-history"];
 
 /// The longest time limit that PostgreSQL takes: an `int` of milliseconds.
 const MAX_TIMEOUT_MS: u64 = i32::MAX as u64;
@@ -21,6 +22,8 @@ pub struct Directives {
     pub lock_timeout: Option<Duration>,
     /// `-- dbctl:statement-timeout 10min`: each statement of the file is cancelled after that long; zero is never.
     pub statement_timeout: Option<Duration>,
+    /// `-- dbctl:changes-history`: the file may write to the tables that say what is applied.
+    pub changes_history: bool,
     /// `-- dbctl:requires core@20260101120000`: applied there before this runs.
     pub requires: Vec<Requirement>,
 }
@@ -79,6 +82,7 @@ impl Directives {
     /// Adds what a later part of the same file asks for; where both set one thing, the later part decides.
     pub(crate) fn and(mut self, later: Self) -> Self {
         self.no_transaction |= later.no_transaction;
+        self.changes_history |= later.changes_history;
         self.lock_timeout = later.lock_timeout.or(self.lock_timeout);
         self.statement_timeout = later.statement_timeout.or(self.statement_timeout);
         self.requires.extend(later.requires);
@@ -95,14 +99,8 @@ impl Directives {
 
     fn take(&mut self, directive: &Directive<'_>) -> Result<(), DirectiveError> {
         match directive.name {
-            "no-transaction" => {
-                if !directive.argument.is_empty() {
-                    return Err(
-                        directive.error("`no-transaction` takes no argument", "-- dbctl:no-transaction")
-                    );
-                }
-                self.no_transaction = true;
-            }
+            "no-transaction" => self.no_transaction = directive.is_alone()?,
+            "changes-history" => self.changes_history = directive.is_alone()?,
             "lock-timeout" => directive.set(&mut self.lock_timeout)?,
             "statement-timeout" => directive.set(&mut self.statement_timeout)?,
             "requires" => self.requires.extend(directive.requirements()?),
@@ -198,6 +196,14 @@ impl Directive<'_> {
             line: self.line,
             column: self.name_column,
         }
+    }
+
+    /// `true`, for a directive that takes no argument.
+    fn is_alone(&self) -> Result<bool, DirectiveError> {
+        if self.argument.is_empty() {
+            return Ok(true);
+        }
+        Err(self.error(&format!("`{}` takes no argument", self.name), &format!("-- dbctl:{}", self.name)))
     }
 
     /// Sets what may be set once.
@@ -306,6 +312,7 @@ mod tests {
             ("/* licence,\n   /* nested */\n*/\n\n-- dbctl:no-transaction\nselect 1;", outside.clone()),
             ("/* a */ /* b */\n-- c\n/* d */\n-- dbctl:no-transaction", outside.clone()),
             ("\\restrict x\n-- dbctl:no-transaction\nselect 1;", outside),
+            ("-- dbctl:changes-history\n", Directives { changes_history: true, ..Directives::default() }),
             ("/*\n-- dbctl:nonsense\n*/\nselect 1;", none.clone()),
             ("/* never closed\n-- dbctl:nonsense\n", none.clone()),
             // What is no comment line, and what belongs to something else.
@@ -352,7 +359,7 @@ mod tests {
         let statement_timeout = "write it as `-- dbctl:statement-timeout 2s`; units are ms, s, m and h";
         let requires = "write it as `-- dbctl:requires core@20260101120000`";
         let above = "move it to the top, above the first statement";
-        let all = "dbctl knows `no-transaction`, `lock-timeout`, `statement-timeout`, `requires`";
+        let all = "dbctl knows `no-transaction`, `lock-timeout`, `statement-timeout`, `requires`, `changes-history`";
         let cases = [
             (
                 "-- dbctl:no-transction",

@@ -66,6 +66,13 @@ pub(crate) fn history_tables(sources: &[SourceFiles]) -> Vec<TableName> {
     sources.iter().filter_map(|source| Some(source.format.history()?.table().clone())).collect()
 }
 
+/// The same, without reading the folders.
+pub(crate) fn history_tables_of(database: &Database) -> Vec<TableName> {
+    let formats =
+        database.sources.iter().map(|source| source.format.kind().open(&source.folder, &source.options));
+    formats.filter_map(|format| Some(format.history()?.table().clone())).collect()
+}
+
 /// What a database says of one source.
 pub(crate) type Rows = Vec<Applied>;
 

@@ -105,6 +105,17 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// Whether a query may be out of place before a statement, as before `SET TRANSACTION`; it changes no row, nor
+    /// whether rows are counted.
+    pub(super) fn precedes_queries(&self, piece: usize) -> bool {
+        let mut words = Words::new(self.statement(piece));
+        if !words.eat(&["set"]) {
+            return !matches!(self.act(piece), Act::Send(_) | Act::Copy(..));
+        }
+        words.eat(&["local", "session"]);
+        words.next().is_some_and(|word| word.name().as_deref() != Some("track_counts"))
+    }
+
     /// Whether a statement only sets the session, so that a later run has to repeat it.
     pub(super) fn sets_session(&self, piece: usize) -> bool {
         let mut words = Words::new(self.statement(piece));

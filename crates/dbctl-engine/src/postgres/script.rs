@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dbctl_migration::{Script, Statement, ledger::Before, quote_ident};
+use dbctl_migration::{Script, Statement, TableName, ledger::Before, quote_ident};
 use tokio_postgres::types::Type;
 use tokio_util::bytes::Bytes;
 
@@ -11,6 +11,7 @@ use super::{
     failure::Failure,
     layout::{Act, Layout, Unit, copy_check},
     lock::{self, HOLDER_COLUMNS, LOST, backoff, holder, pause},
+    records,
     session::{Link, get, set_local},
     watch::Watch,
 };
@@ -44,6 +45,8 @@ pub(super) struct Work<'a> {
     pub(super) resume: Option<Resume>,
     /// The locks that this session holds.
     pub(super) keys: &'a [i64],
+    /// The tables whose rows the script must leave alone.
+    pub(super) records: &'a [TableName],
 }
 
 /// Runs a script on a clean session and records it; says how long its SQL ran.
@@ -343,7 +346,11 @@ async fn transaction_once(
         let error = EngineError::from(failure);
         if layout.whole { error.between_files() } else { error }
     })?;
+    let mut before = None;
     for piece in unit.pieces.clone() {
+        if before.is_none() && !layout.precedes_queries(piece) {
+            before = Some(records::look(link, work.records).await?);
+        }
         send(link, layout, piece).await?;
         if layout.statement(piece).to_ascii_lowercase().starts_with("reset") {
             link.batch(&limits).await?;
@@ -353,6 +360,9 @@ async fn transaction_once(
     // What the file has deferred fails here, where the failure can still be told from one of dbctl's own.
     link.settle_constraints(AS_OURSELVES).await.map_err(|f| at_end(layout, f))?;
     still_ours(link, work, &mark).await?;
+    if let Some(before) = before {
+        records::unchanged(link, work.records, &before, &work.script.path).await?;
+    }
     for statement in record(elapsed) {
         link.execute(&statement).await.map_err(not_recorded)?;
     }

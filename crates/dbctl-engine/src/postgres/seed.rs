@@ -14,6 +14,7 @@ use tokio_util::bytes::Bytes;
 use super::{
     failure::{Failure, sql_error},
     layout::{copy_line, insert_check},
+    records,
     script::{LOCK_TIMEOUT, wait_for_lock},
     session::{Link, get, set_local},
 };
@@ -33,6 +34,8 @@ struct Csv<'a> {
     path: &'a Path,
     shown: &'a Path,
     table: &'a TableName,
+    /// The tables whose rows it must leave alone.
+    records: &'a [TableName],
 }
 
 /// Copies a CSV file with a header line into a table and records it, in one transaction.
@@ -42,8 +45,9 @@ pub(super) async fn csv(
     shown: &Path,
     table: &TableName,
     record: &Statement,
+    records: &[TableName],
 ) -> Result<Duration, EngineError> {
-    let csv = Csv { path, shown, table };
+    let csv = Csv { path, shown, table, records };
     let columns = csv.header()?;
     csv.refuse_end_mark()?;
     let mut attempt = 0;
@@ -68,6 +72,7 @@ impl Csv<'_> {
         let started = Instant::now();
         let timeout = set_local("lock_timeout", &format!("{}ms", LOCK_TIMEOUT.as_millis()));
         link.batch(&format!("BEGIN; {timeout}")).await?;
+        let before = records::look(link, self.records).await?;
         let table = self.find_table(link).await?;
         let columns: Vec<_> = columns.iter().map(|column| quote_ident(column)).collect();
         let sql = format!("COPY {table} ({}) FROM STDIN WITH (FORMAT csv, HEADER true)", columns.join(", "));
@@ -80,6 +85,7 @@ impl Csv<'_> {
         }
         link.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(|failure| self.located(failure))?;
         let elapsed = started.elapsed();
+        records::unchanged(link, self.records, &before, self.shown).await?;
         link.execute(record).await?;
         link.commit().await.map_err(|failure| self.located(failure))?;
         Ok(elapsed)

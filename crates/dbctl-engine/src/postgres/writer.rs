@@ -34,6 +34,8 @@ const NOTICE_THE_DEAD: &str = "select pg_catalog.set_config('client_connection_c
 pub(super) struct WriteSession<'s> {
     pub(super) link: Link<'s>,
     keys: Vec<i64>,
+    /// The tables that say what is applied.
+    records: Vec<TableName>,
     settings: BTreeMap<String, String>,
     /// Whether a file may have left something behind in the session.
     used: bool,
@@ -56,7 +58,7 @@ impl<'s> WriteSession<'s> {
             }
         }
         match lock::acquire(&mut link, &keys).await {
-            Ok(()) => Ok(Self { link, keys, settings, used: true, begun: false }),
+            Ok(()) => Ok(Self { link, keys, records: Vec::new(), settings, used: true, begun: false }),
             Err(error) => {
                 link.close().await;
                 Err(error)
@@ -142,9 +144,11 @@ impl<'s> WriteSession<'s> {
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let keys = self.keys.clone();
+        let records = if directives.changes_history { Vec::new() } else { self.records.clone() };
         let link = self.ready_for(search_path, directives).await.map_err(EngineError::between_files)?;
         let lock_timeout = directives.lock_timeout;
-        script::run(link, &Work { script, lock_timeout, record, progress, resume, keys: &keys }).await
+        let work = Work { script, lock_timeout, record, progress, resume, keys: &keys, records: &records };
+        script::run(link, &work).await
     }
 
     /// Where an earlier run stopped that rolled the migration back.
@@ -271,6 +275,9 @@ impl Reader for WriteSession<'_> {
 #[async_trait]
 impl Applier for WriteSession<'_> {
     async fn prepare(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
+        let histories = sources.iter().filter_map(|source| source.history).map(|history| history.table());
+        let tables: Vec<TableName> = ledger::tables().into_iter().chain(histories.cloned()).collect();
+        self.guard(&tables);
         match self.make_tables(sources, environment).await {
             // A tool that takes no lock has made its table meanwhile.
             Err(error) if lost_race(&error) => self.make_tables(sources, environment).await,
@@ -293,6 +300,14 @@ impl Applier for WriteSession<'_> {
         }
         self.begun = true;
         Ok(())
+    }
+
+    fn guard(&mut self, tables: &[TableName]) {
+        for table in tables {
+            if !self.records.contains(table) {
+                self.records.push(table.clone());
+            }
+        }
     }
 
     async fn apply(
@@ -412,7 +427,8 @@ impl Writer for WriteSession<'_> {
                 self.run_script(None, script, &Directives::default(), &record, None, None).await
             }
             SeedWork::Csv { path, shown, table } => {
-                seed::csv(self.ready().await?, path, shown, table, &statement).await
+                let records = self.records.clone();
+                seed::csv(self.ready().await?, path, shown, table, &statement, &records).await
             }
             SeedWork::External => {
                 in_transaction(self.fresh().await?, &[], &[statement]).await?;

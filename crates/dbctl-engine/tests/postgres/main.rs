@@ -17,6 +17,7 @@ mod lock;
 #[path = "../shared/private_server.rs"]
 mod private_server;
 mod read;
+mod records;
 mod seed;
 mod steps;
 mod stop;

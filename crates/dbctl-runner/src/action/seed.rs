@@ -11,7 +11,9 @@ use dbctl_workspace::{Environment, Hook, Seeds};
 
 use super::StepContext;
 use crate::{
-    Event, StepError, hook,
+    Event, StepError,
+    files::history_tables_of,
+    hook,
     program::{self, Failure, shell_quote},
 };
 
@@ -123,6 +125,7 @@ async fn run_files(
     missing_only: bool,
 ) -> Result<bool, StepError> {
     context.prepare(writer, &[]).await?;
+    writer.guard(&history_tables_of(context.database));
     let recorded = if missing_only { writer.seeds().await? } else { Vec::new() };
     let work = missing(files, &recorded);
     for (at, file) in work.iter().enumerate() {

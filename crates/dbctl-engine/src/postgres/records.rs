@@ -1,0 +1,70 @@
+//! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's.
+
+use std::path::Path;
+
+use dbctl_migration::TableName;
+use tokio_postgres::types::Type;
+
+use super::session::{Link, get};
+use crate::{EngineError, SqlError};
+
+/// How each table looks, `None` where there is none: otherwise once a row of it was written in this transaction.
+///
+/// The server counts the rows that a transaction writes, so that none has to be read. A table that was emptied or
+/// replaced has another file, and nothing is counted while `track_counts` is off.
+const LOOKS: &str = "select array(select case when c.oid is not null then pg_catalog.concat_ws(' ', c.oid, \
+     pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid), \
+     pg_catalog.pg_stat_get_xact_tuples_updated(c.oid), pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid), \
+     pg_catalog.current_setting('track_counts')) end \
+     from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) with ordinality t(schema, name, at) \
+     left join pg_catalog.pg_namespace n on n.nspname = t.schema \
+     left join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.name order by t.at)";
+
+/// The tables before a file.
+pub(super) type Look = Vec<Option<String>>;
+
+/// How the tables look, in a transaction and before its file.
+pub(super) async fn look(link: &mut Link<'_>, tables: &[TableName]) -> Result<Look, EngineError> {
+    if tables.is_empty() {
+        return Ok(Look::new());
+    }
+    let (schemas, names): (Vec<&str>, Vec<&str>) =
+        tables.iter().map(|table| (table.schema.as_str(), table.name.as_str())).unzip();
+    get(&link.one(LOOKS, &[(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)]).await?, 0)
+}
+
+/// Fails where a file has changed a row of the tables since they were looked at, in the same transaction. A table that
+/// was not there had none.
+pub(super) async fn unchanged(
+    link: &mut Link<'_>,
+    tables: &[TableName],
+    before: &Look,
+    file: &Path,
+) -> Result<(), EngineError> {
+    let after = look(link, tables).await?;
+    let pairs = before.iter().zip(&after).zip(tables);
+    let changed: Vec<String> = pairs
+        .filter(|((before, after), _)| before.is_some() && before != after)
+        .map(|(_, table)| table.to_string())
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::Sql(Box::new(SqlError {
+        code: "55000".to_owned(),
+        message: format!(
+            "{} changed the rows of {}, which say what is applied; it has been undone",
+            file.display(),
+            changed.join(" and ")
+        ),
+        detail: None,
+        hint: Some(
+            "take that out of the file: `dbctl baseline` and `dbctl history` change what is recorded; a migration that \
+             has to do it says so at its top, `-- dbctl:changes-history`"
+                .to_owned(),
+        ),
+        context: None,
+        statement: None,
+        location: None,
+    })))
+}
