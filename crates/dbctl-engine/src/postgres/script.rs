@@ -35,8 +35,10 @@ pub(super) type Progress<'a> = dyn Fn(&Resume, Before) -> Vec<Statement> + Sync 
 /// A script and what is written with it.
 pub(super) struct Work<'a> {
     pub(super) script: &'a Script,
-    /// Instead of [`LOCK_TIMEOUT`].
+    /// Instead of [`LOCK_TIMEOUT`], and of whatever else is set.
     pub(super) lock_timeout: Option<Duration>,
+    /// Whether the manifest sets one.
+    pub(super) bounded: bool,
     /// The statements that record it, once it has run that long; they commit with it where that can be.
     pub(super) record: &'a (dyn Fn(Duration, Before) -> Vec<Statement> + Sync),
     /// The statements that record how far it got outside a transaction, where anybody wants to know.
@@ -328,6 +330,26 @@ async fn prepare_as(link: &mut Link<'_>, before: &[(String, String)]) -> Result<
     Ok(())
 }
 
+/// What bounds the wait for locks in the next transaction: the directive's word; else what the manifest or the file itself
+/// has set; else [`LOCK_TIMEOUT`]. Asked before the transaction, in which a file may want to be the first to ask.
+async fn lock_timeout(
+    link: &mut Link<'_>,
+    work: &Work<'_>,
+    layout: &Layout<'_>,
+) -> Result<Option<String>, EngineError> {
+    let ours = |timeout: Duration| Some(set_local("lock_timeout", &format!("{}ms", timeout.as_millis())));
+    if let Some(timeout) = work.lock_timeout {
+        return Ok(ours(timeout));
+    }
+    let is_set = if layout.whole {
+        work.bounded
+    } else {
+        let sql = "select source = 'session' from pg_catalog.pg_settings where name = 'lock_timeout'";
+        get(&link.one(sql, &[]).await?, 0)?
+    };
+    Ok(if is_set { None } else { ours(LOCK_TIMEOUT) })
+}
+
 async fn transaction_once(
     link: &mut Link<'_>,
     work: &Work<'_>,
@@ -336,11 +358,9 @@ async fn transaction_once(
     record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
 ) -> Result<Duration, EngineError> {
     let mark = format!("{}-{}", link.session().stamp.run, unit.pieces.start);
-    let limits = format!(
-        "{}; {}",
-        set_local("lock_timeout", &format!("{}ms", work.lock_timeout.unwrap_or(LOCK_TIMEOUT).as_millis())),
-        set_local(MARK, &mark)
-    );
+    let lock_timeout = lock_timeout(link, work, layout).await?;
+    let limits =
+        [lock_timeout, Some(set_local(MARK, &mark))].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let started = Instant::now();
     link.begin(&limits).await.map_err(|failure| {
         let error = EngineError::from(failure);

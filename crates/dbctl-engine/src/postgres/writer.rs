@@ -144,10 +144,12 @@ impl<'s> WriteSession<'s> {
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let keys = self.keys.clone();
+        let bounded = self.settings.keys().any(|name| name.eq_ignore_ascii_case("lock_timeout"));
         let records = if directives.changes_history { Vec::new() } else { self.records.clone() };
         let link = self.ready_for(search_path, directives).await.map_err(EngineError::between_files)?;
         let lock_timeout = directives.lock_timeout;
-        let work = Work { script, lock_timeout, record, progress, resume, keys: &keys, records: &records };
+        let work =
+            Work { script, lock_timeout, bounded, record, progress, resume, keys: &keys, records: &records };
         script::run(link, &work).await
     }
 

@@ -185,6 +185,42 @@ async fn a_failed_concurrent_index_is_dropped_and_built_anew() {
 }
 
 #[tokio::test]
+async fn whoever_bounds_the_wait_for_locks_is_heard() {
+    let run = Run::new();
+    let mut target = run.create("bounded_waits").await;
+    let ask_for = "create table NAME as select current_setting('lock_timeout');";
+    let cases = [
+        ("a", "", "5s"),
+        ("b", "-- dbctl:lock-timeout 2s\n", "2s"),
+        ("c", "set lock_timeout = '30s'; ", "30s"),
+        ("d", "-- dbctl:no-transaction\nset lock_timeout = '30s'; ", "30s"),
+        ("e", "-- dbctl:no-transaction\nset lock_timeout = 0; ", "0"),
+        ("f", "-- dbctl:no-transaction\nset lock_timeout = '30s'; reset lock_timeout; vacuum; ", "5s"),
+        ("g", "-- dbctl:no-transaction\n-- dbctl:lock-timeout 2s\nset lock_timeout = '30s'; ", "2s"),
+        ("h", "-- dbctl:no-transaction\nvacuum; ", "5s"),
+    ];
+    let session = run.session();
+    for settings in [None, Some("7s")] {
+        target.settings =
+            settings.map(|value| ("lock_timeout".to_owned(), value.to_owned())).into_iter().collect();
+        let mut writer = engine().open_exclusive(&target, &[], &session).await.unwrap();
+        writer.prepare(&[OWN], "test").await.unwrap();
+        for (name, first, expected) in cases {
+            let table = format!("{name}{}", settings.unwrap_or_default());
+            let sql = format!("{first}{}", ask_for.replace("NAME", &table));
+            writer.apply(&OWN, &migration(&format!("1_{table}"), &sql, None), None).await.unwrap();
+            let expected = if matches!(name, "a" | "h") { settings.unwrap_or(expected) } else { expected };
+            assert_eq!(
+                ask("bounded_waits", &format!("select * from {table}")).await,
+                expected,
+                "{sql} {settings:?}"
+            );
+        }
+        writer.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_failed_and_left_nothing_may_be_mended() {
     let run = Run::new();
     let mut writer = run.writer("mended").await;
