@@ -41,6 +41,8 @@ mod one_writer;
 mod output;
 mod pnpm;
 mod prisma;
+#[cfg(target_os = "linux")]
+mod protection;
 #[cfg(unix)]
 mod reconnect;
 mod requires;

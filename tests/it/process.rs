@@ -60,12 +60,12 @@ pub(crate) fn exists(pid: &str) -> bool {
     Command::new("kill").args(["-0", pid]).stderr(Stdio::null()).status().unwrap().success()
 }
 
-/// Waits until something is so, for at most ten seconds.
+/// Waits until something is so, for at most a minute: a machine may be busy.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(10), "in vain: {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
