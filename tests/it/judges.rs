@@ -1,7 +1,8 @@
 //! The real node-pg-migrate, from npm, judges databases that dbctl migrated, and the other way round.
 
 use crate::{
-    support::{Sandbox, query},
+    held::hold,
+    support::Sandbox,
     tools::{VERSIONS, node_pg_migrate as tool, schema},
 };
 
@@ -97,19 +98,13 @@ fn the_two_lock_each_other_out() {
     let sandbox = Sandbox::atriz();
     sandbox.ok(&["up", "core"]);
     let url = sandbox.url("core");
-    let holder = std::thread::spawn(move || {
-        query(&url, "select pg_advisory_lock(7241865325823964); select pg_sleep(6)").unwrap();
-    });
-    let held = "select count(*) from pg_locks where locktype = 'advisory' and granted";
-    while sandbox.query("core", held) == "0\n" {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let held = hold(&url, "select pg_advisory_lock(7241865325823964)");
     let said = sandbox.dbctl(&["migrate", "core", "--wait", "0s"]).fails(5);
-    assert!(said.contains("pid "), "{said}");
+    assert!(said.contains(&format!("pid {}", held.pid)), "{said}");
     let ran = tool(&sandbox, "9.0.0", "core", "packages/core", &["up"]);
     assert!(ran.code != 0 && ran.stderr.contains("Another migration is already running"), "{ran}");
+    drop(held);
     sandbox.ok(&["migrate", "core", "--wait", "60s"]);
-    holder.join().unwrap();
 }
 
 #[test]

@@ -64,6 +64,17 @@ pub(crate) async fn ask(database: &str, sql: &str) -> String {
     rows(&client, sql).await
 }
 
+/// Whether somebody sleeps in this database.
+pub(crate) const SLEEPS: &str = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')";
+
+/// Waits until a query answers yes.
+pub(crate) async fn until(database: &str, sql: &str) {
+    let client = client(database).await;
+    while rows(&client, sql).await != "t" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 pub(crate) async fn rows(client: &Client, sql: &str) -> String {
     let rows: Vec<String> = client
         .simple_query(sql)

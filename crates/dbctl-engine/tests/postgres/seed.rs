@@ -4,7 +4,7 @@ use dbctl_engine::{EngineError, Mark, SeedWork, Writer};
 use dbctl_migration::{Checksum, Script, TableName, Transaction, ledger::SeedRow};
 use tempfile::TempDir;
 
-use crate::bench::{Run, ask, client, rows, show};
+use crate::bench::{Run, SLEEPS, ask, client, rows, show, until};
 
 fn row(file: &str) -> SeedRow {
     SeedRow { file: file.to_owned(), checksum: Checksum::of_text(file) }
@@ -179,7 +179,7 @@ async fn a_commit_that_is_under_way_is_not_cancelled() {
                 for each row execute function slow()";
     rows(&client("committing").await, slow).await;
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        until("committing", SLEEPS).await;
         run.cancel.cancel();
     };
     let row = row("1.ts");

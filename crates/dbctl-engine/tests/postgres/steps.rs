@@ -3,7 +3,7 @@ use std::time::Duration;
 use dbctl_engine::{Engine, EngineError, Resume, SourceRef, Writer};
 use dbctl_migration::{Progress, TableName};
 
-use crate::bench::{OWN, Peer, Run, ask, client, engine, migration, names, rows, show};
+use crate::bench::{OWN, Peer, Run, SLEEPS, ask, client, engine, migration, names, rows, show, until};
 
 const INDEXED: &str = "create table t (id int);\ninsert into t values (1), (2), (2);\n\
                        create index concurrently by_id on t (id);\ncreate table after (id int);";
@@ -314,7 +314,7 @@ async fn stopping_outside_a_transaction_is_recorded() {
     let mut writer = run.reopen(&target).await;
     let sql = "-- dbctl:no-transaction\nselect 1;\nvacuum;\nselect pg_sleep(60);";
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        until("stopped_steps", SLEEPS).await;
         run.cancel.cancel();
     };
     let slow = migration("1_s", sql, None);
@@ -339,7 +339,7 @@ async fn a_stopped_statement_that_leaves_nothing_behind_need_not_be_looked_at() 
     rows(&client("stopped_vacuum").await, &slow).await;
     let mut writer = run.reopen(&target).await;
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        until("stopped_vacuum", SLEEPS).await;
         run.cancel.cancel();
     };
     let vacuum = migration("1_v", "select 1;\nvacuum (analyze) t;", None);

