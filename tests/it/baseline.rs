@@ -266,7 +266,7 @@ databases:
         ("create schema app", None),
         (
             "create role supabase_admin; create schema auth authorization supabase_admin; create table auth.users (id int); \
-          create function auth.uid() returns int language sql return 1",
+          create function auth.uid() returns int language sql as 'select 1'",
             None,
         ),
         ("create view app.v as select 1 as a", Some("app.v")),

@@ -35,6 +35,11 @@ fn the_atriz_monorepo_comes_up_from_what_init_wrote() {
         formats(&sandbox),
         ["core", "atriz", "mextrack", "pshop"].map(|key| format!("{key} node-pg-migrate"))
     );
+    // What the folders do not say, and PostgreSQL 13 and newer do not need.
+    sandbox.ok(&["create", "--all"]);
+    for key in ["core", "atriz", "mextrack", "pshop"] {
+        sandbox.query(key, "create extension if not exists pgcrypto");
+    }
     sandbox.ok(&["up", "--all"]);
     sandbox.ok(&["status", "--all", "--check"]);
     assert_ne!(sandbox.query("core", "select count(*) from users"), "0\n");
