@@ -1,4 +1,4 @@
-use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
+use std::{fmt::Write as _, fs, path::PathBuf};
 
 use dbctl_engine::{EngineError, Mark, SeedWork, Writer};
 use dbctl_migration::{Checksum, Script, TableName, Transaction, ledger::SeedRow};

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use dbctl_engine::{Engine, EngineError, Resume, SourceRef, Writer};
 use dbctl_migration::{Progress, TableName};
 
