@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, repository};
+use crate::support::{Ran, Sandbox, repository};
 
 /// A fenced block: its language and its lines.
 struct Block<'d> {
@@ -40,8 +40,8 @@ fn settle(value: &mut Value) {
                     (_, Value::Null) => {}
                     ("elapsed_ms" | "port" | "pid", Value::Number(_))
                     | (
-                        "run" | "applied_at" | "started_at" | "ended_at" | "data" | "postgres"
-                        | "DATABASE_URL" | "PGPASSWORD" | "PGPORT",
+                        "run" | "applied_at" | "started_at" | "ended_at" | "made_at" | "system" | "data"
+                        | "postgres" | "DATABASE_URL" | "PGPASSWORD" | "PGPORT",
                         Value::String(_),
                     ) => *value = "…".into(),
                     _ => settle(value),
@@ -78,13 +78,18 @@ fn the_documents_are_as_documented() {
                 }
             }
             "console" => {
-                let words = text.trim().strip_prefix("$ dbctl ").unwrap();
+                let words = text.trim().strip_prefix("$ ").unwrap();
+                let words = words.strip_prefix("dbctl ").unwrap_or(words);
                 typed = Some(words.split(' ').map(str::to_owned).collect());
             }
             "json" => {
                 let args = typed.take().expect("a document has its command above it");
                 let args: Vec<&str> = args.iter().map(String::as_str).collect();
-                let ran = sandbox.as_ref().unwrap().dbctl(&args);
+                let sandbox = sandbox.as_ref().unwrap();
+                let ran = match args[..] {
+                    ["cat", file] => Ran::of(sandbox.command("cat").arg(file).output().unwrap()),
+                    _ => sandbox.dbctl(&args),
+                };
                 let (mut expected, mut found) = (documents(&text), documents(&ran.stdout));
                 expected.iter_mut().chain(&mut found).for_each(settle);
                 // The members stand in the order of the page, too.

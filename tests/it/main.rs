@@ -26,6 +26,8 @@ mod deep;
 mod documented;
 mod drizzle;
 mod files;
+#[cfg(unix)]
+mod frozen;
 mod history;
 #[cfg(unix)]
 mod hooks;

@@ -285,6 +285,13 @@ pub(crate) struct MigrateArgs {
         conflicts_with = "fake"
     )]
     pub(crate) atomic: Option<Atomic>,
+    /// Do exactly what a plan says that `plan migrate -o FILE` has frozen, or nothing
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["targets", "all", "to", "fake", "out_of_order", "no_deps"]
+    )]
+    pub(crate) plan: Option<PathBuf>,
     /// What to do with a pending file that sorts before an applied one [default: warn; deny where the tool that owns
     /// the folder would fail afterwards; there applied files that are missing on disk stop it as well, short of allow]
     #[arg(long, value_name = "POLICY", value_enum)]
@@ -460,6 +467,12 @@ pub(crate) struct Plan {
     /// How the plan is drawn
     #[arg(long = "as", value_name = "SHAPE", value_enum, default_value_t = PlanShape::Tree, global = true)]
     pub(crate) shape: PlanShape,
+    /// Freeze what `migrate` would do in a file, for `migrate --plan FILE`: connects, and only reads
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub(crate) output: Option<PathBuf>,
+    /// Write over a file that is no plan
+    #[arg(long, global = true, requires = "output")]
+    pub(crate) force: bool,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }

@@ -11,6 +11,7 @@ mod init;
 mod list;
 mod new;
 mod plan;
+pub(crate) mod plan_file;
 mod psql;
 mod requires;
 pub(crate) mod runs;

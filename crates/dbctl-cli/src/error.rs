@@ -8,6 +8,8 @@ use dbctl_runner::{PlanError, StepError};
 use dbctl_workspace::{Key, ManifestErrors, SelectError};
 use thiserror::Error;
 
+use crate::command::plan_file::Unread;
+
 /// Why a command ends without a summary.
 #[derive(Debug, Error)]
 pub(crate) enum CliError {
@@ -59,6 +61,17 @@ pub(crate) enum CliError {
     /// These databases could not be read, each for its reason, and nothing can be said without them.
     #[error("{}", .0.iter().map(|(key, error)| format!("{key}: {error}")).collect::<Vec<_>>().join("\n"))]
     Unreadable(Vec<(Key, StepError)>),
+    /// A file is no plan that can be read.
+    #[error("{}{}: {}", .0.path.display(), .0.place.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default(), .0.message)]
+    PlanFile(Unread),
+    /// A plan is for something else than this workspace as it is.
+    #[error("{}: the plan no longer holds: {}", path.display(), moved.join("; "))]
+    PlanElsewhere {
+        /// The plan.
+        path: PathBuf,
+        /// What is not as it was.
+        moved: Vec<String>,
+    },
     /// A name does not fit a format.
     #[error(transparent)]
     NewFile(FormatError),

@@ -92,6 +92,7 @@ fn step_code(error: &StepError) -> u8 {
     match error {
         StepError::Format(_) | StepError::RequirementUnknown { .. } => INVALID,
         StepError::Engine(EngineError::Locked { .. }) => LOCKED,
+        StepError::PlanMoved { .. } => FOUND,
         _ => FAILED,
     }
 }
@@ -105,7 +106,10 @@ fn error_code(error: &CliError) -> u8 {
         | CliError::Declined
         | CliError::NewFile(_)
         | CliError::Directory { .. } => USAGE,
-        CliError::NoManifest { .. } | CliError::Manifest(_) | CliError::Format(_) => INVALID,
+        CliError::NoManifest { .. } | CliError::Manifest(_) | CliError::Format(_) | CliError::PlanFile(_) => {
+            INVALID
+        }
+        CliError::PlanElsewhere { .. } => FOUND,
         CliError::Databases(errors) => failures_code(errors.iter().map(|(_, error)| error)),
         CliError::Unreadable(errors) => failures_code(errors.iter().map(|(_, error)| error)),
         CliError::Engine(error) if matches!(**error, EngineError::Locked { .. }) => LOCKED,
@@ -200,6 +204,8 @@ mod tests {
             ("databases that cannot be read", Err(CliError::Unreadable(vec![(key("core"), locked())])), 5),
             ("runs of databases that cannot be read", runs(vec![sql(sql_error()), locked()]), 1),
             ("runs", runs(vec![]), 0),
+            ("a plan that no longer holds", run(vec![StepError::PlanMoved { moved: vec![] }]), 4),
+            ("a plan of something else", Err(CliError::PlanElsewhere { path: "p".into(), moved: vec![] }), 4),
             ("a no", Err(CliError::Declined), 2),
             ("Ctrl-C twice", Err(CliError::Interrupted), 130),
             ("no psql", Err(CliError::NoPsql), 127),

@@ -115,6 +115,7 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
         StepError::Unfinished { .. } => word("partial"),
         StepError::NothingToResolve { .. } => word("nothing_to_resolve"),
         StepError::NotApplied { .. } => word("not_applied"),
+        StepError::PlanMoved { .. } => word("plan_moved"),
         StepError::Untold { .. } => word("untold"),
     }
 }

@@ -43,7 +43,8 @@ Examples:
   dbctl migrate --all --dry-run      what would run
   dbctl migrate core --to 1700000000000
   dbctl migrate --all --atomic       all databases or none
-  dbctl migrate legacy --fake --yes  record what is there already";
+  dbctl migrate legacy --fake --yes  record what is there already
+  dbctl migrate --plan plan.json     what `plan migrate -o plan.json` froze";
 
 pub(crate) const ROLLBACK: &str = "\
 Examples:
@@ -107,12 +108,13 @@ Examples:
   dbctl status core --format json";
 
 pub(crate) const PLAN: &str = "\
-Offline unless --state is given: no variable has to be set and no server has to run.
+Offline but for --state, -o and `rollback --run`: no variable has to be set and no server has to run.
 
 Examples:
   dbctl plan up --all
   dbctl plan migrate mextrack --state
-  dbctl plan reset core --as mermaid";
+  dbctl plan reset core --as mermaid
+  dbctl plan migrate --all -o plan.json    for `dbctl migrate --plan plan.json`";
 
 pub(crate) const LIST: &str = "\
 Examples:

@@ -12,6 +12,10 @@ use dbctl_workspace::{Hook, SelectError};
 
 use crate::error::CliError;
 
+/// What helps where a plan no longer holds.
+const ANEW: &str =
+    "put back what has moved, or make the plan anew and look at it: `dbctl plan migrate TARGET -o FILE`";
+
 /// What helps where a step on the database `key` failed.
 pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
     Some(match error {
@@ -93,6 +97,7 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::NothingToResolve { .. } | StepError::NotApplied { .. } => {
             format!("`dbctl status {key} -v` shows where each one stands")
         }
+        StepError::PlanMoved { .. } => ANEW.to_owned(),
         StepError::Untold { .. } => {
             "say in the manifest which `format` it is, or use --ignore-dependents".to_owned()
         }
@@ -366,6 +371,8 @@ pub(crate) fn command(error: &CliError) -> Option<String> {
         CliError::NoPsql => {
             "install PostgreSQL's client programs, or use `dbctl exec TARGET -- YOUR_CLIENT`".to_owned()
         }
+        CliError::PlanElsewhere { .. } => ANEW.to_owned(),
+        CliError::PlanFile(_) => "`dbctl plan migrate TARGET -o FILE` writes one".to_owned(),
         CliError::Manifest(_)
         | CliError::Databases(_)
         | CliError::Unreadable(_)

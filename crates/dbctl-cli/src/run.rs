@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{self, Global, MigrateArgs, RollbackArgs, Targets, Verb},
-    command::runs::which,
+    command::{plan_file, runs::which},
     confirm::{self, Affected, Asking},
     console::Console,
     context::{Context, Process},
@@ -98,6 +98,14 @@ pub(crate) async fn requested(
             let (run, targets) = which(typed, targets, context, console).await?;
             let request = request_on(verb, global, context, targets)?;
             Ok(Request { actions: vec![Action::Undo { run }], ..request })
+        }
+        Verb::Migrate { migrate: args @ MigrateArgs { plan: Some(path), .. }, .. } => {
+            let plan_file::Read { targets, no_deps, no_hooks, migrate } = plan_file::read(path, context)?;
+            let request = request_on(verb, global, context, targets)?;
+            let Migrate { dry_run, atomic, .. } = migrate_action(args);
+            let migrate = Migrate { dry_run, atomic, ..migrate };
+            let no_hooks = no_hooks || request.no_hooks;
+            Ok(Request { actions: vec![Action::Migrate(migrate)], no_deps, no_hooks, ..request })
         }
         Verb::Up { .. }
         | Verb::Create { .. }
@@ -213,6 +221,7 @@ fn migrate_action(args: &MigrateArgs) -> Migrate {
         atomic: args.atomic.map(|how| match how {
             cli::Atomic::OnePhase => Atomic::OnePhase,
         }),
+        frozen: None,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     atomic,
     execute::Shared,
     files::{Files, Rows, SourceFiles, applied},
+    frozen,
     hook::hooks,
     requires,
     twins::twins,
@@ -108,12 +109,9 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
     {
         failed = requires::check_unneeded(shared, &files, undo, &applied).await;
     }
+    let whole = request.destroys() || request.no_deps || request.atomic().is_some() || request.is_frozen();
     let mistyped = failed.iter().any(|(_, error)| error.is_mistyped());
-    Checked {
-        failed,
-        refused: request.destroys() || request.no_deps || request.atomic().is_some() || mistyped,
-        reverts,
-    }
+    Checked { failed, refused: whole || mistyped, reverts }
 }
 
 async fn check_database(
@@ -135,6 +133,7 @@ async fn check_database(
                 if let Some(to) = &migrate.to {
                     action::migrate::last(sources, to)?;
                 }
+                frozen::check(&context, migrate, sources).await?;
                 if migrate.atomic().is_some() {
                     atomic::check(&context, migrate, sources).await?;
                 }

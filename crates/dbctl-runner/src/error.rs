@@ -7,6 +7,8 @@ use dbctl_migration::{Drift, FormatErrors, RollbackError};
 use dbctl_workspace::{Hook, Key};
 use thiserror::Error;
 
+use crate::Moved;
+
 /// Why a request cannot become a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PlanError {
@@ -251,6 +253,12 @@ pub enum StepError {
     NotApplied {
         /// Its whole name.
         name: String,
+    },
+    /// The plan that was frozen no longer holds.
+    #[error("the plan no longer holds: {}", .moved.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    PlanMoved {
+        /// What has moved since.
+        moved: Vec<Moved>,
     },
     /// What a dependent's files require cannot be told.
     #[error("it cannot be told whether files of `{dependent}` in {folder} require it")]

@@ -173,7 +173,7 @@ async fn run_step<'a>(context: &'a StepContext<'a>, step: &'a Step) -> StepRan<'
 }
 
 impl<'a> Shared<'a> {
-    fn new(run: Run<'a>, engine: &'a dyn Engine, events: &'a dyn Sink) -> Self {
+    pub(crate) fn new(run: Run<'a>, engine: &'a dyn Engine, events: &'a dyn Sink) -> Self {
         let cancel = CancellationToken::new();
         Self {
             run,

@@ -1,9 +1,11 @@
 //! What is asked for: which actions, on which databases, within which limits.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use dbctl_migration::{Back, OutOfOrder};
 use dbctl_workspace::Key;
+
+use crate::Frozen;
 
 /// One command as data. `up` and `reset` are nothing but lists of actions.
 #[derive(Debug, Clone)]
@@ -130,6 +132,8 @@ pub struct Migrate {
     pub out_of_order: Option<OutOfOrder>,
     /// All databases of the run or none.
     pub atomic: Option<Atomic>,
+    /// Only if everything is as it was when this was found out.
+    pub frozen: Option<Arc<Frozen>>,
 }
 
 /// How the databases of a run are committed that is all or nothing. Until then each has one open transaction.
@@ -237,6 +241,13 @@ impl Request {
             | Action::Seed { .. }
             | Action::Clean => (self.command, "destroys data"),
         })
+    }
+
+    /// Whether it is to do exactly what was found out beforehand.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.actions
+            .iter()
+            .any(|action| matches!(action, Action::Migrate(migrate) if migrate.frozen.is_some()))
     }
 
     /// How it is committed, where it is all or nothing.

@@ -15,6 +15,8 @@ mod checks;
 mod connections;
 #[path = "runner/execution.rs"]
 mod execution;
+#[path = "runner/frozen.rs"]
+mod frozen;
 #[path = "runner/history.rs"]
 mod history;
 #[path = "runner/locations.rs"]

@@ -11,6 +11,7 @@ use dbctl_workspace::{Key, Workspace};
 use serde::Serialize;
 
 use super::{
+    plan_file,
     requires::{Requires, of, tie},
     status,
     tree::{Arrow, Drawing, reduce},
@@ -42,6 +43,10 @@ pub(super) async fn run(
     if !wrong.is_empty() {
         return Err(CliError::Databases(wrong));
     }
+    let written = match &args.output {
+        Some(path) => Some(plan_file::write(path, args.force, &plan, context).await?),
+        None => None,
+    };
     let report = if args.state { Some(status::look(context, &plan.databases, console).await?) } else { None };
     if let Some(report) = &report
         && !plan.request.actions.contains(&Action::Redo)
@@ -65,6 +70,9 @@ pub(super) async fn run(
     };
     console.out.write_all(text.as_bytes())?;
     console.out.flush()?;
+    if let Some(written) = written.filter(|_| !console.mode.quiet) {
+        writeln!(console.err, "{written}")?;
+    }
     Ok(report.map_or(Done::Well, |report| Done::Status { report, check: false }))
 }
 

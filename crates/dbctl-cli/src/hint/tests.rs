@@ -138,6 +138,7 @@ fn steps() -> Vec<StepError> {
         not_committed(EngineError::Lost { database: text("core_db"), message: text("gone"), between: false }),
         not_committed(EngineError::Unsupported(text("no"))),
         EngineError::NotWhole { path: "migrations/2_b.sql".into(), line: 3, reason: "it cannot" }.into(),
+        StepError::PlanMoved { moved: vec![] },
         StepError::NothingToResolve { name: text("2_b"), state: "applied" },
         StepError::NotApplied { name: text("2_b") },
         unresolved("prisma/migrations/2_b/migration.sql"),

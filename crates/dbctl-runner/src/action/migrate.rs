@@ -12,7 +12,7 @@ use crate::{
     baseline::{self, Found, Item},
     event::MigrationRef,
     files::{Rows, SourceFiles, candidates, found, read_sources, reconcile_all, unknown},
-    hook,
+    frozen, hook,
     request::Migrate,
     requires::{self, Upstream},
 };
@@ -107,6 +107,7 @@ pub(super) async fn migrate_all(
     if !migrate.fake {
         nothing_moved(writer, sources, &work).await.map_err(StepError::between_files)?;
     }
+    frozen::holds(context, writer, migrate, sources, &found, Some(&work)).await?;
     // What is refused has left nothing behind.
     context.prepare(writer, sources).await.map_err(StepError::between_files)?;
     let begun = baseline::begin(writer, sources, &found.rows, &reconciled, &work).await;

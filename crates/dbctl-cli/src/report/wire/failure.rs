@@ -69,6 +69,14 @@ pub(crate) fn failure(error: &CliError, cwd: &Path) -> Failure {
             })
             .collect(),
         CliError::Format(errors) => formats(errors),
+        CliError::PlanFile(unread) => vec![Problem {
+            database: None,
+            path: unread.path.display().to_string(),
+            line: unread.place.map(|place| place.0),
+            column: unread.place.map(|place| place.1),
+            message: unread.message.clone(),
+            hint: hint::command(error),
+        }],
         CliError::Databases(errors) => {
             errors.iter().flat_map(|(key, error)| of_database(error, key.as_str())).collect()
         }
@@ -129,6 +137,7 @@ fn kind(error: &CliError) -> &'static str {
         | CliError::Engine(_)
         | CliError::Embedded(_)
         | CliError::NoDatabase { .. } => "server",
+        CliError::PlanFile(_) | CliError::PlanElsewhere { .. } => "plan",
         CliError::NoPsql | CliError::Spawn { .. } => "program",
         CliError::Write { .. } | CliError::Output(_) => "io",
         CliError::Declined => "declined",
