@@ -20,13 +20,15 @@ static TABLE: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is fixed")
 });
 
-/// `20260123_1800_name.sql`, `001_name.sql`, `2025-11-05_name.sql`.
+/// `20260123_1800_name.sql`, `001-name.sql`, `2025-11-05_name.sql`, and what stands before the name.
 static NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^\d+(?:[_-]\d+)*_.+\.sql$").expect("the pattern is fixed"));
+    LazyLock::new(|| Regex::new(r"^[0-9]+(?:[_-][0-9]+)*([_-]).+\.sql$").expect("the pattern is fixed"));
 
 /// What a project's own runner seems to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HomeGrown {
+    /// What most files have between their version and their name.
+    pub(super) separator: char,
     /// The table, and its schema, where some source file makes one.
     pub(super) table: Option<String>,
     /// Its schema.
@@ -41,21 +43,27 @@ pub(super) struct HomeGrown {
 
 /// `None` where the names do not look like migrations.
 pub(super) fn guess(root: &Path, folder: &Path, names: &[String]) -> Option<HomeGrown> {
-    if !names.iter().any(|name| NAME.is_match(name)) {
+    let separators: Vec<String> =
+        names.iter().filter_map(|name| Some(NAME.captures(name)?[1].to_owned())).collect();
+    if separators.is_empty() {
         return None;
     }
+    let dashes = separators.iter().filter(|separator| *separator == "-").count();
+    let separator = if dashes * 2 > separators.len() { '-' } else { '_' };
     let package = folder
         .ancestors()
         .skip(1)
         .find(|above| root.join(above).join("package.json").is_file() || above.as_os_str().is_empty())
         .unwrap_or(Path::new(""));
-    Some(table(root, package).unwrap_or(HomeGrown {
+    let told = table(root, package).unwrap_or(HomeGrown {
+        separator,
         table: None,
         schema: None,
         name_column: None,
         applied_column: None,
         told_by: None,
-    }))
+    });
+    Some(HomeGrown { separator, ..told })
 }
 
 /// The first table that a program of the package makes for migrations, and that no known tool makes.
@@ -106,6 +114,7 @@ fn told(text: &str) -> Option<HomeGrown> {
     let names = ["migration_name", "name", "filename", "file_name", "file", "migration", "version"];
     let times = ["applied_at", "executed_at", "run_at", "run_on", "applied_on", "created_at", "timestamp"];
     Some(HomeGrown {
+        separator: '_',
         table: Some(table),
         schema,
         name_column: named(&names),

@@ -104,7 +104,7 @@ fn write_source(line: &mut dyn FnMut(String), source: &FoundSource, package: &Pa
                 |file| format!("# a guess, from {file}"),
             );
             line(format!("        format: custom {by}"));
-            line("        pattern: \"{version}_{name}.sql\"".to_owned());
+            line(format!("        pattern: \"{{version}}{}{{name}}.sql\"", guess.separator));
             if let Some(schema) = &guess.schema {
                 line(format!("        schema: {}", scalar(schema)));
             }

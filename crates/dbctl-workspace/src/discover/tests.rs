@@ -117,3 +117,45 @@ fn nothing_to_be_found_is_a_manifest_to_begin_with() {
     insta::assert_snapshot!(check(&[("package.json", "{")]));
     assert!(discover(Path::new("/nowhere/at/all")).is_err());
 }
+
+#[test]
+fn files_for_another_database_are_passed_over() {
+    let found = check(&[
+        ("package.json", r#"{ "name": "shop" }"#),
+        ("db/mysql/migrations/migration_lock.toml", "# by hand\nprovider = \"mysql\" # not ours"),
+        ("db/mysql/migrations/01_init/migration.sql", "select 1;\n"),
+        ("db/postgresql/migrations/migration_lock.toml", "provider = \"postgresql\""),
+        ("db/postgresql/migrations/01_init/migration.sql", "select 1;\n"),
+        ("apps/edge/drizzle/meta/_journal.json", r#"{ "dialect": "sqlite", "entries": [] }"#),
+        ("apps/edge/drizzle/0000_notes.sql", "select 1;\n"),
+        ("apps/old/drizzle/meta/_journal.json", r#"{ "version": "5", "dialect": "pg", "entries": [] }"#),
+        ("apps/old/drizzle/0000_notes.sql", "select 1;\n"),
+    ]);
+    let said: Vec<&str> = found.split_once("---\n").unwrap().1.lines().collect();
+    assert_eq!(
+        said,
+        [
+            "sure: old: apps/old/drizzle holds migrations of drizzle",
+            "sure: postgresql: db/postgresql/migrations holds migrations of prisma",
+            "guess: old: no URL names it, so it is called old",
+            "guess: postgresql: no URL names it, so it is called postgresql",
+            "passed over: apps/edge/drizzle is for sqlite, and dbctl runs PostgreSQL",
+            "passed over: db/mysql/migrations is for mysql, and dbctl runs PostgreSQL",
+        ]
+    );
+}
+
+#[test]
+fn home_grown_names_are_read_as_most_are_written() {
+    for (names, pattern) in [
+        (vec!["000-init", "001-users_and_roles"], "{version}-{name}.sql"),
+        (vec!["001_init", "002_2fa", "003-typo"], "{version}_{name}.sql"),
+        (vec!["2025-11-05_telemetry", "2025-11-06_more-of-it"], "{version}_{name}.sql"),
+    ] {
+        let files: Vec<(String, &str)> =
+            names.iter().map(|name| (format!("sql_migrations/{name}.sql"), "select 1;\n")).collect();
+        let folder = monorepo(&files.iter().map(|(path, text)| (path.as_str(), *text)).collect::<Vec<_>>());
+        let manifest = discover(folder.path()).unwrap().manifest;
+        assert!(manifest.contains(&format!("pattern: \"{pattern}\"\n")), "{names:?}: {manifest}");
+    }
+}

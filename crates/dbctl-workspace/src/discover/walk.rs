@@ -90,6 +90,11 @@ fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Op
         .filter(|name| !name.starts_with('.'))
         .collect();
     if !kinds.is_empty() {
+        if let Some(database) = other_database(path) {
+            let text = format!("{} is for {database}, and dbctl runs PostgreSQL", shown(folder));
+            notes.push(Finding::new(Certainty::PassedOver, text));
+            return None;
+        }
         let has_sql = names.iter().any(|name| name.ends_with(".sql"));
         let has_folders = names.iter().any(|name| path.join(name).is_dir());
         if has_sql || has_folders {
@@ -108,6 +113,22 @@ fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Op
         folder.iter().any(|part| part.to_string_lossy().to_lowercase().contains("migrat"));
     let guess = is_for_migrations.then(|| home_grown::guess(root, folder, &names)).flatten()?;
     Some(Tool::HomeGrown(guess))
+}
+
+/// The database that Prisma's lock file or Drizzle's journal names, where it is not PostgreSQL.
+fn other_database(path: &Path) -> Option<String> {
+    let lock = fs::read_to_string(path.join("migration_lock.toml")).ok();
+    let provider = lock.as_deref().and_then(|text| {
+        let value = text.lines().find_map(|line| line.trim_start().strip_prefix("provider"))?;
+        Some(value.split('#').next()?.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned())
+    });
+    let dialect = || {
+        let journal = fs::read(path.join("meta/_journal.json")).ok()?;
+        let journal: serde_json::Value = serde_json::from_slice(&journal).ok()?;
+        Some(journal.get("dialect")?.as_str()?.to_owned())
+    };
+    let named = provider.or_else(dialect)?;
+    (!named.is_empty() && !matches!(named.as_str(), "postgresql" | "postgres" | "pg")).then_some(named)
 }
 
 /// Tools that dbctl does not read, by what only they write.
