@@ -1,6 +1,7 @@
 //! What a monorepo without a manifest says of its databases, and the manifest that says the same.
 
 mod databases;
+mod dialect;
 mod home_grown;
 mod render;
 mod seeds;

@@ -1,5 +1,6 @@
 use std::fs;
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -139,8 +140,8 @@ fn files_for_another_database_are_passed_over() {
             "sure: postgresql: db/postgresql/migrations holds migrations of prisma",
             "guess: old: no URL names it, so it is called old",
             "guess: postgresql: no URL names it, so it is called postgresql",
-            "passed over: apps/edge/drizzle is for sqlite, and dbctl runs PostgreSQL",
-            "passed over: db/mysql/migrations is for mysql, and dbctl runs PostgreSQL",
+            "passed over: apps/edge/drizzle is for sqlite, by apps/edge/drizzle/meta/_journal.json; dbctl runs PostgreSQL",
+            "passed over: db/mysql/migrations is for mysql, by db/mysql/migrations/migration_lock.toml; dbctl runs PostgreSQL",
         ]
     );
 }
@@ -157,5 +158,170 @@ fn home_grown_names_are_read_as_most_are_written() {
         let folder = monorepo(&files.iter().map(|(path, text)| (path.as_str(), *text)).collect::<Vec<_>>());
         let manifest = discover(folder.path()).unwrap().manifest;
         assert!(manifest.contains(&format!("pattern: \"{pattern}\"\n")), "{names:?}: {manifest}");
+    }
+}
+
+#[test]
+fn another_database_is_told_by_sql_and_by_what_stands_around() {
+    let passed_over = |files: &[(&str, &str)]| -> Vec<String> {
+        let folder = monorepo(files);
+        let found = discover(folder.path()).unwrap();
+        let is_ours = |finding: &Finding| finding.certainty != Certainty::PassedOver;
+        assert_eq!(found.databases, ["main"], "{}", found.manifest);
+        assert!(found.manifest.contains("path: migrations"), "{}", found.manifest);
+        assert_eq!(
+            found.findings.iter().filter(|finding| is_ours(finding)).count(),
+            1,
+            "{:?}",
+            found.findings
+        );
+        let texts = found.findings.into_iter().map(|finding| finding.text);
+        texts.filter_map(|text| Some(text.strip_suffix("; dbctl runs PostgreSQL")?.to_owned())).collect()
+    };
+    let rust =
+        |features: &str| format!("[dependencies]\nsqlx = {{ version = \"0.8\", features = [{features}] }}\n");
+    for (files, expected) in [
+        (
+            &[("migrations/001_a.sql", "create table a (id int primary key auto_increment);")][..],
+            "migrations looks like MySQL, by `auto_increment` in migrations/001_a.sql",
+        ),
+        (
+            &[(
+                "db/migrations/20260101000000_a.sql",
+                "-- migrate:up\ncreate table `a` (b int) engine=InnoDB;\n-- migrate:down\n",
+            )],
+            "db/migrations looks like MySQL, by `engine=InnoDB` in db/migrations/20260101000000_a.sql",
+        ),
+        (
+            &[
+                ("migrations/20260101000000_a.sql", "select 1;"),
+                ("Cargo.toml", &rust("\"sqlite\", \"macros\"")),
+            ],
+            "migrations looks like SQLite, by sqlx's features in Cargo.toml; its SQL would do for PostgreSQL, too",
+        ),
+        (
+            &[
+                ("migrations/20260101000000_a.sql", "select 1;"),
+                (".env.example", "DATABASE_URL=mysql://u:hush@h/a\n"),
+            ],
+            "migrations looks like MySQL, by DATABASE_URL in .env.example; its SQL would do for PostgreSQL, too",
+        ),
+        (
+            &[
+                ("prisma/migrations/20260101000000_a/migration.sql", "select 1;"),
+                (
+                    "prisma/schema.prisma",
+                    "generator client {\n  provider = \"prisma-client-js\"\n}\ndatasource db {\n  provider = \"sqlserver\"\n}\n",
+                ),
+            ],
+            "prisma/migrations is for sqlserver, by prisma/schema.prisma",
+        ),
+        (
+            &[
+                ("drizzle/20260101000000_a/migration.sql", "select 1;"),
+                ("drizzle/20260101000000_a/snapshot.json", r#"{ "version": "7", "dialect": "sqlite" }"#),
+            ],
+            "drizzle is for sqlite, by drizzle/20260101000000_a/snapshot.json",
+        ),
+        (
+            &[
+                ("drizzle/0000_a.sql", "select 1;--> statement-breakpoint\nselect 2;"),
+                ("drizzle.config.ts", "export default {\n  out: './drizzle',\n  dialect: 'turso',\n};\n"),
+            ],
+            "drizzle is for turso, by drizzle.config.ts",
+        ),
+    ] {
+        assert_eq!(passed_over(files), [expected], "{files:?}");
+    }
+}
+
+/// Names that detection looks for, and some that it should stumble over.
+const NAMES: [&str; 24] = [
+    "migrations/001_a.sql",
+    "migrations/20260101000000_a.sql",
+    "migrations/1700000000000_é.sql",
+    "migrations/20260101000000_a/migration.sql",
+    "migrations/20260101000000_a/snapshot.json",
+    "migrations/migration_lock.toml",
+    "migrations/meta/_journal.json",
+    "migrations/9999.sql",
+    "migrations/9_é-\"$\u{1}.sql",
+    "migrations/V1__a.sql",
+    "supabase/config.toml",
+    "supabase/migrations/1_a.sql",
+    "prisma/schema.prisma",
+    "prisma/migrations/a/migration.sql",
+    "app s/é$/migrations/1_a.sql",
+    "app s/é$/package.json",
+    "app s/é$/.env",
+    "drizzle.config.ts",
+    "Cargo.toml",
+    "package.json",
+    ".env",
+    "seeds/1.ts",
+    "scripts/migrate.ts",
+    ".gitignore",
+];
+
+/// Pieces that detection looks for in files.
+const PIECES: [&str; 26] = [
+    "DATABASE_URL=",
+    "postgres://h/é",
+    "postgres://",
+    "mysql://",
+    "provider",
+    "datasource",
+    "dialect:",
+    "=",
+    "\"",
+    "'",
+    "`a",
+    "`",
+    "--",
+    "/*",
+    "-- migrate:up",
+    "-- Up Migration",
+    "create table _migrations (name",
+    "create table \"é\".\"$migrations\"(é, \"",
+    "{ \"name\": \"@/é\"",
+    "{\"dialect\":\"",
+    "sqlx",
+    "features = [\"",
+    "[dependencies]",
+    "é",
+    "\n",
+    "\r",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Whatever is in a folder, what is written of it loads.
+    #[test]
+    fn no_folder_is_too_strange(
+        files in prop::collection::btree_map(
+            prop::sample::select(&NAMES[..]),
+            prop::collection::vec(prop_oneof![
+                4 => prop::sample::select(&PIECES[..]).prop_map(|piece| piece.as_bytes().to_vec()),
+                1 => prop::collection::vec(any::<u8>(), 0..4),
+            ], 0..8),
+            0..8,
+        ),
+    ) {
+        let folder = tempfile::Builder::new().prefix("shop").tempdir().unwrap();
+        for (path, pieces) in &files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, pieces.concat()).unwrap();
+        }
+        let found = discover(folder.path()).unwrap();
+        fs::write(folder.path().join("workspace.yaml"), &found.manifest).unwrap();
+        let manifest = folder.path().join("workspace.yaml");
+        let loaded = load(&LoadOptions { manifest, env: Env::default(), environment: None });
+        // What the project's own env file has wrong is told of that file.
+        let is_of_env = |text: &str| text.contains(".env");
+        if let Err(errors) = loaded {
+            prop_assert!(is_of_env(&errors.to_string()), "{errors}\n{}", found.manifest);
+        }
     }
 }

@@ -23,6 +23,30 @@ pub(super) fn urls(folder: &Path) -> BTreeMap<String, String> {
     urls
 }
 
+/// What the first env file that sets a package's own URL says of it: the database it is a URL of, `None` for PostgreSQL
+/// and for what is no URL.
+pub(super) fn scheme(folder: &Path) -> Option<(Option<&'static str>, &'static str)> {
+    FILES.iter().find_map(|file| {
+        let text = fs::read_to_string(folder.join(file)).ok()?;
+        let vars = env_file::parse(&text, &|_| None, &|_| None).ok()?;
+        let url = ["DATABASE_URL", "DB_URL"].iter().find_map(|var| vars.get(*var))?;
+        let schemes = [
+            ("mysql:", "MySQL"),
+            ("mariadb:", "MariaDB"),
+            ("sqlite:", "SQLite"),
+            ("file:", "SQLite"),
+            ("libsql:", "SQLite"),
+            ("sqlserver:", "SQL Server"),
+            ("mssql:", "SQL Server"),
+            ("cockroachdb:", "CockroachDB"),
+            ("clickhouse", "ClickHouse"),
+            ("mongodb", "MongoDB"),
+        ];
+        let database = schemes.iter().find(|(scheme, _)| url.value.starts_with(scheme));
+        Some((database.map(|(_, database)| *database), *file))
+    })
+}
+
 /// The database that a URL names; `None` for other URLs, and where the name is only a placeholder.
 fn database_in(url: &str) -> Option<String> {
     let rest = ["postgres://", "postgresql://"].iter().find_map(|scheme| url.strip_prefix(scheme))?;

@@ -8,7 +8,7 @@ use std::{
 use dbctl_migration::FormatKind;
 use ignore::WalkBuilder;
 
-use super::{Certainty, Finding, FoundSource, Tool, home_grown};
+use super::{Certainty, Finding, FoundSource, Tool, dialect::other_database, home_grown};
 use crate::paths::shown;
 
 /// How deep folders are looked at; no monorepo keeps migrations deeper.
@@ -90,8 +90,8 @@ fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Op
         .filter(|name| !name.starts_with('.'))
         .collect();
     if !kinds.is_empty() {
-        if let Some(database) = other_database(path) {
-            let text = format!("{} is for {database}, and dbctl runs PostgreSQL", shown(folder));
+        if let Some(why) = other_database(root, folder, &kinds) {
+            let text = format!("{} {why}; dbctl runs PostgreSQL", shown(folder));
             notes.push(Finding::new(Certainty::PassedOver, text));
             return None;
         }
@@ -112,23 +112,12 @@ fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Op
     let is_for_migrations =
         folder.iter().any(|part| part.to_string_lossy().to_lowercase().contains("migrat"));
     let guess = is_for_migrations.then(|| home_grown::guess(root, folder, &names)).flatten()?;
+    if let Some(why) = other_database(root, folder, &[]) {
+        let text = format!("{} {why}; dbctl runs PostgreSQL", shown(folder));
+        notes.push(Finding::new(Certainty::PassedOver, text));
+        return None;
+    }
     Some(Tool::HomeGrown(guess))
-}
-
-/// The database that Prisma's lock file or Drizzle's journal names, where it is not PostgreSQL.
-fn other_database(path: &Path) -> Option<String> {
-    let lock = fs::read_to_string(path.join("migration_lock.toml")).ok();
-    let provider = lock.as_deref().and_then(|text| {
-        let value = text.lines().find_map(|line| line.trim_start().strip_prefix("provider"))?;
-        Some(value.split('#').next()?.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned())
-    });
-    let dialect = || {
-        let journal = fs::read(path.join("meta/_journal.json")).ok()?;
-        let journal: serde_json::Value = serde_json::from_slice(&journal).ok()?;
-        Some(journal.get("dialect")?.as_str()?.to_owned())
-    };
-    let named = provider.or_else(dialect)?;
-    (!named.is_empty() && !matches!(named.as_str(), "postgresql" | "postgres" | "pg")).then_some(named)
 }
 
 /// Tools that dbctl does not read, by what only they write.
