@@ -119,7 +119,13 @@ struct FoundDatabase {
 
 impl Finding {
     fn new(certainty: Certainty, text: impl Into<String>) -> Self {
-        Self { certainty, text: text.into() }
+        // A name may have any character, and a finding is one line.
+        let text = text
+            .into()
+            .chars()
+            .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+            .collect();
+        Self { certainty, text }
     }
 }
 

@@ -32,8 +32,9 @@ pub(super) fn manifest(workspace: &str, databases: &[FoundDatabase], has_env: bo
 
 fn write_database(text: &mut String, database: &FoundDatabase) {
     let FoundDatabase { key, name, package, sources, seeds, depends_on, env } = database;
+    // In comments stand names as people gave them, and a control character would end the line or the document.
     let mut line = |line: String| {
-        text.push_str(&line);
+        text.extend(line.chars().map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c }));
         text.push('\n');
     };
     line(format!("  {}:", scalar(key)));
@@ -130,5 +131,12 @@ fn scalar(text: &str) -> String {
 
 /// A YAML string in double quotes, which are those of JSON; a dollar is one, and no reference.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text.replace('$', "$$")).to_string()
+    let json = serde_json::Value::from(text.replace('$', "$$")).to_string();
+    let escaped = |c: char| if is_odd(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    json.chars().map(escaped).collect()
+}
+
+/// Characters that YAML does not take as they are, or takes for the end of a line.
+fn is_odd(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }

@@ -236,7 +236,7 @@ fn another_database_is_told_by_sql_and_by_what_stands_around() {
 }
 
 /// Names that detection looks for, and some that it should stumble over.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 25] = [
     "migrations/001_a.sql",
     "migrations/20260101000000_a.sql",
     "migrations/1700000000000_é.sql",
@@ -245,7 +245,7 @@ const NAMES: [&str; 24] = [
     "migrations/migration_lock.toml",
     "migrations/meta/_journal.json",
     "migrations/9999.sql",
-    "migrations/9_é-\"$\u{1}.sql",
+    "migrations/9_é-\"$\u{1}\n\u{85}.sql",
     "migrations/V1__a.sql",
     "supabase/config.toml",
     "supabase/migrations/1_a.sql",
@@ -254,6 +254,7 @@ const NAMES: [&str; 24] = [
     "app s/é$/migrations/1_a.sql",
     "app s/é$/package.json",
     "app s/é$/.env",
+    "a\u{7f}\u{85}\u{2028}\n/migrations/1700000000000_a.sql",
     "drizzle.config.ts",
     "Cargo.toml",
     "package.json",
@@ -294,7 +295,7 @@ const PIECES: [&str; 26] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is in a folder, what is written of it loads.
     #[test]
