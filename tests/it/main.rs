@@ -57,5 +57,7 @@ mod seeds;
 mod sqlx;
 mod supabase;
 mod traps;
+#[cfg(unix)]
+mod two_phase;
 mod whereabouts;
 mod workspaces;

@@ -318,6 +318,8 @@ pub(crate) enum OutOfOrder {
 pub(crate) enum Atomic {
     /// One after the other, at once: what ends dbctl in between leaves some committed, and the next run goes on
     OnePhase,
+    /// By PREPARE TRANSACTION: what ends dbctl in between is finished by the next run (takes max_prepared_transactions)
+    TwoPhase,
 }
 
 /// What `rollback` takes.

@@ -88,6 +88,10 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
         StepError::Moved { .. } => word("moved"),
         StepError::NothingToKeep { .. } => word("nothing_to_keep"),
         StepError::Connections { .. } => word("connections"),
+        StepError::PreparedTransactions { .. } => word("max_prepared_transactions"),
+        StepError::InDoubt { .. } | StepError::Undecided { .. } => word("in_doubt"),
+        StepError::NothingPrepared { .. } => word("nothing_prepared"),
+        StepError::Decided { .. } => word("decided"),
         StepError::NotCommitted { error: inner, .. } => {
             Explained { message: error.to_string(), ..explain_engine(inner, word) }
         }
@@ -187,6 +191,7 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
         }
         EngineError::Embedded(_) => word("embedded"),
         EngineError::Locked { .. } => word("locked"),
+        EngineError::Prepared { .. } => word("in_doubt"),
         EngineError::Pooled { .. } => word("pooled"),
         EngineError::InUse { .. } => word("in_use"),
         EngineError::Clean(_) => word("clean_refused"),

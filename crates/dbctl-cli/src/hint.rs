@@ -93,6 +93,18 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::Connections { server, .. } => format!(
             "raise `max_connections` of `{server}` in the manifest, migrate fewer databases at once, or leave --atomic out"
         ),
+        StepError::PreparedTransactions { needed, .. } => format!(
+            "`ALTER SYSTEM SET max_prepared_transactions = {}`, and restart the server; or use --atomic=one-phase",
+            needed.next_power_of_two().max(64)
+        ),
+        StepError::InDoubt { run, .. } | StepError::Undecided { run, .. } => format!(
+            "the next command that writes to it finishes that once the server can be reached; or by hand: \
+             `dbctl history resolve {key} --run {run} --commit` (or --rollback), as in the run's other databases"
+        ),
+        StepError::NothingPrepared { .. } => format!("`dbctl status {key}` shows what is prepared"),
+        StepError::Decided { recorded, .. } => {
+            format!("use --{}, as in the run's other databases", recorded.as_str())
+        }
         StepError::NotCommitted { error, .. } => return not_committed(error, key),
         StepError::NothingToResolve { .. } | StepError::NotApplied { .. } => {
             format!("`dbctl status {key} -v` shows where each one stands")
@@ -247,6 +259,7 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
             "wait longer with --wait 5m, or end it: `dbctl psql {key} -- -c 'select pg_terminate_backend({})'`",
             holder.pid
         ),
+        EngineError::Prepared { .. } => "run the command again: it finishes that first".to_owned(),
         EngineError::Pooled { .. } => format!(
             "give the way past it in the manifest: `direct_url` of `{key}` or of its server; where there is none, say so \
              with `pooler: transaction`"

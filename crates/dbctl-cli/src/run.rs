@@ -220,6 +220,7 @@ fn migrate_action(args: &MigrateArgs) -> Migrate {
         }),
         atomic: args.atomic.map(|how| match how {
             cli::Atomic::OnePhase => Atomic::OnePhase,
+            cli::Atomic::TwoPhase => Atomic::TwoPhase,
         }),
         frozen: None,
     }

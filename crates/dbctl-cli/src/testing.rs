@@ -317,6 +317,7 @@ pub(crate) fn status_of(name: &str, database: &str, exists: Option<bool>) -> Dat
         server: "localhost:5432".to_owned(),
         exists,
         migrations: Vec::new(),
+        prepared: Vec::new(),
         blocked: None,
         error: None,
     }

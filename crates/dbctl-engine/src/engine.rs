@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Atomic, EngineError, Target,
+    Atomic, Decision, EngineError, Gid, Target, TwoPhase,
     clean::{CleanPlan, Inventory},
 };
 
@@ -60,15 +60,34 @@ pub trait Engine: Send + Sync {
         self.open_exclusive(target, peers, session).await
     }
     /// As [`Engine::open_exclusive`], for work that is one transaction from the first migration to the last. The locks
-    /// are the transaction's, and so end with it.
+    /// are the transaction's, and so end with it. `decides` has it made ready for [`Atomic::decide`] first.
     async fn open_atomic<'s>(
         &self,
         target: &Target,
         peers: &[i64],
+        decides: bool,
         session: &Session<'s>,
     ) -> Result<Box<dyn Atomic + 's>, EngineError>;
     /// Sees that a script can be part of one transaction with others, as far as its text tells.
     fn fits_one_transaction(&self, script: &Script) -> Result<(), EngineError>;
+    /// What becomes of the transactions that a run has prepared, once that run is over; waits for that for
+    /// `session.wait`, then [`EngineError::Locked`]. Where nothing is recorded it is what is `asked` for, else
+    /// [`Decision::Rollback`], and recorded from then on. `target` is where decisions of that run are.
+    async fn decision(
+        &self,
+        target: &Target,
+        run: &str,
+        asked: Option<Decision>,
+        session: &Session<'_>,
+    ) -> Result<Decision, EngineError>;
+    /// Does to a prepared transaction what was decided; one that is finished already stays so.
+    async fn conclude(
+        &self,
+        target: &Target,
+        gid: &Gid,
+        decision: Decision,
+        session: &Session<'_>,
+    ) -> Result<(), EngineError>;
     /// How another program reaches the database; starts the embedded server where the target is on it, but does not
     /// connect.
     async fn access(&self, target: &Target) -> Result<Access, EngineError>;
@@ -96,6 +115,8 @@ pub trait Reader: Send {
     async fn runs(&mut self) -> Result<Vec<RunRow>, EngineError>;
     /// Which seeds are recorded, by file name.
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError>;
+    /// How many transactions can be prepared, and which of dbctl's are.
+    async fn two_phase(&mut self) -> Result<TwoPhase, EngineError>;
     /// The environment recorded in the database.
     async fn environment(&mut self) -> Result<Option<String>, EngineError>;
     /// Its tables, sequences and what ties them, for planning a clean.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use dbctl_migration::split::SplitError;
 use thiserror::Error;
 
-use crate::{LockHolder, clean::CleanRefusal, embedded::EmbeddedError, libpq::ConnInfoError};
+use crate::{LockHolder, Prepared, clean::CleanRefusal, embedded::EmbeddedError, libpq::ConnInfoError};
 
 /// What an engine can answer instead of what was asked.
 #[derive(Debug, Error)]
@@ -26,6 +26,14 @@ pub enum EngineError {
         database: String,
         /// Who holds it; `None` where it was gone whenever it was looked for.
         holder: Option<LockHolder>,
+    },
+    /// A run that was all or nothing has prepared transactions here that hold the lock.
+    #[error("{database} has a transaction of the run {} that is prepared and neither committed nor rolled back", prepared.first().map_or("?", |one| &one.gid.run))]
+    Prepared {
+        /// The database.
+        database: String,
+        /// They.
+        prepared: Vec<Prepared>,
     },
     /// The way to the database is a pooler that gives a session for one transaction only.
     #[error(

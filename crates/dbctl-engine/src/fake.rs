@@ -27,8 +27,8 @@ use self::{
     runs::Runs,
 };
 use crate::{
-    Access, Applier, Atomic, BELONGINGS, Creation, Engine, EngineError, Identity, LockHolder, Note, Reader,
-    Resume, SeedWork, Session, SourceRef, Target, Writer,
+    Access, Applier, Atomic, BELONGINGS, Creation, Decision, Engine, EngineError, Gid, Identity, LockHolder,
+    Note, Reader, Resume, SeedWork, Session, SourceRef, Target, TwoPhase, Writer,
     clean::{CleanPlan, Inventory},
 };
 
@@ -76,6 +76,11 @@ struct State {
     open: BTreeMap<(String, u64), usize>,
     /// How many databases were ever made.
     made: u64,
+    /// What is prepared, by name, with its database.
+    prepared: BTreeMap<String, (String, Database)>,
+    /// The runs that may still decide.
+    leading: BTreeSet<String>,
+    decisions: BTreeMap<String, Decision>,
     log: Vec<Record>,
 }
 
@@ -155,6 +160,7 @@ impl Fake {
             incarnation,
             session,
             writer,
+            leads: false,
             working: Mutex::default(),
             _seat: seat,
         })
@@ -171,6 +177,7 @@ impl Fake {
         self.play(name, CallKind::Lock, session, |state| {
             let this = state.databases.get(name).map(|database| (name.to_owned(), database.incarnation));
             if this.is_some_and(|this| !state.locked.insert(this)) {
+                state.refuse_prepared(name)?;
                 let holder =
                     LockHolder { pid: 1, application: "dbctl fake".to_owned(), ..LockHolder::default() };
                 return Err(EngineError::Locked { database: name.to_owned(), holder: Some(holder) });
@@ -200,12 +207,12 @@ impl Fake {
             tokio::task::yield_now().await;
         }
         // What is said at the end of a session is said even while the run is being stopped, and not waited for.
-        let last = matches!(call.kind, CallKind::Close | CallKind::EndRun(_));
-        if behaviour.fault == Some(Fault::Hang) && !last {
+        let last = call.kind.is_last();
+        let waits = !matches!(call.kind, CallKind::Close | CallKind::EndRun(_));
+        if behaviour.fault == Some(Fault::Hang) && waits {
             session.cancel.cancelled().await;
         }
-        let (result, took_effect) = if session.cancel.is_cancelled() && !last && call.kind != CallKind::Commit
-        {
+        let (result, took_effect) = if session.cancel.is_cancelled() && !last {
             (Err(EngineError::Cancelled), false)
         } else {
             match behaviour.fault {
@@ -237,6 +244,8 @@ struct FakeSession<'s> {
     incarnation: u64,
     session: Session<'s>,
     writer: bool,
+    /// Whether it has its run's own lock.
+    leads: bool,
     /// What the database is in the session's own transaction, where that is all it has.
     working: Mutex<Option<Database>>,
     _seat: Seat,
@@ -248,6 +257,9 @@ impl Drop for FakeSession<'_> {
         let mut state = self.engine.state();
         if self.writer {
             state.locked.remove(&this);
+        }
+        if self.leads {
+            state.leading.remove(&self.session.stamp.run);
         }
         if let Some(sessions) = state.open.get_mut(&this) {
             *sessions -= 1;
@@ -361,6 +373,7 @@ impl Engine for Fake {
         &self,
         target: &Target,
         _peers: &[i64],
+        _decides: bool,
         session: &Session<'s>,
     ) -> Result<Box<dyn Atomic + 's>, EngineError> {
         let held = self.locked_session(target, session).await?;
@@ -378,6 +391,27 @@ impl Engine for Fake {
                 reason: "the file is to run outside a transaction",
             }),
         }
+    }
+
+    async fn decision(
+        &self,
+        target: &Target,
+        run: &str,
+        asked: Option<Decision>,
+        session: &Session<'_>,
+    ) -> Result<Decision, EngineError> {
+        self.decision_of(target, run, asked, session).await
+    }
+
+    async fn conclude(
+        &self,
+        target: &Target,
+        gid: &Gid,
+        decision: Decision,
+        session: &Session<'_>,
+    ) -> Result<(), EngineError> {
+        let _seat = self.seat(target);
+        self.conclude_part(target.name.as_str(), gid, decision, session).await
     }
 
     async fn access(&self, target: &Target) -> Result<Access, EngineError> {
@@ -420,6 +454,10 @@ impl Reader for FakeSession<'_> {
 
     async fn runs(&mut self) -> Result<Vec<RunRow>, EngineError> {
         Ok(self.seen().map(|database| database.runs.rows()).unwrap_or_default())
+    }
+
+    async fn two_phase(&mut self) -> Result<TwoPhase, EngineError> {
+        Ok(TwoPhase { most: 64, open: self.engine.state().prepared_in(&self.database) })
     }
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {

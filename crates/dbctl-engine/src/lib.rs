@@ -21,7 +21,7 @@ pub mod pool;
 mod postgres;
 mod target;
 
-pub use atomic::Atomic;
+pub use atomic::{Atomic, Decision, Gid, Part, Prepared, TwoPhase};
 pub use engine::{
     Access, Applier, BELONGINGS, Creation, Engine, Identity, LockHolder, Note, Notice, Observer, Reader,
     Resume, SeedWork, Session, Severity, SourceRef, Writer,

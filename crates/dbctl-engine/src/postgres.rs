@@ -14,6 +14,7 @@ mod records;
 mod script;
 mod seed;
 mod session;
+mod two_phase;
 mod watch;
 mod words;
 mod writer;
@@ -33,8 +34,8 @@ use tokio::{
 };
 
 use crate::{
-    Access, Atomic, Creation, Endpoint, Engine, EngineError, Identity, Notice, PgVars, Reader, Session,
-    Severity, Target, Writer,
+    Access, Atomic, Creation, Decision, Endpoint, Engine, EngineError, Gid, Identity, Notice, PgVars, Reader,
+    Session, Severity, Target, Writer,
     embedded::{self, EmbeddedSpec, Reached, Running},
     libpq::{self, Settings},
 };
@@ -260,11 +261,40 @@ impl Engine for Postgres {
         &self,
         target: &Target,
         peers: &[i64],
+        decides: bool,
         session: &Session<'s>,
     ) -> Result<Box<dyn Atomic + 's>, EngineError> {
         let settings = self.direct(target, session).await?;
         let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
-        Ok(Box::new(AtomicSession::new(link, peers, target.settings.clone()).await?))
+        Ok(Box::new(AtomicSession::new(link, peers, target.settings.clone(), decides).await?))
+    }
+
+    async fn decision(
+        &self,
+        target: &Target,
+        run: &str,
+        asked: Option<Decision>,
+        session: &Session<'_>,
+    ) -> Result<Decision, EngineError> {
+        let settings = self.direct(target, session).await?;
+        let mut link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
+        let decision = two_phase::decision(&mut link, run, asked).await;
+        link.close().await;
+        decision
+    }
+
+    async fn conclude(
+        &self,
+        target: &Target,
+        gid: &Gid,
+        decision: Decision,
+        session: &Session<'_>,
+    ) -> Result<(), EngineError> {
+        let settings = self.direct(target, session).await?;
+        let mut link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
+        let concluded = two_phase::conclude_patiently(&mut link, gid, decision).await;
+        link.close().await;
+        concluded
     }
 
     fn fits_one_transaction(&self, script: &Script) -> Result<(), EngineError> {

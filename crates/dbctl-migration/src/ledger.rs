@@ -5,11 +5,15 @@
 //! there without a ledger row is applied with checksum unknown, a ledger row without a row there was rolled back by
 //! the tool; neither is an error.
 
+mod decisions;
 mod runs;
 
 use std::collections::HashMap;
 
-pub use self::runs::{RunRow, begin_run, create_runs, end_run, read_runs, runs_table};
+pub use self::{
+    decisions::{create_decisions, decisions_table, read_decision, record_decision},
+    runs::{RunRow, begin_run, create_runs, end_run, read_runs, runs_table},
+};
 use crate::{
     Applied, History, KeyedBy, Migration, Progress, Recording, RunStamp, Statement, TableName, Value,
 };

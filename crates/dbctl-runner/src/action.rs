@@ -11,7 +11,7 @@ mod redo;
 mod rollback;
 pub(crate) mod seed;
 
-use dbctl_engine::{Applier, Atomic, Creation, Reader, Target, Writer};
+use dbctl_engine::{Applier, Atomic, Creation, EngineError, Reader, Target, Writer};
 use dbctl_workspace::Database;
 use tokio::sync::SemaphorePermit;
 
@@ -23,6 +23,9 @@ use crate::{
     gate::Seated,
     undo_order::Undo,
 };
+
+/// How often what other runs have prepared is finished before a session is opened.
+const SETTLEMENTS: usize = 3;
 
 /// What a step works with.
 pub(crate) struct StepContext<'a> {
@@ -37,7 +40,12 @@ pub(crate) enum Ran<'s> {
     /// It is over; `true` if it changed something.
     Over(bool),
     /// What it changed is in a transaction that is still open.
-    Open(Seated<'s, dyn Atomic + 's>),
+    Open {
+        /// The session with that transaction.
+        session: Seated<'s, dyn Atomic + 's>,
+        /// Whether there is anything in it; else the session is there to decide for others.
+        changed: bool,
+    },
 }
 
 /// Runs one action on one database.
@@ -68,7 +76,7 @@ impl StepContext<'_> {
     }
 
     /// A place on the database's server. Whoever has one asks for no other.
-    async fn enter(&self) -> Result<SemaphorePermit<'_>, StepError> {
+    pub(crate) async fn enter(&self) -> Result<SemaphorePermit<'_>, StepError> {
         Ok(self.shared.gate.enter(self.target, &self.shared.work).await?)
     }
 
@@ -128,15 +136,25 @@ impl StepContext<'_> {
         sources: &[SourceFiles],
         again: bool,
     ) -> Result<Seated<'s, dyn Writer + 's>, StepError> {
-        let place = self.enter().await?;
         let session = self.shared.session(&self.ear);
         let peers = peer_locks(sources, self.database.name.as_str());
         let engine = self.shared.engine;
-        let writer = match again {
-            false => engine.open_exclusive(self.target, &peers, &session).await?,
-            true => engine.reopen_exclusive(self.target, &peers, &session).await?,
+        let mut attempts = 0..SETTLEMENTS;
+        let mut writer = loop {
+            let place = self.enter().await?;
+            let opened = match again {
+                false => engine.open_exclusive(self.target, &peers, &session).await,
+                true => engine.reopen_exclusive(self.target, &peers, &session).await,
+            };
+            match opened {
+                Ok(writer) => break Seated::new(writer, place),
+                Err(EngineError::Prepared { prepared, .. }) if attempts.next().is_some() => {
+                    drop(place);
+                    self.settle(&prepared).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
         };
-        let mut writer = Seated::new(writer, place);
         let ready = async {
             self.claim(&mut *writer).await?;
             // Where there is a record of runs, one that is refused shows in it as well.
@@ -155,11 +173,12 @@ impl StepContext<'_> {
     pub(crate) async fn open_atomic<'s>(
         &'s self,
         sources: &[SourceFiles],
+        decides: bool,
     ) -> Result<Seated<'s, dyn Atomic + 's>, StepError> {
         let place = self.enter().await?;
         let session = self.shared.session(&self.ear);
         let peers = peer_locks(sources, self.database.name.as_str());
-        let writer = self.shared.engine.open_atomic(self.target, &peers, &session).await?;
+        let writer = self.shared.engine.open_atomic(self.target, &peers, decides, &session).await?;
         let mut writer = Seated::new(writer, place);
         match self.claim(&mut *writer).await {
             Ok(()) => Ok(writer),

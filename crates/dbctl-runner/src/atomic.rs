@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-use dbctl_engine::{Atomic, Reader};
+use dbctl_engine::{Atomic as Session, Reader, TwoPhase};
 use dbctl_migration::Progress;
 use dbctl_workspace::{Hook, Key};
 
 use crate::{
-    Action, Event, Migrate, Outcome, StepError, StepId,
+    Action, Atomic, Event, Migrate, Outcome, StepError, StepId,
     action::{StepContext, migrate},
     baseline::{self, Item},
     execute::Shared,
@@ -22,16 +22,41 @@ use crate::{
     gate::Seated,
     hook, requires,
     summary::Skip,
+    two_phase,
 };
 
 /// What a step has done in a transaction that is still open.
 pub(crate) struct Held<'a> {
-    pub(crate) session: Seated<'a, dyn Atomic + 'a>,
+    /// Until it is closed.
+    pub(crate) session: Option<Seated<'a, dyn Session + 'a>>,
+    /// Whether there is anything in it.
+    pub(crate) changed: bool,
     pub(crate) elapsed: Duration,
 }
 
+impl<'a> Held<'a> {
+    pub(crate) fn session(&mut self) -> &mut (dyn Session + 'a) {
+        &mut **self.session.as_mut().expect("it is closed last of all")
+    }
+
+    pub(crate) async fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close().await;
+        }
+    }
+}
+
+/// What a check has found in a database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Looked {
+    /// Whether anything is pending.
+    changes: bool,
+    /// How many transactions its server keeps prepared.
+    most_prepared: usize,
+}
+
 /// How a step has ended.
-type End = (StepId, Outcome, Duration);
+pub(crate) type End = (StepId, Outcome, Duration);
 
 /// Sees that every server takes the connections that have to be open at once. Gives the first database of each that
 /// does not.
@@ -67,9 +92,40 @@ pub(crate) async fn check(
     sources: &[SourceFiles],
 ) -> Result<(), StepError> {
     let mut reader = context.open_reader().await?;
-    let checked = check_pending(context, &mut *reader, migrate, sources).await;
+    let mut looked = reader.two_phase().await;
+    if let Ok(TwoPhase { open, .. }) = &mut looked
+        && !open.is_empty()
+    {
+        // Now, while no transaction is open that would keep a place.
+        reader.close().await;
+        context.settle(&std::mem::take(open)).await?;
+        reader = context.open_reader().await?;
+    }
+    let checked: Result<Looked, StepError> = async {
+        let most_prepared = looked?.most;
+        let changes = check_pending(context, &mut *reader, migrate, sources).await?;
+        Ok(Looked { changes, most_prepared })
+    }
+    .await;
     reader.close().await;
-    checked
+    context.shared.keep_looked(&context.database.key, checked?);
+    Ok(())
+}
+
+/// Sees that every server keeps as many prepared transactions as there are going to be. Gives the first database of each
+/// that does not.
+pub(crate) fn check_prepared(shared: &Shared<'_>) -> Vec<(Key, StepError)> {
+    let (run, looked) = (&shared.run, shared.looked());
+    let mut needed: BTreeMap<&str, (&Key, usize, usize)> = BTreeMap::new();
+    for key in &run.plan.databases {
+        let Some(Looked { changes: true, most_prepared }) = looked.get(key) else { continue };
+        needed.entry(run.targets[key].server.as_str()).or_insert((key, 0, *most_prepared)).1 += 1;
+    }
+    let lacking = |(server, (first, needed, most)): (&str, (&Key, usize, usize))| {
+        let server = server.to_owned();
+        (needed > most).then(|| (first.clone(), StepError::PreparedTransactions { server, needed, most }))
+    };
+    needed.into_iter().filter_map(lacking).collect()
 }
 
 async fn check_pending(
@@ -77,11 +133,12 @@ async fn check_pending(
     reader: &mut dyn Reader,
     migrate: &Migrate,
     sources: &[SourceFiles],
-) -> Result<(), StepError> {
+) -> Result<bool, StepError> {
     let found = baseline::look(reader, sources).await?;
     let reconciled = reconcile_all(sources, &found.rows);
     // What there is to warn of is said once, when it comes to it.
-    for Item { source, entry, .. } in migrate::pending(&mut |_| {}, migrate, sources, &reconciled, &found)? {
+    let work = migrate::pending(&mut |_| {}, migrate, sources, &reconciled, &found)?;
+    for Item { source, entry, .. } in &work {
         let begun = entry.applied.as_ref().is_some_and(
             |row| matches!(row.progress, Progress::Partial { done, started, .. } if done > 0 || started),
         );
@@ -93,7 +150,7 @@ async fn check_pending(
             context.shared.engine.fits_one_transaction(&migration.up)?;
         }
     }
-    Ok(())
+    Ok(!work.is_empty())
 }
 
 /// Runs what the manifest has before migrations, while no transaction is open that a hook could wait for.
@@ -117,7 +174,7 @@ pub(crate) async fn hooks_before(contexts: &[StepContext<'_>], steps: &[crate::S
     None
 }
 
-fn outcome(error: StepError) -> Outcome {
+pub(crate) fn outcome(error: StepError) -> Outcome {
     match error.is_cancelled() {
         true => Outcome::Cancelled,
         false => Outcome::Failed(Arc::new(error)),
@@ -135,7 +192,7 @@ pub(crate) async fn conclude(
     let mut failed = None;
     if halted_by.is_none() {
         for (id, held) in &mut held {
-            if let Err(error) = held.session.ready().await {
+            if let Err(error) = held.session().ready().await {
                 failed = Some((*id, outcome(error.into())));
                 break;
             }
@@ -146,11 +203,14 @@ pub(crate) async fn conclude(
         let halted_by = halted_by.or_else(|| failed.as_ref().map(|(id, _)| by(id)));
         return roll_back(shared, contexts, held, failed, halted_by).await;
     }
+    if shared.run.plan.request.atomic() == Some(Atomic::TwoPhase) {
+        return two_phase::conclude(shared, contexts, held).await;
+    }
     let mut committed = Vec::new();
     while failed.is_none()
         && let Some((id, mut next)) = held.pop_first()
     {
-        match next.session.commit().await {
+        match next.session().commit().await {
             Ok(()) => committed.push((id, next)),
             Err(error) => {
                 let committed = committed.iter().map(|(id, _)| by(id)).collect();
@@ -167,9 +227,9 @@ pub(crate) async fn conclude(
         None => Vec::new(),
     };
     let mut done = Vec::with_capacity(committed.len());
-    for (id, Held { session, elapsed }) in committed {
-        session.close().await;
-        done.push((id, elapsed));
+    for (id, mut held) in committed {
+        held.close().await;
+        done.push((id, held.elapsed));
     }
     let mut ends = after(contexts, done).await;
     ends.extend(undone);
@@ -177,7 +237,7 @@ pub(crate) async fn conclude(
 }
 
 /// Runs what the manifest has after migrations, now that they are there for everybody to see.
-async fn after(contexts: &[StepContext<'_>], committed: Vec<(StepId, Duration)>) -> Vec<End> {
+pub(crate) async fn after(contexts: &[StepContext<'_>], committed: Vec<(StepId, Duration)>) -> Vec<End> {
     let mut ends = Vec::with_capacity(committed.len());
     for (id, elapsed) in committed {
         let ran = hook::run(&contexts[id.0], Hook::AfterMigrate).await;
@@ -187,7 +247,7 @@ async fn after(contexts: &[StepContext<'_>], committed: Vec<(StepId, Duration)>)
 }
 
 /// Undoes what was done, last first.
-async fn roll_back(
+pub(crate) async fn roll_back(
     shared: &Shared<'_>,
     contexts: &[StepContext<'_>],
     held: BTreeMap<StepId, Held<'_>>,
@@ -195,15 +255,15 @@ async fn roll_back(
     halted_by: Option<Key>,
 ) -> Vec<End> {
     let mut ends = Vec::with_capacity(held.len());
-    for (id, held) in held.into_iter().rev() {
-        held.session.close().await;
+    for (id, mut held) in held.into_iter().rev() {
+        held.close().await;
         let outcome = match (&failed, &halted_by) {
             (Some((other, outcome)), _) if *other == id => outcome.clone(),
             (_, Some(key)) if !shared.cancel.is_cancelled() => Outcome::Skipped(Skip::Halted(key.clone())),
             _ => Outcome::Cancelled,
         };
         // Of a commit whose answer was lost nobody knows what became of it.
-        if !matches!(&outcome, Outcome::Failed(error) if error.is_not_committed()) {
+        if held.changed && !matches!(&outcome, Outcome::Failed(error) if error.is_not_committed()) {
             shared.events.emit(Event::RolledBack { database: contexts[id.0].database.key.clone() });
         }
         ends.push((id, outcome, held.elapsed));

@@ -8,7 +8,7 @@ use dbctl_workspace::{Key, Workspace};
 use futures::{StreamExt, stream};
 
 use crate::{
-    Action, Flow, Plan, Request, StepError,
+    Action, Atomic, Edit, Flow, Plan, Request, StepError,
     action::{self, StepContext},
     atomic,
     execute::Shared,
@@ -109,7 +109,13 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
     {
         failed = requires::check_unneeded(shared, &files, undo, &applied).await;
     }
+<<<<<<< HEAD
     let whole = request.destroys() || request.no_deps || request.atomic().is_some() || request.is_frozen();
+=======
+    if failed.is_empty() && request.atomic() == Some(Atomic::TwoPhase) {
+        failed = atomic::check_prepared(shared);
+    }
+>>>>>>> 7008dcd (engine, runner, cli: migrate --atomic=two-phase; what a killed run has prepared is finished by the next, or by hand)
     let mistyped = failed.iter().any(|(_, error)| error.is_mistyped());
     Checked { failed, refused: whole || mistyped, reverts }
 }
@@ -246,6 +252,25 @@ async fn check_destruction(
         return Ok(None);
     }
     let mut reader = context.open_reader().await?;
+    let open = reader.two_phase().await.map(|found| found.open);
+    let by_hand = request.actions.iter().any(|action| matches!(action, Action::Edit(Edit::Finish { .. })));
+    match open {
+        Ok(open) if open.is_empty() || by_hand => {}
+        // Once it is finished everything may be different.
+        Ok(_) if context.shared.foresees => {
+            reader.close().await;
+            return Ok(None);
+        }
+        Ok(open) => {
+            reader.close().await;
+            context.settle(&open).await?;
+            reader = context.open_reader().await?;
+        }
+        Err(error) => {
+            reader.close().await;
+            return Err(error.into());
+        }
+    }
     let result = check_in_database(context, &mut *reader, request, sources).await;
     reader.close().await;
     result

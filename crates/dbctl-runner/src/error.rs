@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dbctl_engine::{BELONGINGS, ConnectFailure, EngineError, SqlError};
+use dbctl_engine::{BELONGINGS, ConnectFailure, Decision, EngineError, SqlError};
 use dbctl_migration::{Drift, FormatErrors, RollbackError};
 use dbctl_workspace::{Hook, Key};
 use thiserror::Error;
@@ -73,6 +73,55 @@ pub enum StepError {
         needed: usize,
         /// How many there may be.
         cap: usize,
+    },
+    /// A server keeps fewer prepared transactions than it takes.
+    #[error(
+        "--atomic=two-phase prepares {needed} transactions on {server}, and its `max_prepared_transactions` is {most}"
+    )]
+    PreparedTransactions {
+        /// The server's key, or its host.
+        server: String,
+        /// How many it takes.
+        needed: usize,
+        /// How many it keeps.
+        most: usize,
+    },
+    /// What was prepared could not be finished.
+    #[error("its transaction is prepared and {}: {error}", undone(*decision))]
+    InDoubt {
+        /// The run.
+        run: String,
+        /// What is to become of it, where that is known.
+        decision: Option<Decision>,
+        /// Why.
+        error: Box<EngineError>,
+    },
+    /// It cannot be found out what becomes of a prepared transaction.
+    #[error(
+        "a transaction of the run {run} is prepared here, and what becomes of it is recorded in `{database}`, which cannot be \
+         reached{}", why.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
+    )]
+    Undecided {
+        /// The run.
+        run: String,
+        /// The database with the decision.
+        database: String,
+        /// Why it cannot be reached, where that is known.
+        why: Option<Box<EngineError>>,
+    },
+    /// Nothing of a run is prepared.
+    #[error("no transaction of a run `{run}` is prepared here")]
+    NothingPrepared {
+        /// As typed.
+        run: String,
+    },
+    /// A run's transactions are decided on, in another way than was asked for.
+    #[error("it is recorded that the transactions of the run {run} are {}", recorded.done())]
+    Decided {
+        /// The run.
+        run: String,
+        /// What is recorded.
+        recorded: Decision,
     },
     /// The transaction in which everything was done could not be committed.
     #[error("its transaction could not be committed: {error}{}", also(committed))]
@@ -270,6 +319,14 @@ pub enum StepError {
     },
 }
 
+fn undone(decision: Option<Decision>) -> &'static str {
+    match decision {
+        Some(Decision::Commit) => "could not be committed yet, as it is recorded",
+        Some(Decision::Rollback) => "could not be rolled back yet",
+        None => "nobody could be asked whether to commit it",
+    }
+}
+
 fn also(committed: &[Key]) -> String {
     match committed {
         [] => String::new(),
@@ -297,7 +354,7 @@ impl StepError {
 
     /// Whether nobody knows if a commit took effect.
     pub(crate) fn is_not_committed(&self) -> bool {
-        matches!(self, Self::NotCommitted { .. })
+        matches!(self, Self::NotCommitted { .. } | Self::InDoubt { .. })
     }
 
     /// Whether what was typed cannot be meant, whatever the databases hold.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Event, Outcome, Plan, Step, StepError, StepId, Summary,
     action::{self, Ran, StepContext},
-    atomic::{self, Held},
+    atomic::{self, Held, Looked},
     check::{self, Checked},
     event::{Ear, Events, Sink},
     files::Rows,
@@ -51,6 +51,10 @@ pub(crate) struct Shared<'a> {
     pub(crate) gate: Gate,
     /// Which key reached which database first; two keys on one database are an error.
     claims: Mutex<BTreeMap<Identity, Key>>,
+    /// Whether nothing may be done, only looked at.
+    pub(crate) foresees: bool,
+    /// What the checks of a run that is all or nothing have found.
+    looked: Mutex<BTreeMap<Key, Looked>>,
     /// What is applied where a transaction is still open.
     rows: Mutex<BTreeMap<Key, Vec<Rows>>>,
     /// What databases have recorded that the run came to.
@@ -132,7 +136,8 @@ pub struct Foreseen {
 pub async fn foresee(run: Run<'_>, engine: &dyn Engine) -> Foreseen {
     let mut unheard = |_| {};
     let events = Events::new(Fold::new(), &mut unheard);
-    let Checked { failed, reverts, .. } = check::check(&Shared::new(run, engine, &events)).await;
+    let Checked { failed, reverts, .. } =
+        check::check(&Shared { foresees: true, ..Shared::new(run, engine, &events) }).await;
     Foreseen { failed, reverts }
 }
 
@@ -161,9 +166,9 @@ async fn run_step<'a>(context: &'a StepContext<'a>, step: &'a Step) -> StepRan<'
     let outcome = match action::run(context, &step.action).await {
         Ok(Ran::Over(true)) => Outcome::Done,
         Ok(Ran::Over(false)) => Outcome::Unchanged,
-        Ok(Ran::Open(session)) => {
+        Ok(Ran::Open { session, changed }) => {
             let elapsed = started.elapsed();
-            return (step.id, Err(Held { session, elapsed }), elapsed);
+            return (step.id, Err(Held { session: Some(session), changed, elapsed }), elapsed);
         }
         Err(error) if error.is_cancelled() => Outcome::Cancelled,
         Err(error) => Outcome::Failed(Arc::new(error)),
@@ -183,6 +188,8 @@ impl<'a> Shared<'a> {
             cancel,
             gate: Gate::new(run.targets.values()),
             claims: Mutex::default(),
+            foresees: false,
+            looked: Mutex::default(),
             rows: Mutex::default(),
             recorded: Mutex::default(),
         }
@@ -232,6 +239,16 @@ impl Shared<'_> {
     /// What that is so far.
     pub(crate) fn recorded_so_far(&self, key: &Key) -> Option<&'static str> {
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    /// Notes what the checks have found in a database.
+    pub(crate) fn keep_looked(&self, key: &Key, looked: Looked) {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), looked);
+    }
+
+    /// What the checks have found.
+    pub(crate) fn looked(&self) -> BTreeMap<Key, Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes that a key leads to a database; an error if another key led there before.

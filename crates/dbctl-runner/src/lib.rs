@@ -23,11 +23,13 @@ mod record;
 mod request;
 mod requires;
 mod runs;
+mod settle;
 mod stamp;
 mod status;
 mod summary;
 mod target;
 mod twins;
+mod two_phase;
 mod undo_order;
 
 pub use check::needed;

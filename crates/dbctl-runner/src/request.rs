@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use dbctl_engine::Decision;
 use dbctl_migration::{Back, OutOfOrder};
 use dbctl_workspace::Key;
 
@@ -103,6 +104,13 @@ pub enum Edit {
         /// Which of the two.
         applied: bool,
     },
+    /// What a run that was all or nothing has prepared here and not finished is finished by hand.
+    Finish {
+        /// The run's id, or how it begins.
+        run: String,
+        /// What becomes of it.
+        decision: Decision,
+    },
     /// One that failed or stopped half-way has been looked at.
     Resolve {
         /// By version, name or file name.
@@ -141,6 +149,9 @@ pub struct Migrate {
 pub enum Atomic {
     /// One after the other, once all have succeeded: what ends the process in between leaves some committed.
     OnePhase,
+    /// All prepare, what becomes of them is recorded in the first of them, and then all are committed: whatever ends the
+    /// process, the next run that writes finishes what was recorded.
+    TwoPhase,
 }
 
 impl Migrate {
@@ -201,7 +212,7 @@ impl Action {
             Self::Clean => "clean",
             Self::Baseline(_) => "baseline",
             Self::Edit(Edit::Mark { .. }) => "history mark",
-            Self::Edit(Edit::Resolve { .. }) => "history resolve",
+            Self::Edit(Edit::Resolve { .. } | Edit::Finish { .. }) => "history resolve",
             Self::Edit(Edit::Repair { .. }) => "history repair",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use dbctl_engine::{Engine, Reader, Session, Target};
+use dbctl_engine::{Engine, Prepared, Reader, Session, Target};
 use dbctl_migration::State;
 use dbctl_workspace::{Key, Workspace};
 use futures::{StreamExt, stream};
@@ -36,6 +36,9 @@ pub struct DatabaseStatus {
     pub exists: Option<bool>,
     /// Its migrations, source by source; all pending where it does not exist.
     pub migrations: Vec<StatusEntry>,
+    /// Transactions that a run has prepared here and neither committed nor rolled back, the oldest first: what they hold
+    /// does not show in `migrations`.
+    pub prepared: Vec<Prepared>,
     /// Why `migrate` would apply nothing, though something is pending and could be read.
     pub blocked: Option<Arc<StepError>>,
     /// Why it could not be read.
@@ -75,6 +78,7 @@ impl DatabaseStatus {
     pub fn is_up_to_date(&self) -> bool {
         self.exists == Some(true)
             && self.error.is_none()
+            && self.prepared.is_empty()
             && self.migrations.iter().all(|entry| entry.state == State::Applied)
     }
 }
@@ -118,6 +122,7 @@ impl Look<'_> {
             server: target.server.clone(),
             exists: None,
             migrations: Vec::new(),
+            prepared: Vec::new(),
             blocked: None,
             error: None,
         };
@@ -138,10 +143,15 @@ impl Look<'_> {
         };
         status.exists = Some(reader.is_some());
         let result = entries(&sources, reader.as_deref_mut()).await;
+        let prepared = match &mut reader {
+            Some(reader) => reader.two_phase().await.map(|found| found.open),
+            None => Ok(Vec::new()),
+        };
         if let Some(reader) = reader {
             reader.close().await;
         }
         let (migrations, blocked) = result?;
+        status.prepared = prepared?;
         (status.migrations, status.blocked) = (migrations, blocked.map(Arc::new));
         Ok(())
     }

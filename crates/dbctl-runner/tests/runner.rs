@@ -19,6 +19,8 @@ mod execution;
 mod frozen;
 #[path = "runner/history.rs"]
 mod history;
+#[path = "runner/killed.rs"]
+mod killed;
 #[path = "runner/locations.rs"]
 mod locations;
 #[path = "runner/planning.rs"]

@@ -38,11 +38,16 @@ pub(crate) enum History {
         #[arg(long)]
         pending: bool,
     },
-    /// Say what became of a migration that failed or stopped in the middle of a statement
-    #[command(group = ArgGroup::new("how").required(true).multiple(true).args(["applied", "rolled_back", "done"]))]
+    /// Say what became of a migration that failed or stopped half-way, or of what --atomic=two-phase has prepared
+    #[command(group = ArgGroup::new("how").required(true).multiple(true)
+        .args(["applied", "rolled_back", "done", "commit", "rollback"]))]
     Resolve {
-        #[command(flatten)]
-        which: WhichMigration,
+        /// The database: a key, database name, package name or package folder (`.`)
+        #[arg(value_name = "TARGET")]
+        target: String,
+        /// The migration by version, name or file name; FOLDER/NAME where several folders have it
+        #[arg(value_name = "VERSION", required_unless_present = "run")]
+        version: Option<String>,
         /// The statement in which it stopped took effect; of one that is recorded as failed: all of it did
         #[arg(long, conflicts_with = "rolled_back")]
         applied: bool,
@@ -52,6 +57,15 @@ pub(crate) enum History {
         /// So many statements of the file as it is now are done, and the next one is to be run
         #[arg(long, value_name = "N")]
         done: Option<usize>,
+        /// Instead of a migration: what this run has prepared and not finished; its id, or how it begins
+        #[arg(long, value_name = "ID", conflicts_with_all = ["version", "applied", "rolled_back", "done"])]
+        run: Option<String>,
+        /// Commit that
+        #[arg(long, requires = "run", conflicts_with = "rollback")]
+        commit: bool,
+        /// Roll that back
+        #[arg(long, requires = "run")]
+        rollback: bool,
     },
     /// Take files that have changed since they were applied as they are now
     Repair {

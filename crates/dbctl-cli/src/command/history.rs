@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use dbctl_engine::Session;
+use dbctl_engine::{Decision, Session};
 use dbctl_migration::{Progress, State};
 use dbctl_runner::{Action, ChecksumState, DatabaseHistory, Edit, HistoryRow, Request, StepError, history};
 use dbctl_workspace::Key;
@@ -38,9 +38,13 @@ pub(super) async fn run(
             let edit = Edit::Mark { version: which.version.clone(), applied: *applied };
             ("history mark", &which.target, edit)
         }
-        History::Resolve { which, applied, rolled_back: _, done } => {
-            let edit = Edit::Resolve { version: which.version.clone(), applied: *applied, done: *done };
-            ("history resolve", &which.target, edit)
+        History::Resolve { target, run: Some(run), commit, .. } => {
+            let decision = if *commit { Decision::Commit } else { Decision::Rollback };
+            ("history resolve", target, Edit::Finish { run: run.clone(), decision })
+        }
+        History::Resolve { target, version, applied, done, .. } => {
+            let version = version.clone().unwrap_or_default();
+            ("history resolve", target, Edit::Resolve { version, applied: *applied, done: *done })
         }
         History::Repair { target, versions } => {
             ("history repair", target, Edit::Repair { versions: versions.clone() })

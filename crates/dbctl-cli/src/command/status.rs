@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use dbctl_engine::{LockHolder, Notice, Observer, Session, Severity};
+use dbctl_engine::{LockHolder, Notice, Observer, Prepared, Session, Severity};
 use dbctl_migration::State;
 use dbctl_runner::{DatabaseStatus, StatusEntry, StatusReport, status};
 use dbctl_workspace::Key;
@@ -117,6 +117,11 @@ fn human(report: &StatusReport, out: &mut dyn Write, mode: Mode) -> io::Result<(
         writeln!(out, "{line}")?;
     }
     for database in &report.databases {
+        for one in database.prepared.iter().filter(|_| !mode.quiet) {
+            writeln!(out, "\n{}", mode.out.red(&in_doubt(database, one)))?;
+        }
+    }
+    for database in &report.databases {
         let shown: Vec<&StatusEntry> = database
             .migrations
             .iter()
@@ -130,11 +135,22 @@ fn human(report: &StatusReport, out: &mut dyn Write, mode: Mode) -> io::Result<(
     out.flush()
 }
 
+fn in_doubt(database: &DatabaseStatus, Prepared { gid, since, .. }: &Prepared) -> String {
+    let (key, run) = (&database.key, &gid.run);
+    format!(
+        "{key}: the run {run} has prepared a transaction here, since {since}. If it is no longer at work, the next command \
+         that writes finishes it as `{}` has recorded; by hand: `dbctl history resolve {key} --run {run} --commit` or \
+         --rollback",
+        gid.decided_in.database
+    )
+}
+
 fn is_wrong(database: &DatabaseStatus) -> bool {
-    database.migrations.iter().any(|entry| match entry.state {
-        State::Changed | State::Missing | State::Failed | State::Partial => true,
-        State::Applied | State::Pending | State::OutOfOrder => false,
-    })
+    !database.prepared.is_empty()
+        || database.migrations.iter().any(|entry| match entry.state {
+            State::Changed | State::Missing | State::Failed | State::Partial => true,
+            State::Applied | State::Pending | State::OutOfOrder => false,
+        })
 }
 
 fn entries(entries: &[&StatusEntry], out: &mut dyn Write, mode: Mode) -> io::Result<()> {
@@ -182,6 +198,9 @@ fn state(database: &DatabaseStatus) -> String {
     let mut parts: Vec<String> = Vec::new();
     if database.exists == Some(false) {
         parts.push("does not exist".to_owned());
+    }
+    if !database.prepared.is_empty() {
+        parts.push("in doubt".to_owned());
     }
     for state in wire::STATES.into_iter().filter(|state| *state != State::Applied) {
         if let Some(number) = counts.get(&state) {

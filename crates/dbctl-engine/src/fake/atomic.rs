@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{CallKind, FakeSession, failure::lost, lock};
-use crate::{Atomic, EngineError};
+use super::{CallKind, Fake, FakeSession, State, failure::lost, lock};
+use crate::{Atomic, Decision, EngineError, Gid, LockHolder, Part, Prepared, Session, Target};
 
 #[async_trait]
 impl Atomic for FakeSession<'_> {
@@ -23,5 +23,117 @@ impl Atomic for FakeSession<'_> {
             }
         });
         committed.await
+    }
+
+    async fn lead(&mut self) -> Result<(), EngineError> {
+        let run = self.session.stamp.run.clone();
+        let leads = self.engine.play(&self.database, CallKind::Lead, &self.session, |state| {
+            match state.leading.insert(run) {
+                true => {
+                    // Bound to the session at once, so that even a lost answer gives it back.
+                    self.leads = true;
+                    Ok(())
+                }
+                false => Err(EngineError::Locked { database: self.database.clone(), holder: None }),
+            }
+        });
+        leads.await
+    }
+
+    async fn prepare_commit(&mut self, gid: &Gid) -> Result<(), EngineError> {
+        let (name, working) = (self.database.clone(), lock(&self.working).take());
+        let writer = &mut self.writer;
+        let prepared =
+            self.engine.play(&self.database, CallKind::PrepareCommit, &self.session, |state| match working {
+                Some(working) => {
+                    state.prepared.insert(gid.to_string(), (name, working));
+                    *writer = false;
+                    Ok(())
+                }
+                None => Err(lost(&name)),
+            });
+        prepared.await
+    }
+
+    async fn decide(&mut self, _parts: &[Part]) -> Result<(), EngineError> {
+        let run = self.session.stamp.run.clone();
+        let decided =
+            self.engine.play(&self.database, CallKind::Decide, &self.session, |state| {
+                match state.decisions.entry(run).or_insert(Decision::Commit) {
+                    Decision::Commit => Ok(()),
+                    Decision::Rollback => Err(EngineError::Unsupported("it is decided otherwise".to_owned())),
+                }
+            });
+        decided.await
+    }
+
+    async fn conclude(&mut self, gid: &Gid, decision: Decision) -> Result<(), EngineError> {
+        self.engine.conclude_part(&self.database, gid, decision, &self.session).await
+    }
+}
+
+impl Fake {
+    /// What is decided on a run, if anything is.
+    pub fn decided(&self, run: &str) -> Option<Decision> {
+        self.state().decisions.get(run).copied()
+    }
+
+    /// The databases with prepared transactions.
+    pub fn prepared(&self) -> Vec<String> {
+        self.state().prepared.values().map(|(database, _)| database.clone()).collect()
+    }
+
+    pub(super) async fn decision_of(
+        &self,
+        target: &Target,
+        run: &str,
+        asked: Option<Decision>,
+        session: &Session<'_>,
+    ) -> Result<Decision, EngineError> {
+        let _seat = self.seat(target);
+        let name = target.name.as_str();
+        let decided = self.play(name, CallKind::Decision, session, |state| {
+            if state.leading.contains(run) {
+                let holder = LockHolder { pid: 2, ..LockHolder::default() };
+                return Err(EngineError::Locked { database: name.to_owned(), holder: Some(holder) });
+            }
+            let decision = asked.unwrap_or(Decision::Rollback);
+            Ok(*state.decisions.entry(run.to_owned()).or_insert(decision))
+        });
+        decided.await
+    }
+
+    pub(super) async fn conclude_part(
+        &self,
+        database: &str,
+        gid: &Gid,
+        decision: Decision,
+        session: &Session<'_>,
+    ) -> Result<(), EngineError> {
+        let concluded = self.play(database, CallKind::Conclude(decision), session, |state| {
+            let Some((name, working)) = state.prepared.remove(&gid.to_string()) else { return Ok(()) };
+            state.locked.remove(&(name.clone(), working.incarnation));
+            if decision == Decision::Commit {
+                state.databases.insert(name, working);
+            }
+            Ok(())
+        });
+        concluded.await
+    }
+}
+
+impl State {
+    pub(super) fn prepared_in(&self, database: &str) -> Vec<Prepared> {
+        let here = self.prepared.iter().filter(|(_, (name, _))| name == database);
+        let open = here.filter_map(|(gid, _)| Gid::parse(gid));
+        open.map(|gid| Prepared { gid, owner: "fake".to_owned(), since: "2026-01-01T00:00:00Z".to_owned() })
+            .collect()
+    }
+
+    pub(super) fn refuse_prepared(&self, database: &str) -> Result<(), EngineError> {
+        match self.prepared_in(database) {
+            open if open.is_empty() => Ok(()),
+            prepared => Err(EngineError::Prepared { database: database.to_owned(), prepared }),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What was asked of the fake, and how it is to answer.
 
+use crate::Decision;
+
 /// One thing the runner asked of the fake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
@@ -48,8 +50,25 @@ pub enum CallKind {
     Ready,
     /// [`crate::Atomic::commit`].
     Commit,
+    /// [`crate::Atomic::lead`].
+    Lead,
+    /// [`crate::Atomic::prepare_commit`].
+    PrepareCommit,
+    /// [`crate::Atomic::decide`].
+    Decide,
+    /// [`crate::Atomic::conclude`], or that of the engine.
+    Conclude(Decision),
+    /// [`crate::Engine::decision`].
+    Decision,
     /// [`crate::Reader::close`].
     Close,
+}
+
+impl CallKind {
+    /// Whether it is done even though the run is being stopped.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self, Self::Close | Self::EndRun(_) | Self::Commit | Self::PrepareCommit | Self::Conclude(_))
+    }
 }
 
 /// How a call behaves.

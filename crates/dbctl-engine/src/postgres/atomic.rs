@@ -17,9 +17,13 @@ use super::{
     failure::Failure,
     layout::{Act, Layout},
     session::{Link, get, set_local},
+    two_phase,
     writer::WriteSession,
 };
-use crate::{Applier, Atomic, EngineError, Identity, Note, Reader, Resume, SourceRef, clean::Inventory};
+use crate::{
+    Applier, Atomic, Decision, EngineError, Gid, Identity, Note, Part, Reader, Resume, SourceRef, TwoPhase,
+    clean::Inventory,
+};
 
 /// The savepoint that stands for a file's own transaction.
 const SAVEPOINT: &str = "\"dbctl file\"";
@@ -35,8 +39,13 @@ impl<'s> AtomicSession<'s> {
         mut link: Link<'s>,
         peers: &[i64],
         settings: BTreeMap<String, String>,
+        decides: bool,
     ) -> Result<Self, EngineError> {
         link.nested = true;
+        if decides && let Err(error) = two_phase::make_table(&mut link).await {
+            link.close().await;
+            return Err(error);
+        }
         Ok(Self { session: WriteSession::new(link, peers, settings).await? })
     }
 
@@ -166,6 +175,10 @@ impl Reader for AtomicSession<'_> {
         self.session.seeds().await
     }
 
+    async fn two_phase(&mut self) -> Result<TwoPhase, EngineError> {
+        self.session.two_phase().await
+    }
+
     async fn environment(&mut self) -> Result<Option<String>, EngineError> {
         self.session.environment().await
     }
@@ -226,12 +239,36 @@ impl Applier for AtomicSession<'_> {
 #[async_trait]
 impl Atomic for AtomicSession<'_> {
     async fn ready(&mut self) -> Result<(), EngineError> {
+        // Who prepares it has to finish it: that is to be who logged in.
+        self.session.fresh().await?;
         // A savepoint can be set in a transaction alone.
         self.link().begin("SET CONSTRAINTS ALL IMMEDIATE").await?;
         Ok(self.link().release_part().await?)
     }
 
     async fn commit(&mut self) -> Result<(), EngineError> {
+        self.link().nested = false;
         Ok(self.link().batch_always("COMMIT").await?)
+    }
+
+    async fn lead(&mut self) -> Result<(), EngineError> {
+        two_phase::lead(self.link()).await
+    }
+
+    async fn prepare_commit(&mut self, gid: &Gid) -> Result<(), EngineError> {
+        self.link().nested = false;
+        two_phase::prepare(self.link(), gid).await
+    }
+
+    async fn decide(&mut self, parts: &[Part]) -> Result<(), EngineError> {
+        two_phase::decide(self.link(), parts).await
+    }
+
+    async fn conclude(&mut self, gid: &Gid, decision: Decision) -> Result<(), EngineError> {
+        match two_phase::conclude(self.link(), gid, decision).await {
+            // Somebody else has done it, or it was never prepared.
+            Err(failure) if failure.code() == "42704" => Ok(()),
+            concluded => Ok(concluded?),
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     atomic,
     script::AS_OURSELVES,
     session::{Link, get},
+    two_phase,
 };
 use crate::{EngineError, LockHolder};
 
@@ -29,6 +30,15 @@ pub(super) fn creation_key(database: &str) -> i64 {
         .bytes()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (0x6462_6374_i64 << 32) | i64::from(hash)
+}
+
+/// The lock of a run whose databases are all committed or none, held where that is decided: the bytes `db` and 48 bits of
+/// the run's id, hashed as above.
+pub(super) fn run_key(run: &str) -> i64 {
+    let hash = run.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (0x6462_i64 << 48) | i64::try_from(hash >> 16).unwrap_or_default()
 }
 
 /// The columns that make a [`LockHolder`], of a `pg_stat_activity a` that may be missing or hidden.
@@ -55,11 +65,16 @@ pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), Eng
             false => try_all(link, keys).await?,
         };
         let Some(busy) = busy else { return Ok(()) };
-        if let Some(holder) = look_up(link, busy).await? {
-            if told.insert(holder.pid) {
-                link.session().observer.waiting(&holder);
+        match look_up(link, busy).await? {
+            Some(holder) => {
+                if told.insert(holder.pid) {
+                    link.session().observer.waiting(&holder);
+                }
+                last_seen = Some(holder);
             }
-            last_seen = Some(holder);
+            // No session has it: a prepared transaction may.
+            None if keys.contains(&DATABASE_KEY) => two_phase::refuse(link).await?,
+            None => {}
         }
         let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         if left.is_zero() {

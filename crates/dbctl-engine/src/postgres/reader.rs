@@ -15,8 +15,9 @@ use super::{
     failure::Failure,
     inventory::inventory,
     session::{Link, get},
+    two_phase,
 };
-use crate::{EngineError, Identity, Reader, SourceRef, clean::Inventory};
+use crate::{EngineError, Identity, Reader, SourceRef, TwoPhase, clean::Inventory};
 
 /// A session that cannot write: whatever it asks it asks in a read-only transaction, so that nothing stays set on a
 /// connection that a pooler hands to somebody else. Nothing is asked of the role but to connect, and a replica will do.
@@ -62,6 +63,11 @@ impl Reader for ReadSession<'_> {
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
         let result = seeds(self.begin().await?).await;
+        self.end(result).await
+    }
+
+    async fn two_phase(&mut self) -> Result<TwoPhase, EngineError> {
+        let result = two_phase::look(self.begin().await?).await;
         self.end(result).await
     }
 

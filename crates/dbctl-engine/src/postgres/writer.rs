@@ -19,9 +19,10 @@ use super::{
     script::{self, LOCK_TIMEOUT, Work, not_recorded, wait_for_lock},
     seed,
     session::{Link, PATIENCE, get, set_local},
+    two_phase,
 };
 use crate::{
-    Applier, EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, Writer,
+    Applier, EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, TwoPhase, Writer,
     clean::{CleanPlan, Inventory},
 };
 
@@ -68,7 +69,7 @@ impl<'s> WriteSession<'s> {
 
     /// The session as it was after connecting, locks apart: `DISCARD ALL` would release them, and `RESET ALL` alone
     /// keeps `SET ROLE`.
-    async fn fresh(&mut self) -> Result<&mut Link<'s>, EngineError> {
+    pub(super) async fn fresh(&mut self) -> Result<&mut Link<'s>, EngineError> {
         if self.used || self.link.nested {
             let mut sql =
                 "RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
@@ -253,6 +254,10 @@ impl Reader for WriteSession<'_> {
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {
         reader::seeds(self.fresh().await?).await
+    }
+
+    async fn two_phase(&mut self) -> Result<TwoPhase, EngineError> {
+        two_phase::look(self.fresh().await?).await
     }
 
     async fn environment(&mut self) -> Result<Option<String>, EngineError> {

@@ -10,9 +10,13 @@ use crate::{
     Direction, Edit, Event, StepError,
     event::MigrationRef,
     files::{SourceFiles, applied, read_sources, reconcile_all, the_one, unknown},
+    settle,
 };
 
 pub(super) async fn run(context: &StepContext<'_>, edit: &Edit) -> Result<bool, StepError> {
+    if let Edit::Finish { run, decision } = edit {
+        return settle::by_hand(context, run, *decision).await;
+    }
     let sources = read_sources(context.database)?;
     let mut writer = context.open_writer(&sources).await?;
     let result = change(context, &mut *writer, &sources, edit).await;
@@ -56,6 +60,9 @@ pub(crate) async fn check(
     sources: &[SourceFiles],
     edit: &Edit,
 ) -> Result<(), StepError> {
+    if let Edit::Finish { run, .. } = edit {
+        return settle::of_run(reader.two_phase().await?.open, run).map(drop);
+    }
     let rows = applied(reader, sources).await?;
     changes(sources, &reconcile_all(sources, &rows), edit).map(drop)
 }
@@ -88,6 +95,7 @@ fn changes<'r, 'm: 'r>(
             let (source, entry) = the_one(sources, reconciled, version)?;
             Ok(vec![resolved(sources, source, entry, (version, *applied, *done))?])
         }
+        Edit::Finish { .. } => Ok(Vec::new()),
         Edit::Repair { versions } if versions.is_empty() => {
             let all = sources.iter().zip(reconciled);
             let all = all

@@ -218,3 +218,115 @@ fn a_database_that_is_not_there_refuses_the_run() {
     assert!(outcomes(&summary).starts_with("core: skipped, halted by app"), "{}", outcomes(&summary));
     nothing_is_applied(&fake);
 }
+
+fn two_phase(fixture: &Fixture) -> Request {
+    let migrate = Migrate { atomic: Some(Atomic::TwoPhase), ..Migrate::default() };
+    fixture.request(vec![Action::Migrate(migrate)], &["core", "app", "shop"])
+}
+
+/// Which databases have everything; each has it or nothing.
+fn whole(fake: &Fake) -> Vec<&'static str> {
+    let has = |name: &&str| {
+        let applied = fake.applied(&format!("{name}_db"), &format!("m/{name}"));
+        assert!(applied.is_empty() || applied == [FIRST, SECOND], "{name}: {applied:?}");
+        !applied.is_empty()
+    };
+    ["core", "app", "shop"].into_iter().filter(has).collect()
+}
+
+#[test]
+fn all_prepare_before_it_is_decided_and_commit_after_it() {
+    let (fixture, fake) = created(&CHAIN);
+    let before = fake.log().len();
+    let (summary, _) = fixture.run(&fake, &two_phase(&fixture));
+    assert_eq!(outcomes(&summary), "core: done, app: done, shop: done");
+    let told = |record: &Record| match record {
+        Record::Ended(Call { database, kind }, true) => match kind {
+            CallKind::Lead | CallKind::PrepareCommit | CallKind::Decide | CallKind::Conclude(_) => {
+                Some(format!("{kind:?} {database}"))
+            }
+            _ => None,
+        },
+        Record::Ended(..) | Record::Started(_) => None,
+    };
+    assert_eq!(
+        fake.log()[before..].iter().filter_map(told).collect::<Vec<_>>(),
+        [
+            "Lead core_db",
+            "PrepareCommit core_db",
+            "PrepareCommit app_db",
+            "PrepareCommit shop_db",
+            "Decide core_db",
+            "Conclude(Commit) core_db",
+            "Conclude(Commit) app_db",
+            "Conclude(Commit) shop_db",
+        ]
+    );
+    assert_eq!(
+        outcomes(&fixture.run(&fake, &two_phase(&fixture)).0),
+        "core: unchanged, app: unchanged, shop: unchanged"
+    );
+}
+
+#[test]
+fn before_the_decision_everything_is_rolled_back_after_it_everything_is_committed() {
+    for (kind, database, fault, committed) in [
+        (CallKind::Lead, "core_db", Fault::Error, false),
+        (CallKind::PrepareCommit, "core_db", Fault::Error, false),
+        (CallKind::PrepareCommit, "app_db", Fault::LostBefore, false),
+        (CallKind::PrepareCommit, "shop_db", Fault::LostAfter, false),
+        (CallKind::Decide, "core_db", Fault::Error, false),
+        (CallKind::Decide, "core_db", Fault::LostBefore, false),
+        (CallKind::Decide, "core_db", Fault::LostAfter, true),
+        (CallKind::Conclude(dbctl_engine::Decision::Commit), "app_db", Fault::LostBefore, true),
+        (CallKind::Conclude(dbctl_engine::Decision::Commit), "app_db", Fault::LostAfter, true),
+    ] {
+        let (fixture, fake) = created(&CHAIN);
+        // Once: what is then tried again works.
+        let times = std::sync::atomic::AtomicUsize::new(0);
+        let wanted = kind.clone();
+        let script = move |call: &Call| {
+            let hit = call.kind == wanted && call.database == database;
+            let first = hit && times.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            Behaviour { fault: first.then_some(fault), ..Behaviour::default() }
+        };
+        let (summary, _) = fixture.run(&fake.with_script(script), &two_phase(&fixture));
+        let all: &[&str] = if committed { &["core", "app", "shop"] } else { &[] };
+        assert_eq!(whole(&fake), all, "{kind:?} {fault:?}: {}", outcomes(&summary));
+        assert_eq!(
+            summary.outcome == RunOutcome::Done,
+            committed,
+            "{kind:?} {fault:?}: {}",
+            outcomes(&summary)
+        );
+        assert_eq!(migrations(&summary), 2 * all.len(), "{kind:?} {fault:?}");
+        assert_eq!(fake.prepared(), [""; 0], "{kind:?} {fault:?}");
+        assert_eq!(fake.locked(), [""; 0], "{kind:?} {fault:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_finished_is_left_to_the_next_run() {
+    for (broken, committed) in [(vec!["Decision"], None), (vec!["Conclude(Commit)"], Some(true))] {
+        let (fixture, fake) = created(&CHAIN);
+        let script = move |call: &Call| {
+            let name = format!("{:?}", call.kind);
+            let lost =
+                call.kind == CallKind::Decide && committed.is_none() || broken.contains(&name.as_str());
+            Behaviour { fault: lost.then_some(Fault::LostBefore), ..Behaviour::default() }
+        };
+        let (summary, _) = fixture.run(&fake.with_script(script), &two_phase(&fixture));
+        assert_eq!(outcomes(&summary), "core: failed, app: failed, shop: failed");
+        let told = error(&summary, "app");
+        assert!(told.starts_with("its transaction is prepared and "), "{told}");
+        assert_eq!(migrations(&summary), 0);
+        assert_eq!(fake.prepared(), ["core_db", "app_db", "shop_db"]);
+        let seed = fixture.request(vec![Action::Seed { missing_only: false }], &["shop"]);
+        let (summary, _) = fixture.run(&fake, &seed);
+        assert_eq!(outcomes(&summary), "shop: done");
+        assert_eq!(summary.databases[0].warnings.len(), 1, "{:?}", summary.databases[0].warnings);
+        assert_eq!(fake.prepared(), ["core_db", "app_db"]);
+        fixture.run(&fake, &fixture.request(vec![Action::Seed { missing_only: false }], &["core", "app"]));
+        assert_eq!(whole(&fake).len(), if committed.is_some() { 3 } else { 0 });
+    }
+}

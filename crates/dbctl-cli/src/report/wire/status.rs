@@ -1,5 +1,6 @@
 //! The document of `status`.
 
+use dbctl_engine::Prepared;
 use dbctl_migration::State;
 use dbctl_runner::{DatabaseStatus, StatusReport};
 use serde::Serialize;
@@ -33,11 +34,24 @@ pub(crate) struct StatusOf<'s> {
     exists: Option<bool>,
     migrations: Vec<StatusEntry<'s>>,
     counts: Counts,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prepared: Vec<PreparedOf<'s>>,
     /// Why `migrate` would apply nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<Error>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Error>,
+}
+
+/// A transaction that a run has prepared and not finished.
+#[derive(Debug, Serialize)]
+struct PreparedOf<'s> {
+    run: &'s str,
+    since: &'s str,
+    owner: &'s str,
+    /// The database where it is recorded what becomes of it.
+    decided_in: &'s str,
+    gid: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,6 +115,17 @@ pub(crate) fn status_of(status: &DatabaseStatus) -> StatusOf<'_> {
             failed: count(State::Failed),
             partial: count(State::Partial),
         },
+        prepared: status
+            .prepared
+            .iter()
+            .map(|Prepared { gid, owner, since }| PreparedOf {
+                run: &gid.run,
+                since,
+                owner,
+                decided_in: &gid.decided_in.database,
+                gid: gid.to_string(),
+            })
+            .collect(),
         blocked: status.blocked.as_deref().map(|reason| error(reason, status.key.as_str())),
         error: status.error.as_deref().map(|failure| error(failure, status.key.as_str())),
     }
