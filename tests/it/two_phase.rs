@@ -70,7 +70,8 @@ impl World {
         for (path, version) in [("core", "2026020100"), ("app", "17000000"), ("lone", "2026020100")] {
             let file =
                 format!("{path}/{version}{n:0>width$}_next.sql", width = if path == "app" { 5 } else { 4 });
-            self.sandbox.write(&file, format!("create table next_{n} (id int);\n"));
+            let wait = if path == "lone" { "lock table notes in access share mode;\n" } else { "" };
+            self.sandbox.write(&file, format!("{wait}create table next_{n} (id int);\n"));
         }
     }
 
@@ -90,6 +91,21 @@ impl World {
         let name = if missing { "nobody" } else { "" };
         self.admin(&format!("alter system set synchronous_standby_names = '{name}'"));
         self.admin("select pg_reload_conf()");
+        if !missing {
+            return;
+        }
+        // It holds once the server's other processes have heard of it: then a commit of ours waits.
+        let url = self.sandbox.ok(&["server", "url"]).trim().to_owned();
+        let waits = "select count(*) from pg_stat_activity where wait_event = 'SyncRep' and query ~ '^select pg_logical'";
+        process::until("a commit waits", || {
+            let url = url.clone();
+            let commit = "select pg_logical_emit_message(true, 'test', 'x')";
+            let probe = std::thread::spawn(move || crate::support::query(&url, commit).is_ok());
+            process::until("the probe waits or is done", || {
+                probe.is_finished() || self.admin(waits) != "0\n"
+            });
+            !probe.is_finished()
+        });
     }
 
     /// Waits until dbctl's session in that database waits in a statement that begins so.
@@ -99,6 +115,21 @@ impl World {
              and query ilike '{statement}%' and application_name like 'dbctl migrate %'"
         );
         process::until(&format!("{statement} in {database}"), || self.admin(&sql) == "1\n");
+    }
+
+    /// A run that waits while this database prepares. Until all transactions are open its last migration waits.
+    fn prepares(&self, database: &str) -> Running {
+        self.only_waits(database);
+        let lock = hold(&self.sandbox.url("lone"), "begin; lock table notes in access exclusive mode");
+        let run = self.start();
+        self.stands_at("lone", "lock table notes", "relation");
+        let open = "select count(*) from pg_stat_activity where application_name like 'dbctl migrate %' \
+                    and state = 'idle in transaction'";
+        process::until("the others have done their work", || self.admin(open) == "2\n");
+        self.standby(true);
+        drop(lock);
+        self.stands_at(database, "PREPARE TRANSACTION", "SyncRep");
+        run
     }
 
     fn nobody_is_left(&self) {
@@ -204,13 +235,7 @@ fn killed_at_any_step_the_next_run_finishes_what_was_recorded() {
 /// A run that stands there.
 fn stopped_at(world: &World, at: At) -> Running {
     match at {
-        At::Prepare(database) => {
-            world.only_waits(database);
-            world.standby(true);
-            let run = world.start();
-            world.stands_at(database, "PREPARE TRANSACTION", "SyncRep");
-            run
-        }
+        At::Prepare(database) => world.prepares(database),
         At::BeforeDecision => {
             world.only_waits("none");
             let lock = world.lock_decisions();
@@ -422,10 +447,7 @@ fn what_destroys_finishes_first_what_is_prepared() {
 fn a_run_that_is_stopped_while_it_prepares_leaves_nothing() {
     let mut world = World::new();
     world.next();
-    world.only_waits("app");
-    world.standby(true);
-    let run = world.start();
-    world.stands_at("app", "PREPARE TRANSACTION", "SyncRep");
+    let run = world.prepares("app");
     run.signal("INT");
     world.standby(false);
     let ran = run.wait(Duration::from_secs(30));

@@ -5,6 +5,7 @@ mod call;
 mod failure;
 mod note;
 mod runs;
+mod seat;
 mod sight;
 
 use std::{
@@ -25,6 +26,7 @@ pub use self::call::{Behaviour, Call, CallKind, Fault, Record};
 use self::{
     failure::{lost, missing, scripted_error},
     runs::Runs,
+    seat::{Crowd, Seat},
 };
 use crate::{
     Access, Applier, Atomic, BELONGINGS, Creation, Decision, Engine, EngineError, Gid, Identity, LockHolder,
@@ -40,27 +42,6 @@ pub struct Fake {
     state: Arc<Mutex<State>>,
     crowd: Arc<Mutex<BTreeMap<String, Crowd>>>,
     script: Arc<Script>,
-}
-
-/// The sessions on one server.
-#[derive(Default)]
-struct Crowd {
-    now: usize,
-    peak: usize,
-}
-
-/// One session's place on its server, from before it is opened until it is closed or dropped.
-struct Seat {
-    crowd: Arc<Mutex<BTreeMap<String, Crowd>>>,
-    server: String,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        if let Some(crowd) = lock(&self.crowd).get_mut(&self.server) {
-            crowd.now -= 1;
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

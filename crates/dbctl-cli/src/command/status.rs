@@ -214,6 +214,7 @@ fn state(database: &DatabaseStatus) -> String {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
+    use dbctl_engine::{Gid, Identity};
     use dbctl_runner::StepError;
 
     use super::*;
@@ -242,6 +243,22 @@ mod tests {
         let report = report();
         let document = serde_json::to_string_pretty(&wire::status("atriz", &report)).unwrap();
         insta::assert_snapshot!(document);
+    }
+
+    #[test]
+    fn what_is_prepared_is_in_doubt() {
+        let mut report = report();
+        report.databases.truncate(1);
+        let decided_in = Identity { system: "7".to_owned(), database: "core_db".to_owned() };
+        report.databases[0].prepared = vec![Prepared {
+            gid: Gid::new("01a1", 2, &decided_in).unwrap(),
+            owner: "app".to_owned(),
+            since: "2026-11-20T08:00:00Z".to_owned(),
+        }];
+        assert!(!report.databases[0].is_up_to_date());
+        insta::assert_snapshot!(shown(&report, mode()), @"");
+        let document = serde_json::to_value(wire::status("atriz", &report)).unwrap();
+        insta::assert_snapshot!(document["databases"][0]["prepared"], @"");
     }
 
     #[test]

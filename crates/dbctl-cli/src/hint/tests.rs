@@ -1,4 +1,4 @@
-use dbctl_engine::{
+use dbctl_engine::{Decision, 
     clean::{CleanRefusal, Reference},
     libpq::ConnInfoError,
 };
@@ -135,6 +135,21 @@ fn steps() -> Vec<StepError> {
         StepError::HasHistory { source_name: text("migrations"), names: vec![text("2_b"), text("3_c")] },
         StepError::Unfinished { source_name: text("migrations"), names: vec![text("2_b")] },
         StepError::Connections { server: text("db:5432"), needed: 20, cap: 16 },
+        StepError::PreparedTransactions { server: text("db:5432"), needed: 3, most: 0 },
+        StepError::InDoubt {
+            run: text("01a1"),
+            decision: Some(Decision::Commit),
+            error: Box::new(EngineError::Lost { database: text("core_db"), message: text("gone") }),
+        },
+        StepError::InDoubt {
+            run: text("01a1"),
+            decision: None,
+            error: Box::new(EngineError::Unsupported(text("no"))),
+        },
+        StepError::Undecided { run: text("01a1"), database: text("core_db"), why: None },
+        StepError::NothingPrepared { run: text("01a1") },
+        StepError::Decided { run: text("01a1"), recorded: Decision::Rollback },
+        EngineError::Prepared { database: text("core_db"), prepared: Vec::new() }.into(),
         not_committed(EngineError::Lost { database: text("core_db"), message: text("gone"), between: false }),
         not_committed(EngineError::Unsupported(text("no"))),
         EngineError::NotWhole { path: "migrations/2_b.sql".into(), line: 3, reason: "it cannot" }.into(),
