@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use dbctl_engine::{ConnectFailure, EngineError, SqlError, split_hint};
+use dbctl_engine::{ConnectFailure, Decision, EngineError, SqlError, split_hint};
 use dbctl_migration::{Drift, FormatError, RollbackError};
 use dbctl_runner::{PlanError, StepError};
 use dbctl_workspace::{Hook, SelectError};
@@ -97,10 +97,8 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
             "`ALTER SYSTEM SET max_prepared_transactions = {}`, and restart the server; or use --atomic=one-phase",
             needed.next_power_of_two().max(64)
         ),
-        StepError::InDoubt { run, .. } | StepError::Undecided { run, .. } => format!(
-            "the next command that writes to it finishes that once the server can be reached; or by hand: \
-             `dbctl history resolve {key} --run {run} --commit` (or --rollback), as in the run's other databases"
-        ),
+        StepError::InDoubt { run, decision, .. } => in_doubt(key, run, *decision),
+        StepError::Undecided { run, .. } => in_doubt(key, run, None),
         StepError::NothingPrepared { .. } => format!("`dbctl status {key}` shows what is prepared"),
         StepError::Decided { recorded, .. } => {
             format!("use --{}, as in the run's other databases", recorded.as_str())
@@ -115,6 +113,17 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         }
         StepError::Io { .. } => return None,
     })
+}
+
+fn in_doubt(key: &str, run: &str, decision: Option<Decision>) -> String {
+    let by_hand = match decision {
+        Some(decision) => format!("--{}`", decision.as_str()),
+        None => "--commit` or --rollback, as in the run's other databases".to_owned(),
+    };
+    format!(
+        "the next command that writes to it finishes that once the servers can be reached; or by hand: \
+         `dbctl history resolve {key} --run {run} {by_hand}"
+    )
 }
 
 fn not_committed(error: &EngineError, key: &str) -> Option<String> {

@@ -256,9 +256,17 @@ mod tests {
             since: "2026-11-20T08:00:00Z".to_owned(),
         }];
         assert!(!report.databases[0].is_up_to_date());
-        insta::assert_snapshot!(shown(&report, mode()), @"");
+        insta::assert_snapshot!(shown(&report, mode()), @"
+        DATABASE  NAME          SERVER          APPLIED  STATE
+        core      atriz_shared  localhost:5432  1        in doubt
+
+        core: the run 01a1 has prepared a transaction here, since 2026-11-20T08:00:00Z. If it is no longer at work, the next command that writes finishes it as `core_db` has recorded; by hand: `dbctl history resolve core --run 01a1 --commit` or --rollback
+        ");
         let document = serde_json::to_value(wire::status("atriz", &report)).unwrap();
-        insta::assert_snapshot!(document["databases"][0]["prepared"], @"");
+        insta::assert_snapshot!(
+            document["databases"][0]["prepared"],
+            @r#"[{"run":"01a1","since":"2026-11-20T08:00:00Z","owner":"app","decided_in":"core_db","gid":"dbctl_01a1_2_7_core_db"}]"#
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-use dbctl_engine::{Decision, 
+use dbctl_engine::{
+    Decision,
     clean::{CleanRefusal, Reference},
     libpq::ConnInfoError,
 };
@@ -139,7 +140,11 @@ fn steps() -> Vec<StepError> {
         StepError::InDoubt {
             run: text("01a1"),
             decision: Some(Decision::Commit),
-            error: Box::new(EngineError::Lost { database: text("core_db"), message: text("gone") }),
+            error: Box::new(EngineError::Lost {
+                database: text("core_db"),
+                message: text("gone"),
+                between: false,
+            }),
         },
         StepError::InDoubt {
             run: text("01a1"),
