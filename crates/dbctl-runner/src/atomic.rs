@@ -95,6 +95,7 @@ pub(crate) async fn check(
     let mut looked = reader.two_phase().await;
     if let Ok(TwoPhase { open, .. }) = &mut looked
         && !open.is_empty()
+        && !context.shared.foresees
     {
         // Now, while no transaction is open that would keep a place.
         reader.close().await;
