@@ -109,13 +109,10 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
     {
         failed = requires::check_unneeded(shared, &files, undo, &applied).await;
     }
-<<<<<<< HEAD
-    let whole = request.destroys() || request.no_deps || request.atomic().is_some() || request.is_frozen();
-=======
     if failed.is_empty() && request.atomic() == Some(Atomic::TwoPhase) {
         failed = atomic::check_prepared(shared);
     }
->>>>>>> 7008dcd (engine, runner, cli: migrate --atomic=two-phase; what a killed run has prepared is finished by the next, or by hand)
+    let whole = request.destroys() || request.no_deps || request.atomic().is_some() || request.is_frozen();
     let mistyped = failed.iter().any(|(_, error)| error.is_mistyped());
     Checked { failed, refused: whole || mistyped, reverts }
 }
