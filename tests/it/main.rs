@@ -37,6 +37,8 @@ mod interrupt;
 mod judges;
 #[cfg(unix)]
 mod killed;
+#[cfg(unix)]
+mod names;
 mod node_pg_migrate;
 #[cfg(unix)]
 mod one_writer;

@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use dbctl_engine::{EngineError, Reader, SourceRef};
 use dbctl_migration::{
-    Applied, Baseline, Entry, Format, FormatErrors, FormatKind, Migration, Reconciled, TableName, reconcile,
+    Applied, Baseline, Entry, Format, FormatError, FormatErrors, FormatKind, Migration, Reconciled,
+    TableName, reconcile,
 };
 use dbctl_workspace::{Database, Key, Workspace};
 
@@ -35,6 +37,9 @@ pub fn read_sources(database: &Database) -> Result<Vec<SourceFiles>, FormatError
         let kind = source.format.kind();
         let format = kind.open(&source.folder, &source.options);
         match format.read(&source.folder) {
+            Ok(on_disk) if on_disk.iter().any(|migration| leaves(database, migration).is_some()) => {
+                wrong.extend(on_disk.iter().filter_map(|migration| leaves(database, migration)).map(outside));
+            }
             Ok(on_disk) => match baseline::placed(source, &on_disk) {
                 Ok(placed) => {
                     let name = source.name.clone();
@@ -50,6 +55,18 @@ pub fn read_sources(database: &Database) -> Result<Vec<SourceFiles>, FormatError
         }
     }
     if wrong.is_empty() { Ok(sources) } else { Err(FormatErrors(wrong)) }
+}
+
+/// A script of a migration that is a link out of the workspace, or lies behind one.
+fn leaves<'m>(database: &Database, migration: &'m Migration) -> Option<&'m Path> {
+    let scripts = [Some(&migration.up), migration.down.as_ref()].into_iter().flatten();
+    scripts.map(|script| script.path.as_path()).find(|path| !database.holds(path))
+}
+
+/// What is wrong with a file that leaves the workspace.
+pub(crate) fn outside(path: &Path) -> FormatError {
+    let message = "the file leaves the workspace through a symbolic link".to_owned();
+    FormatError::Name { path: path.to_owned(), message }
 }
 
 /// Advisory lock keys of the tools whose tables are going to be written, each once.

@@ -85,6 +85,12 @@ impl Database {
     pub fn shown_folder(&self) -> &Path {
         self.package.as_ref().map_or(Path::new(""), |package| &package.shown)
     }
+
+    /// Whether a file lies in the workspace, links followed; its path is absolute or relative to the root. What cannot be
+    /// looked at does, until somebody reads it.
+    pub fn holds(&self, file: &Path) -> bool {
+        self.root.join(file).canonicalize().map_or(true, |real| real.starts_with(&self.root))
+    }
 }
 
 /// A package that owns databases.

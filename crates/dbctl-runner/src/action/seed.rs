@@ -7,12 +7,12 @@ use std::{
 
 use dbctl_engine::{SeedWork, Writer};
 use dbctl_migration::{Checksum, FormatErrors, Script, TableName, Transaction, ledger::SeedRow, text};
-use dbctl_workspace::{Environment, Hook, Seeds};
+use dbctl_workspace::{Database, Environment, Hook, Seeds};
 
 use super::StepContext;
 use crate::{
     Event, StepError,
-    files::history_tables_of,
+    files::{history_tables_of, outside},
     hook,
     program::{self, Failure, shell_quote},
 };
@@ -50,7 +50,7 @@ pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result
         context.warn(format!("seeds are skipped: the environment `{}` {why}", environment.name));
         return Ok(false);
     }
-    let Folder { mut files, strangers } = list(seeds)?;
+    let Folder { mut files, strangers } = list(context.database, seeds)?;
     for stranger in strangers {
         context.warn(format!("{} is not a seed that dbctl knows; it is left alone", stranger.display()));
     }
@@ -60,7 +60,7 @@ pub(super) async fn run(context: &StepContext<'_>, missing_only: bool) -> Result
     if hook::is_set(context, Hook::BeforeSeed) && (!missing_only || any_missing(context, &files).await?) {
         hook::run(context, Hook::BeforeSeed).await?;
         // It may have written some.
-        files = list(seeds)?.files;
+        files = list(context.database, seeds)?.files;
     }
     let mut writer = context.open_writer(&[]).await?;
     let result = run_files(context, &mut *writer, &files, missing_only).await;
@@ -100,7 +100,7 @@ pub(crate) fn check(context: &StepContext<'_>) -> Result<(), StepError> {
     if skipped(seeds, context.shared.run.workspace.environment()).is_some() {
         return Ok(());
     }
-    for file in list(seeds)?.files {
+    for file in list(context.database, seeds)?.files {
         if matches!(file.kind, Kind::Sql) {
             read_sql(&file)?;
         }
@@ -144,7 +144,7 @@ async fn run_files(
 }
 
 /// The folder's seeds; a folder that is not there has none.
-fn list(seeds: &Seeds) -> Result<Folder, StepError> {
+fn list(database: &Database, seeds: &Seeds) -> Result<Folder, StepError> {
     let io = |source| StepError::Io { path: seeds.shown.clone(), source };
     let entries = match std::fs::read_dir(&seeds.path) {
         Ok(entries) => entries.collect::<Result<Vec<_>, _>>().map_err(io)?,
@@ -159,6 +159,9 @@ fn list(seeds: &Seeds) -> Result<Folder, StepError> {
             continue;
         }
         let shown = seeds.shown.join(&name);
+        if !database.holds(&path) {
+            return Err(FormatErrors(vec![outside(&shown)]).into());
+        }
         let extension =
             path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
         let mut runners = seeds.runners.iter();
