@@ -277,6 +277,18 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// Whether a statement speaks of transactions that only read: `READ ONLY`, or one of the settings.
+    fn says_read_only(&self, piece: usize) -> bool {
+        let mut words = Words::new(self.statement(piece)).peekable();
+        while let Some(word) = words.next() {
+            let is_setting = word.name().is_some_and(|name| name.ends_with("transaction_read_only"));
+            if is_setting || word.is("read") && words.peek().is_some_and(|word| word.is("only")) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Whether a statement stands between the file's own `BEGIN` and `COMMIT`.
     fn in_own_transaction(&self, piece: usize) -> bool {
         let controls = (0..piece).map(|n| control(self.statement(n)));
@@ -311,6 +323,14 @@ impl<'a> Layout<'a> {
         let Piece { range, copy_data } = &self.pieces[piece];
         let mut sql = sql_error(error, statement);
         sql.statement = Some(shown_statement(statement));
+        if let Some(line) =
+            (0..piece).rfind(|piece| self.says_read_only(*piece)).map(|piece| self.line(piece))
+            && sql.code == "25006"
+        {
+            sql.hint = Some(format!(
+                "the file itself makes its transactions read-only, in line {line}: take that out, or what it writes"
+            ));
+        }
         sql.hint = sql.hint.or_else(|| self.misplaced(piece, &sql.code));
         sql.location = Some(match (error.position(), copy_data, error.where_().and_then(copy_line)) {
             (Some(ErrorPosition::Original(character)), _, _) => {

@@ -102,6 +102,31 @@ pub(super) async fn keep(link: &mut Link<'_>, keys: &[i64]) -> Result<(), Engine
     if lost.is_empty() { Ok(()) } else { acquire(link, &lost).await }
 }
 
+/// What gives back the advisory locks of the session but these, however often each was taken. The locks of an open
+/// transaction are not the session's; that they cannot be given back is only a warning, which is not wanted.
+pub(super) fn leave_only(keys: &[i64]) -> String {
+    let ours: Vec<String> = keys.iter().map(|key| format!("({key}::bigint)")).collect();
+    format!(
+        "SET client_min_messages = error; \
+         with recursive held as (select l.objsubid = 1 as is_one, l.mode = 'ExclusiveLock' as is_whole, \
+             (l.classid::bigint << 32) | l.objid::bigint as key, l.classid::oid::integer as a, l.objid::oid::integer as b \
+           from pg_catalog.pg_locks l where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'advisory' and l.granted \
+             and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())), \
+         theirs as (select * from held \
+           where not (is_one and is_whole and key in (select ours.key from (values {}) ours(key)))), \
+         freed as (select t.*, {UNLOCK} as again from theirs t \
+           union all select t.is_one, t.is_whole, t.key, t.a, t.b, {UNLOCK} from freed t where t.again) \
+         select count(*) from freed",
+        ours.join(", ")
+    )
+}
+
+/// Gives back one of a session's advisory locks once, and says whether it was held.
+const UNLOCK: &str = "case when t.is_one and t.is_whole then pg_catalog.pg_advisory_unlock(t.key) \
+     when t.is_one then pg_catalog.pg_advisory_unlock_shared(t.key) \
+     when t.is_whole then pg_catalog.pg_advisory_unlock(t.a, t.b) \
+     else pg_catalog.pg_advisory_unlock_shared(t.a, t.b) end";
+
 /// Gives the locks back at once, without waiting for the connection's end.
 pub(super) async fn release(link: &mut Link<'_>) {
     if link.interrupted() {

@@ -29,6 +29,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// PostgreSQL's `lock_not_available`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
+/// PostgreSQL's `read_only_sql_transaction`.
+const READ_ONLY: &str = "25006";
+
 /// The statements that record how far a script got.
 pub(super) type Progress<'a> = dyn Fn(&Resume, Before) -> Vec<Statement> + Sync + 'a;
 
@@ -254,13 +257,29 @@ async fn blocker(link: &mut Link<'_>, statement: &str) -> Result<Option<LockHold
     link.query(&sql, &[(&statement, Type::TEXT)]).await?.first().map(holder).transpose()
 }
 
-/// Statements of dbctl's own in a transaction, as the role that logged in.
+/// Statements of dbctl's own in a transaction, as the role that logged in; one that writes, too, where only the file has
+/// made the session read-only.
 async fn recorded(link: &mut Link<'_>, work: &Work<'_>, statements: &[Statement]) -> Result<(), EngineError> {
+    match recorded_in(link, "", statements).await {
+        Err(failure) if failure.code() == READ_ONLY => {
+            let sql = "select source = 'session' and reset_val = 'off' from pg_catalog.pg_settings \
+                       where name = 'default_transaction_read_only'";
+            if !get::<bool>(&link.one(sql, &[]).await?, 0)? {
+                return Err(lost_in(work, failure));
+            }
+            recorded_in(link, "SET TRANSACTION READ WRITE; ", statements).await
+        }
+        result => result,
+    }
+    .map_err(|failure| lost_in(work, failure))
+}
+
+async fn recorded_in(link: &mut Link<'_>, modes: &str, statements: &[Statement]) -> Result<(), Failure> {
     if statements.is_empty() {
         return Ok(());
     }
     let result = async {
-        link.batch(&format!("BEGIN; {AS_OURSELVES}")).await?;
+        link.begin(&format!("{modes}{AS_OURSELVES}")).await?;
         for statement in statements {
             link.execute(statement).await?;
         }
@@ -270,7 +289,7 @@ async fn recorded(link: &mut Link<'_>, work: &Work<'_>, statements: &[Statement]
     if result.is_err() {
         link.rollback().await;
     }
-    result.map_err(|failure| lost_in(work, failure))
+    result
 }
 
 /// Puts the role back that logged in and lifts the file's time limit, to the end of the transaction only: a file that
@@ -379,21 +398,30 @@ async fn transaction_once(
     let elapsed = started.elapsed();
     // What the file has deferred fails here, where the failure can still be told from one of dbctl's own.
     link.settle_constraints(AS_OURSELVES).await.map_err(|f| at_end(layout, f))?;
-    still_ours(link, work, &mark).await?;
+    let read_only = still_ours(link, work, &mark).await?;
     if let Some(before) = before {
         records::unchanged(link, work.records, &before, &work.script.path).await?;
     }
-    for statement in record(elapsed) {
-        link.execute(&statement).await.map_err(not_recorded)?;
+    // What has changed nothing loses nothing where it is not recorded, and then runs again.
+    if !read_only {
+        for statement in record(elapsed) {
+            link.execute(&statement).await.map_err(not_recorded)?;
+        }
     }
     link.commit().await.map_err(|failure| at_end(layout, lost_failure(failure)))?;
+    if read_only {
+        recorded(link, work, &record(elapsed)).await?;
+    }
     Ok(elapsed)
 }
 
 /// The splitter has shown that no statement ends the transaction; this makes sure of it, and that no other run could
-/// have worked beside this one.
-async fn still_ours(link: &mut Link<'_>, work: &Work<'_>, mark: &str) -> Result<(), EngineError> {
-    let sql = format!("select {LOST}, pg_catalog.current_setting($2::text, true)");
+/// have worked beside this one. Says whether the transaction is read-only.
+async fn still_ours(link: &mut Link<'_>, work: &Work<'_>, mark: &str) -> Result<bool, EngineError> {
+    let sql = format!(
+        "select {LOST}, pg_catalog.current_setting($2::text, true), \
+         pg_catalog.current_setting('transaction_read_only')::boolean"
+    );
     let row = link.one(&sql, &[(&work.keys, Type::INT8_ARRAY), (&MARK, Type::TEXT)]).await?;
     let path = work.script.path.display();
     let (code, message, hint) = if get::<Option<String>>(&row, 1)?.as_deref() != Some(mark) {
@@ -405,7 +433,7 @@ async fn still_ours(link: &mut Link<'_>, work: &Work<'_>, mark: &str) -> Result<
         let message = format!("{path} gave up the lock that keeps other runs away; it has been undone");
         ("55000", message, "take `pg_advisory_unlock_all()` out of the file")
     } else {
-        return Ok(());
+        return get(&row, 2);
     };
     Err(EngineError::Sql(Box::new(SqlError {
         code: code.to_owned(),

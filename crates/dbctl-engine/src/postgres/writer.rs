@@ -67,14 +67,15 @@ impl<'s> WriteSession<'s> {
         }
     }
 
-    /// The session as it was after connecting, locks apart: `DISCARD ALL` would release them, and `RESET ALL` alone
-    /// keeps `SET ROLE`.
+    /// The session as it was after connecting, its own locks apart: `DISCARD ALL` would release them, and `RESET ALL`
+    /// alone keeps `SET ROLE` and the locks that a file has taken.
     pub(super) async fn fresh(&mut self) -> Result<&mut Link<'s>, EngineError> {
         if self.used || self.link.nested {
-            let mut sql =
-                "RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
-                           DISCARD PLANS; DISCARD SEQUENCES; DEALLOCATE ALL"
-                    .to_owned();
+            let mut sql = format!(
+                "RESET SESSION AUTHORIZATION; RESET ROLE; {}; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
+                 DISCARD PLANS; DISCARD SEQUENCES; DEALLOCATE ALL",
+                lock::leave_only(&self.keys)
+            );
             // Somebody else's seed runner may work for minutes while this session waits with the lock.
             if self.link.version >= 140_000 {
                 sql += "; SET idle_session_timeout = 0";

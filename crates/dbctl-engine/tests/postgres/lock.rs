@@ -187,3 +187,42 @@ async fn a_run_that_panics_leaves_no_lock() {
     let second = Run { wait: Duration::from_secs(10), ..Run::new() };
     engine().open_exclusive(&target, &[], &second.session()).await.unwrap().close().await;
 }
+
+#[tokio::test]
+async fn the_locks_that_a_file_takes_are_given_back_after_it() {
+    const PEER: i64 = -7_000_000_000;
+    const HELD: &str = "select count(*), count(distinct (classid, objid, objsubid)) from pg_locks l join pg_database d \
+                        on d.oid = l.database where locktype = 'advisory' and datname = 'own_locks'";
+    let run = Run::new();
+    let target = run.create("own_locks").await;
+    let mut writer = engine().open_exclusive(&target, &[PEER], &run.session()).await.unwrap();
+    writer.prepare(&[OWN], "test").await.unwrap();
+    assert_eq!(ask("own_locks", HELD).await, "2|2");
+    // Of every kind, several times, and the two that dbctl and the tool hold once more.
+    let sql = format!(
+        "select pg_advisory_lock(42) from generate_series(1, 3); select pg_advisory_lock_shared(42);\n\
+         select pg_advisory_lock(-1, -2), pg_advisory_lock_shared(3, 4), pg_advisory_lock(-9), pg_advisory_xact_lock(5);\n\
+         select pg_advisory_lock({PEER}), pg_advisory_lock_shared({PEER}), pg_advisory_lock({});\n\
+         create role locker nologin; set role locker;",
+        0x64_6263_746c_i64
+    );
+    let stepwise =
+        format!("-- dbctl:no-transaction\nreset role; drop role locker; {}", sql.replace("nologin", ""));
+    for (name, sql) in [("1_whole", &sql), ("2_steps", &stepwise)] {
+        writer.apply(&OWN, &migration(name, sql, None), None).await.unwrap();
+        // The next file finds a clean session; the locks of one that fails go, too.
+        let next = "create table if not exists seen as select count(*) from pg_locks where pid = pg_backend_pid() and \
+                    locktype = 'advisory'; drop table seen; select pg_advisory_lock(6); select 1 / 0;";
+        let error = writer.apply(&OWN, &migration("9_next", next, None), None).await.unwrap_err();
+        assert!(error.to_string().contains("division"), "{error}");
+        writer.applied(&OWN).await.unwrap();
+        writer.identity().await.unwrap();
+        let free = "create table seen as select count(*) n from pg_locks where pid = pg_backend_pid() and locktype = 'advisory';\n\
+                    do $$ begin if (select n from seen) <> 2 then raise 'held: %', (select n from seen); end if; end $$; drop table seen";
+        writer.apply(&OWN, &migration(&format!("{name}_seen"), free, None), None).await.unwrap();
+        assert_eq!(ask("own_locks", HELD).await, "2|2");
+    }
+    assert_eq!(run.heard.notices(), [""; 0]);
+    writer.close().await;
+    assert_eq!(ask("own_locks", HELD).await, "0|0");
+}

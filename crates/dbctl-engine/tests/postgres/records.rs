@@ -149,3 +149,38 @@ async fn what_no_query_may_precede_still_works() {
     }
     writer.close().await;
 }
+
+#[tokio::test]
+async fn what_only_reads_is_recorded_after_it() {
+    let run = Run::new();
+    let mut writer = run.writer("only_reads").await;
+    for (name, sql) in [
+        ("1_own", "begin read only; select 1; commit;"),
+        ("2_set", "set transaction read only; select 1;"),
+        (
+            "3_hidden",
+            "do $$ begin perform set_config('transaction_read_only', 'on', true); end $$; select 1;",
+        ),
+        ("4_default", "set default_transaction_read_only = on; create table d (id int);"),
+        (
+            "5_steps",
+            "-- dbctl:no-transaction\nbegin transaction isolation level repeatable read, read only; select 1; commit;\n\
+             set session characteristics as transaction read only; select 2; reset default_transaction_read_only;\n\
+             create table e (id int);\nset default_transaction_read_only = on;",
+        ),
+    ] {
+        let applied = writer.apply(&OWN, &migration(name, sql, None), None).await;
+        applied.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    }
+    assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_own 2_set 3_hidden 4_default 5_steps");
+    assert_eq!(ask("only_reads", "select to_regclass('d'), to_regclass('e')").await, "d|e");
+    // What writes fails, and nobody speaks of a replica.
+    let sql = "-- read only\nbegin read only;\nselect 1;\ncreate table f (id int);\ncommit;";
+    let error = writer.apply(&OWN, &migration("6_f", sql, None), None).await.unwrap_err();
+    let EngineError::Sql(error) = error else { panic!("{error:?}") };
+    let hint =
+        "the file itself makes its transactions read-only, in line 2: take that out, or what it writes";
+    assert_eq!((error.code.as_str(), error.hint.as_deref()), ("25006", Some(hint)));
+    assert_eq!(error.location.as_ref().unwrap().line, 4);
+    writer.close().await;
+}
