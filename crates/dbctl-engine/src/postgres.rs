@@ -5,6 +5,7 @@ mod again;
 mod atomic;
 mod belongings;
 mod failure;
+mod hide;
 mod inventory;
 mod layout;
 mod lock;

@@ -11,7 +11,8 @@ use dbctl_migration::{
 use tokio_postgres::error::{DbError, ErrorPosition};
 
 use super::{
-    failure::{hide_passwords, shorten, shown_statement, sql_error},
+    failure::{shorten, shown_statement, sql_error},
+    hide::hide_passwords,
     words::Words,
 };
 use crate::{EngineError, Mark, Resume, SqlError, SqlLocation};

@@ -14,6 +14,7 @@ use tokio_util::bytes::Bytes;
 
 use super::{
     failure::{Failure, quote_literal},
+    hide::hide_passwords,
     lock,
 };
 use crate::{
@@ -399,7 +400,7 @@ fn heard(notice: &DbError) -> Notice {
             Severity::Warning
         }
     };
-    Notice { severity, message: notice.message().to_owned() }
+    Notice { severity, message: hide_passwords(notice.message()) }
 }
 
 /// A value as the driver binds it.
