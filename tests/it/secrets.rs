@@ -29,6 +29,33 @@ fn manifest(server: &str, url: &str) -> String {
     )
 }
 
+/// Shows as much as can be shown.
+fn loud(mut sandbox: Sandbox) -> Sandbox {
+    sandbox.set("RUST_LOG", "trace").set("RUST_BACKTRACE", "full");
+    sandbox
+}
+
+/// That no file of a sandbox holds the password but those it was written into: its workspace, its home, dbctl's state.
+#[track_caller]
+fn unwritten(sandbox: &Sandbox, given: &[&str]) {
+    let mut folders = vec![sandbox.root().join("..").canonicalize().unwrap()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let (path, name) = (entry.path(), entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            } else if !given.iter().any(|given| name == *given) {
+                let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
+                let shown = ["kanarien", "4711"].iter().any(|part| text.contains(part));
+                assert!(!shown, "{} holds the password: {text}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 0);
+}
+
 #[track_caller]
 fn silent(args: &[&str], ran: &Ran) {
     for text in [&ran.stdout, &ran.stderr] {
@@ -39,8 +66,15 @@ fn silent(args: &[&str], ran: &Ran) {
 }
 
 /// Runs what there is to run, and looks at all that is printed.
-fn all_is_silent(sandbox: &Sandbox) {
+fn all_is_silent(sandbox: &Sandbox, given: &[&str]) {
     for args in [
+        "create --all -v",
+        "plan migrate --all -o frozen.json",
+        "migrate --plan frozen.json --format ndjson -v",
+        "drop --all --yes",
+        "up a --no-deps -v",
+        "drop --all --yes",
+        "migrate a --atomic -v",
         "up --all -v",
         "up --all --format json -v",
         "up --all --format ndjson -v",
@@ -68,6 +102,14 @@ fn all_is_silent(sandbox: &Sandbox) {
         "seed a --format json",
         "migrate a -v",
         "clean a --yes --format ndjson",
+        "history show a -v",
+        "history runs",
+        "history runs --format json",
+        "rollback --run 0 --yes",
+        "baseline a --through 20260101000000 --yes -v",
+        "status a --check --wait 1s -v",
+        "env a --as nothing",
+        "env a --env nowhere",
         "up a --env nowhere",
         "new a more things",
         "server status",
@@ -92,7 +134,15 @@ fn all_is_silent(sandbox: &Sandbox) {
         env.contains(IN_URL) && env.contains("kanarien/vogel@4711"),
         "where it is asked for, it is: {env}"
     );
+    for database in ["a", "b"] {
+        let written = "select string_agg(query_to_xml(format('select * from dbctl.%I', relname), true, true, '')::text, ' ') \
+                       from pg_class where relnamespace = 'dbctl'::regnamespace and relkind = 'r'";
+        let written = sandbox.query(database, written);
+        assert!(!written.contains("kanarien") && !written.contains("4711"), "{written}");
+    }
     sandbox.ok(&["drop", "--all", "--yes"]);
+    assert!(sandbox.root().join("frozen.json").exists());
+    unwritten(sandbox, given);
 }
 
 #[test]
@@ -103,11 +153,11 @@ fn no_command_shows_a_password_however_it_is_given() {
     let OwnServer { host, port, .. } = &server;
 
     // Written into the manifest, where every complaint shows the line.
-    let sandbox = Sandbox::new(
+    let sandbox = loud(Sandbox::new(
         &manifest(&format!("servers: {{ main: {{ url: '{}' }} }}\n", server.url("postgres")), ""),
         &FILES,
-    );
-    all_is_silent(&sandbox);
+    ));
+    all_is_silent(&sandbox, &["workspace.yaml"]);
     let good = sandbox.read("workspace.yaml");
     for bad in [
         good.replace("main: { url", "main: { postgres: x, url"),
@@ -136,32 +186,182 @@ fn no_command_shows_a_password_however_it_is_given() {
     }
 
     // By a variable, of the database alone.
-    let mut sandbox = Sandbox::new(&manifest("", "    url: ${DATABASE_URL}\n"), &FILES);
+    let mut sandbox = loud(Sandbox::new(&manifest("", "    url: ${DATABASE_URL}\n"), &FILES));
     sandbox.set("DATABASE_URL", &server.url("a_db")).set("PGHOST", host).set("PGPORT", &port.to_string());
     sandbox.set("PGUSER", "postgres").set("PGPASSWORD", CANARY);
-    all_is_silent(&sandbox);
+    all_is_silent(&sandbox, &[]);
     sandbox.set("DATABASE_URL", &server.url("b"));
     let ran = sandbox.dbctl(&["up", "--all"]);
     silent(&["up"], &ran);
     ran.fails(3);
 
     // By libpq's variables in an env file.
-    let sandbox = Sandbox::new(&manifest("", ""), &FILES);
+    let sandbox = loud(Sandbox::new(&manifest("", ""), &FILES));
     let env = format!("PGHOST={host}\nPGPORT={port}\nPGUSER=postgres\n");
     sandbox.write(".env", format!("{env}PGPASSWORD=\"{}\"\n", CANARY.replace('\\', r"\\")));
-    all_is_silent(&sandbox);
+    all_is_silent(&sandbox, &[".env"]);
     sandbox.write(".env", format!("{env}PGPASSWORD \"{CANARY}\"\n"));
     let ran = sandbox.dbctl(&["up", "--all"]);
     silent(&["up"], &ran);
     ran.fails(3);
 
     // By a password file.
-    let sandbox = Sandbox::new(&manifest("", ""), &FILES);
+    let sandbox = loud(Sandbox::new(&manifest("", ""), &FILES));
     sandbox.write(".env", env);
     let pass = sandbox.root().join("../.pgpass");
     fs::write(&pass, format!("{host}:{port}:*:postgres:{IN_PASSFILE}\n")).unwrap();
     set_mode(&pass, 0o600);
-    all_is_silent(&sandbox);
+    all_is_silent(&sandbox, &[".pgpass"]);
+
+    // By a service file.
+    let mut sandbox = loud(Sandbox::new(&manifest("", ""), &FILES));
+    let service = format!("[mine]\nhost={host}\nport={port}\nuser=postgres\npassword={CANARY}\n");
+    let path = sandbox.root().join("../.pg_service.conf");
+    fs::write(&path, &service).unwrap();
+    sandbox.set("PGSERVICE", "mine");
+    all_is_silent(&sandbox, &[".pg_service.conf"]);
+    fs::write(&path, service.replace("password=", "passwort=")).unwrap();
+    silent(&["up"], &sandbox.dbctl(&["up", "--all", "-v"]));
+
+    // By variables of an env file that a URL is put together from.
+    let sandbox = loud(Sandbox::new(
+        &manifest("servers: { main: { url: 'postgres://postgres:${PW:?say it}@${HOST}/postgres' } }\n", ""),
+        &FILES,
+    ));
+    sandbox.write(".env", format!("PW={IN_URL}\nHOST={host}:{port}\n"));
+    all_is_silent(&sandbox, &[".env"]);
+}
+
+/// Fails in every way in which a server, a file or a program can, each where the password is near.
+#[test]
+fn no_failure_shows_a_password() {
+    let mut server = OwnServer::start();
+    let mut sandbox = loud(Sandbox::new(&manifest("", "    url: ${DATABASE_URL}\n"), &FILES));
+    let hidden = |sandbox: &Sandbox, code: i32| {
+        let mut said = String::new();
+        for args in [
+            &["up", "a", "--no-deps", "-v"][..],
+            &["up", "a", "--no-deps", "--format", "json"],
+            &["up", "a", "--no-deps", "--format", "ndjson"],
+        ] {
+            let ran = sandbox.dbctl(args);
+            assert_eq!(ran.code, code, "{args:?} {ran}");
+            silent(args, &ran);
+            said += &ran.to_string();
+        }
+        for args in [
+            "status a",
+            "drop a --yes",
+            "create a",
+            "psql a -- -Xc \\q",
+            "history show a",
+            "plan up a --state",
+        ] {
+            let args: Vec<&str> = args.split(' ').collect();
+            silent(&args, &sandbox.dbctl(&args));
+        }
+        said
+    };
+    // Connecting: password, place, name, TLS.
+    let (host, port) = (server.host.clone(), server.port);
+    for (at, says) in [
+        (format!("{host}:{port}/a_db"), "refuses the password"),
+        (format!("{host}:1/a_db"), "no PostgreSQL server answers"),
+        (format!("no-such-host.invalid:{port}/a_db"), "no PostgreSQL server answers"),
+        (format!("{host}:{port}/a_db?sslmode=require"), "has no TLS"),
+    ] {
+        sandbox.set("DATABASE_URL", &format!("postgres://postgres:{IN_URL}@{at}"));
+        let said = hidden(&sandbox, 1);
+        assert!(said.contains(says), "{at}: {said}");
+    }
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    for (name, pem) in [("server.crt", own.cert.pem()), ("server.key", own.signing_key.serialize_pem())] {
+        // The server's working folder is its data.
+        let write = format!(
+            "copy (select unnest(string_to_array('{}', E'\\n'))) to program 'umask 077; cat > {name}'",
+            pem.trim()
+        );
+        server.query("postgres", &write);
+    }
+    server.query("postgres", "alter system set ssl = on");
+    server.query("postgres", "select pg_reload_conf()");
+    let uses_tls = || server.query("postgres", "show ssl") == "on\n";
+    until("the server has TLS", uses_tls);
+    sandbox.set(
+        "DATABASE_URL",
+        &format!("postgres://postgres:{IN_URL}@{host}:{port}/a_db?sslmode=verify-full&sslrootcert=system"),
+    );
+    let said = hidden(&sandbox, 1);
+    assert!(said.contains("TLS with") || said.contains("certificate"), "{said}");
+
+    // Files that hold it, and programs that print it.
+    server.query("postgres", &format!("alter role postgres password '{}'", CANARY.replace('\'', "''")));
+    server.password = IN_URL.to_owned();
+    let url = server.url("a_db");
+    sandbox.set("DATABASE_URL", &url);
+    for (path, sql, says) in [
+        ("migrations/20260102000000_bad.sql", format!("select dblink('{url}', 'x') frm t;\n"), "bad.sql"),
+        ("migrations/20260102000000_bad.sql", format!("select '{url}'::int;\n"), "invalid input syntax"),
+        (
+            "migrations/20260102000000_bad.sql",
+            format!("-- dbctl:no-transaction\nselect '{url}'::int;\n"),
+            "invalid input syntax",
+        ),
+        (
+            "migrations/20260102000000_bad.sql",
+            format!("do $$ begin raise warning 'at {url}'; raise exception 'no: {url}'; end $$;\n"),
+            "no: ",
+        ),
+        (
+            "migrations/20260102000000_bad.sql",
+            format!(
+                "create table u (u text unique); insert into u values ('{url}');\ninsert into u values ('{url}');\n"
+            ),
+            "duplicate key",
+        ),
+        ("migrations/20260102000000_bad.sql", format!("select 'open {url}\n"), "bad.sql"),
+        (
+            "migrations/20260102000000_bad.sql",
+            "alter role postgres connection limit 1 password 'kanarien-4711' nonsense;\n".to_owned(),
+            "nonsense",
+        ),
+        ("seeds/v.sql", format!("select '{url}'::int;\n"), "v.sql"),
+        ("seeds/v.sh", "echo \"$DATABASE_URL $PGPASSWORD\"; env >&2; exit 3\n".to_owned(), "v.sh"),
+    ] {
+        sandbox.write(path, &sql);
+        let said = hidden(&sandbox, 1);
+        assert!(said.contains(says), "{sql}: {said}");
+        fs::remove_file(sandbox.root().join(path)).unwrap();
+        server.query("postgres", "drop database if exists a_db");
+    }
+    sandbox.write("seeds/t.csv", format!("id\n{url}\n"));
+    hidden(&sandbox, 1);
+    sandbox.write("seeds/t.csv", "id\n1\n");
+
+    // Killed in the middle, and what shows of it to others.
+    server.query("postgres", "drop database if exists a_db");
+    sandbox.write("migrations/20260102000000_slow.sql", "select pg_sleep(424244);\n");
+    let running = Running::start(sandbox.command(binary()).args(["up", "a", "--no-deps"]));
+    until("it sleeps", || {
+        server.query(
+            "postgres",
+            "select count(*) from pg_stat_activity where query ~ '^select pg_sleep.424244'",
+        ) == "1\n"
+    });
+    let shown = server.query(
+        "postgres",
+        "select string_agg(application_name || query, ' ') from pg_stat_activity where datname = 'a_db'",
+    );
+    assert!(shown.contains("dbctl up ") && !shown.contains("kanarien") && !shown.contains("4711"), "{shown}");
+    running.signal("KILL");
+    silent(&["up"], &running.wait(Duration::from_secs(10)));
+    server.query("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where query ~ 'pg_sleep.424244' and pid <> pg_backend_pid()");
+    for args in
+        [&["history", "runs", "a"][..], &["status", "a", "-v"], &["history", "runs", "a", "--format", "json"]]
+    {
+        silent(args, &sandbox.dbctl(args));
+    }
+    unwritten(&sandbox, &[]);
 }
 
 /// The command line of every process of this machine.
