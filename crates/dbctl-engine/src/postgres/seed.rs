@@ -13,6 +13,7 @@ use tokio_util::bytes::Bytes;
 
 use super::{
     failure::{Failure, sql_error},
+    hide::hide_passwords,
     layout::{copy_line, insert_check},
     records,
     script::{LOCK_TIMEOUT, wait_for_lock},
@@ -201,7 +202,7 @@ impl Csv<'_> {
             path: self.shown.to_owned(),
             line: at,
             column: 1,
-            source_line: self.line(at).unwrap_or_default(),
+            source_line: hide_passwords(&self.line(at).unwrap_or_default()),
             mark: if line.is_some() { Mark::Error } else { Mark::Header },
         });
         EngineError::Sql(Box::new(failed))
