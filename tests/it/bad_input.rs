@@ -218,6 +218,26 @@ fn names_that_need_quotes_work_through_everything() {
 }
 
 #[test]
+fn nothing_is_dropped_while_somebody_uses_one_of_them() {
+    let manifest = "workspace: a
+databases:
+  core: { migrations: [{ path: migrations, format: native }] }
+  app: { migrations: [{ path: migrations, format: native }], depends_on: [core] }
+";
+    let sandbox = Sandbox::new(manifest, &[MIGRATION]);
+    sandbox.ok(&["up", "--all"]);
+    let session = hold(&sandbox.url("core"), "select 1");
+    for verb in ["drop", "reset"] {
+        let said = sandbox.dbctl(&[verb, "--all", "--yes"]).fails(1);
+        assert!(said.contains("core: core is in use by 1 other session(s)"), "{said}");
+        assert!(said.contains(&format!("pid {}", session.pid)) && !said.contains("dropped"), "{said}");
+        sandbox.ok(&["status", "--all", "--check"]);
+    }
+    sandbox.ok(&["reset", "--all", "--yes", "--disconnect"]);
+    assert!(session.was_ended());
+}
+
+#[test]
 fn rights_and_sessions_that_are_in_the_way() {
     let server = OwnServer::start();
     server.query("postgres", "create role lame login password 'lame'");

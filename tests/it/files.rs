@@ -110,6 +110,7 @@ fn files_that_leave_the_transaction() {
     let half = sandbox.query("a", "select to_regclass('half')");
     let recorded = states(&sandbox);
     assert_eq!((&*half, recorded.rsplit(' ').next()), ("half\n", Some("half:partial")), "{ran}");
+    assert!(ran.stderr.contains("the 2 statements before it in the file are committed and stay"), "{ran}");
 }
 
 #[test]

@@ -87,6 +87,13 @@ fn a_statement_of_which_nobody_knows_is_resolved() {
     let unresolved = sandbox.json(&["migrate", "a"]).1;
     let (message, hint) = error(&unresolved);
     assert!(message.contains("nobody knows whether it took effect: CALL slow()"), "{message}");
+    // Whoever only asks is told the same.
+    for asking in [&["migrate", "a", "--dry-run"][..], &["plan", "migrate", "a", "-o", "p.json"]] {
+        assert!(sandbox.dbctl(asking).fails(1).contains("nobody knows whether it took effect"), "{asking:?}");
+    }
+    let status = sandbox.json(&["status", "a"]).1;
+    let blocked = status["databases"][0]["blocked"]["message"].as_str().unwrap_or_default();
+    assert!(blocked.contains("nobody knows whether it took effect"), "{status}");
     let shown = rows(&sandbox, "a");
     assert_eq!((&shown[1]["statements_done"], &shown[1]["statement_started"]), (&json!(1), &json!(true)));
     assert!(sandbox.ok(&["history", "show", "a"]).contains("partial: stopped in statement 2"));

@@ -24,6 +24,9 @@ pub trait Engine: Send + Sync {
     async fn identity(&self, target: &Target, session: &Session<'_>) -> Result<Identity, EngineError>;
     /// Sees that [`Engine::create`] could make the database anew, as far as that can be known before it is dropped.
     async fn may_create(&self, target: &Target, session: &Session<'_>) -> Result<(), EngineError>;
+    /// Sees that nobody else uses the database, which [`Engine::drop`] would refuse without `disconnect`; one that is not
+    /// there is used by nobody.
+    async fn may_drop(&self, target: &Target, session: &Session<'_>) -> Result<(), EngineError>;
     /// Creates the database where it is missing, sets its owner, installs its extensions. Serialised among dbctl runs
     /// by a lock in the maintenance database.
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError>;
@@ -88,6 +91,9 @@ pub trait Engine: Send + Sync {
         decision: Decision,
         session: &Session<'_>,
     ) -> Result<(), EngineError>;
+    /// Sees that a script which has stopped outside a transaction can go on, as far as that is known without a look at the
+    /// database: else [`EngineError::Rewritten`] or [`EngineError::Unresolved`].
+    fn resumable(&self, script: &Script, resume: &Resume) -> Result<(), EngineError>;
     /// How another program reaches the database; starts the embedded server where the target is on it, but does not
     /// connect.
     async fn access(&self, target: &Target) -> Result<Access, EngineError>;

@@ -293,6 +293,12 @@ impl Engine for Fake {
         self.play(target.name.as_str(), CallKind::MayCreate, session, |_| Ok(())).await
     }
 
+    async fn may_drop(&self, target: &Target, session: &Session<'_>) -> Result<(), EngineError> {
+        let _seat = self.seat(target);
+        let name = target.name.as_str();
+        self.play(name, CallKind::MayDrop, session, |state| state.vacant(name)).await
+    }
+
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
         let _seat = self.seat(target);
         let name = target.name.as_str();
@@ -318,8 +324,8 @@ impl Engine for Fake {
         self.play(name, CallKind::Drop, session, |state| {
             let Some(database) = state.databases.get(name) else { return Ok(false) };
             let this = (name.to_owned(), database.incarnation);
-            if !disconnect && state.open.get(&this).is_some_and(|sessions| *sessions > 0) {
-                return Err(EngineError::InUse { database: name.to_owned(), sessions: Vec::new() });
+            if !disconnect {
+                state.vacant(name)?;
             }
             state.locked.remove(&this);
             state.databases.remove(name);
@@ -361,6 +367,10 @@ impl Engine for Fake {
         let working = held.seen();
         *lock(&held.working) = working;
         Ok(Box::new(held))
+    }
+
+    fn resumable(&self, _script: &File, _resume: &Resume) -> Result<(), EngineError> {
+        Ok(())
     }
 
     fn fits_one_transaction(&self, script: &File) -> Result<(), EngineError> {

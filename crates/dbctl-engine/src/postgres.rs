@@ -36,7 +36,7 @@ use tokio::{
 
 use crate::{
     Access, Atomic, Creation, Decision, Endpoint, Engine, EngineError, Gid, Identity, Notice, PgVars, Reader,
-    Session, Severity, Target, Writer,
+    Resume, Session, Severity, Target, Writer,
     embedded::{self, EmbeddedSpec, Reached, Running},
     libpq::{self, Settings},
 };
@@ -193,6 +193,10 @@ impl Engine for Postgres {
         admin::may_create(&admin, target, user.as_deref(), session).await.map_err(from(target))
     }
 
+    async fn may_drop(&self, target: &Target, session: &Session<'_>) -> Result<(), EngineError> {
+        admin::may_drop(&self.admin(target, session).await?, target, session).await.map_err(from(target))
+    }
+
     async fn create(&self, target: &Target, session: &Session<'_>) -> Result<Creation, EngineError> {
         let (admin, user) = self.maker(target, session).await?;
         admin::create(&admin, target, user.as_deref(), session).await.map_err(from(target))
@@ -300,6 +304,10 @@ impl Engine for Postgres {
 
     fn fits_one_transaction(&self, script: &Script) -> Result<(), EngineError> {
         atomic::fits(script)
+    }
+
+    fn resumable(&self, script: &Script, resume: &Resume) -> Result<(), EngineError> {
+        script::resumable(script, resume)
     }
 
     async fn access(&self, target: &Target) -> Result<Access, EngineError> {

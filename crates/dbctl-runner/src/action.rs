@@ -90,6 +90,11 @@ impl StepContext<'_> {
         Ok(self.shared.engine.may_create(self.target, &self.shared.session(&self.ear)).await?)
     }
 
+    pub(crate) async fn may_drop(&self) -> Result<(), StepError> {
+        let _place = self.enter().await?;
+        Ok(self.shared.engine.may_drop(self.target, &self.shared.session(&self.ear)).await?)
+    }
+
     async fn create(&self) -> Result<Creation, StepError> {
         let _place = self.enter().await?;
         Ok(self.shared.engine.create(self.target, &self.shared.session(&self.ear)).await?)

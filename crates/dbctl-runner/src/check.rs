@@ -109,6 +109,9 @@ pub(crate) async fn check(shared: &Shared<'_>) -> Checked {
     {
         failed = requires::check_unneeded(shared, &files, undo, &applied).await;
     }
+    if failed.is_empty() {
+        failed = check_vacancy(shared).await;
+    }
     if failed.is_empty() && request.atomic() == Some(Atomic::TwoPhase) {
         failed = atomic::check_prepared(shared);
     }
@@ -227,6 +230,19 @@ fn pending(sources: &[SourceFiles], rows: &[Rows]) -> usize {
     let states = [State::Pending, State::OutOfOrder, State::Partial];
     let reconciled = sources.iter().zip(rows).map(|(source, rows)| source.reconcile(rows));
     reconciled.map(|source| states.iter().map(|state| source.count(*state)).sum::<usize>()).sum()
+}
+
+/// What is to be dropped is used by nobody else, the sessions of these very checks included: they have been closed.
+async fn check_vacancy(shared: &Shared<'_>) -> Vec<(Key, StepError)> {
+    let mut failed = Vec::new();
+    for step in &shared.run.plan.steps {
+        if matches!(step.action, Action::Drop { disconnect: false })
+            && let Err(error) = shared.context(&step.database).may_drop().await
+        {
+            failed.push((step.database.clone(), error));
+        }
+    }
+    failed
 }
 
 async fn check_dependents(shared: &Shared<'_>, key: &Key) -> Result<(), StepError> {

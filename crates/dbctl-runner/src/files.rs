@@ -6,9 +6,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use dbctl_engine::{EngineError, Reader, SourceRef};
+use dbctl_engine::{Engine, EngineError, Reader, Resume, SourceRef};
 use dbctl_migration::{
-    Applied, Baseline, Entry, Format, FormatError, FormatErrors, FormatKind, Migration, Reconciled,
+    Applied, Baseline, Entry, Format, FormatError, FormatErrors, FormatKind, Migration, Progress, Reconciled,
     TableName, reconcile,
 };
 use dbctl_workspace::{Database, Key, Workspace};
@@ -196,6 +196,17 @@ pub(crate) fn candidates<'t>(
         entries.map(move |entry| called(sources, at, entry.name()))
     };
     found.iter().flat_map(named).collect()
+}
+
+/// Sees that a migration that has stopped outside a transaction can go on, as far as that is known beforehand.
+pub(crate) fn resumable(engine: &dyn Engine, entry: &Entry<'_>) -> Result<(), EngineError> {
+    let (Some(local), Some(applied)) = (entry.local, &entry.applied) else { return Ok(()) };
+    match &applied.progress {
+        Progress::Partial { done, started, digest } => {
+            engine.resumable(&local.up, &Resume { done: *done, started: *started, digest: digest.clone() })
+        }
+        Progress::Whole | Progress::Reverting { .. } | Progress::Failed => Ok(()),
+    }
 }
 
 /// A migration's name for people, with its source where there are several.

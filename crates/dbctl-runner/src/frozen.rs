@@ -14,7 +14,7 @@ use crate::{
     check,
     event::Events,
     execute::Shared,
-    files::{SourceFiles, read_sources, reconcile_all},
+    files::{SourceFiles, read_sources, reconcile_all, resumable},
     summary::Fold,
 };
 
@@ -173,6 +173,9 @@ async fn database(
     let reconciled = reconcile_all(sources, &found.rows);
     // What there is to warn of is said once, when it comes to it.
     let work = migrate::pending(&mut |_| {}, migrate, sources, &reconciled, &found)?;
+    for item in &work {
+        resumable(context.shared.engine, item.entry)?;
+    }
     Ok(of(context, reader.identity().await?, sources, &found, &work))
 }
 

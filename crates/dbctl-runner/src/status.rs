@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::{
     StepError,
     baseline::{self, Found},
-    files::{read_sources, reconcile_all},
+    files::{read_sources, reconcile_all, resumable},
     gate::{Gate, Seated},
     twins::twins,
 };
@@ -142,7 +142,7 @@ impl Look<'_> {
             },
         };
         status.exists = Some(reader.is_some());
-        let result = entries(&sources, reader.as_deref_mut()).await;
+        let result = entries(&sources, reader.as_deref_mut(), self.engine).await;
         let prepared = match &mut reader {
             Some(reader) => reader.two_phase().await.map(|found| found.open),
             None => Ok(Vec::new()),
@@ -160,6 +160,7 @@ impl Look<'_> {
 async fn entries(
     sources: &[crate::SourceFiles],
     reader: Option<&mut (dyn Reader + '_)>,
+    engine: &dyn Engine,
 ) -> Result<(Vec<StatusEntry>, Option<StepError>), StepError> {
     let found = match reader {
         Some(reader) => baseline::look(reader, sources).await?,
@@ -169,7 +170,8 @@ async fn entries(
     let reconciled = reconcile_all(sources, &found.rows);
     for ((source, reconciled), rows) in sources.iter().zip(reconciled).zip(&found.rows) {
         let (trouble, due) = baseline::outlook(source, rows, &reconciled, &found.belongings);
-        blocked = blocked.or(trouble);
+        let stuck = || reconciled.entries.iter().find_map(|entry| resumable(engine, entry).err());
+        blocked = blocked.or(trouble).or_else(|| stuck().map(StepError::Engine));
         let baseline = due.map(|due| reconciled.entries[due].name().to_owned());
         for (at, entry) in reconciled.entries.into_iter().enumerate() {
             let (version, name) = match (entry.local, &entry.applied) {

@@ -16,6 +16,8 @@ pub struct Call {
 pub enum CallKind {
     /// [`crate::Engine::exists`].
     Exists,
+    /// [`crate::Engine::may_drop`].
+    MayDrop,
     /// [`crate::Engine::may_create`].
     MayCreate,
     /// [`crate::Engine::create`].

@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::lock;
+use super::{Database, State, lock};
+use crate::EngineError;
 
 /// The sessions on one server.
 #[derive(Default)]
@@ -24,6 +25,17 @@ impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(crowd) = lock(&self.crowd).get_mut(&self.server) {
             crowd.now -= 1;
+        }
+    }
+}
+
+impl State {
+    /// Fails where somebody is connected to the database.
+    pub(super) fn vacant(&self, name: &str) -> Result<(), EngineError> {
+        let open = |this: &Database| self.open.get(&(name.to_owned(), this.incarnation)).copied();
+        match self.databases.get(name).and_then(open) {
+            None | Some(0) => Ok(()),
+            Some(_) => Err(EngineError::InUse { database: name.to_owned(), sessions: Vec::new() }),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     libpq::Settings,
 };
 
-pub(super) use rights::may_create;
+pub(super) use rights::{may_create, may_drop};
 
 /// Databases that every server has and to which one connects to make others, likeliest first; before them comes the one
 /// that the settings name, for some hosts keep these to themselves.

@@ -45,7 +45,15 @@ pub(super) async fn look(link: &mut Link<'_>, statement: &str) -> Result<Found, 
         }
         return Ok(Found::Again);
     }
-    Ok(if runs_twice(statement) { Found::Again } else { Found::Unknown })
+    Ok(if asks(statement) { Found::Unknown } else { Found::Again })
+}
+
+/// Whether nobody can tell of a statement that was started whether it took effect, nor run it twice.
+pub(super) fn asks(statement: &str) -> bool {
+    let told = concurrent_drop(statement).is_some()
+        || concurrent_index(statement).is_some()
+        || reindexed(statement).is_some();
+    !told && !runs_twice(statement)
 }
 
 /// Whether a statement that the server has just refused left nothing behind, so that it may be mended: what it left half

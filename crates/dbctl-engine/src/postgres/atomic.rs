@@ -31,6 +31,8 @@ const SAVEPOINT: &str = "\"dbctl file\"";
 /// A session in one open transaction that holds the database's lock.
 pub(super) struct AtomicSession<'s> {
     session: WriteSession<'s>,
+    /// Whether the transaction is over.
+    ended: bool,
 }
 
 impl<'s> AtomicSession<'s> {
@@ -46,7 +48,7 @@ impl<'s> AtomicSession<'s> {
             link.close().await;
             return Err(error);
         }
-        Ok(Self { session: WriteSession::new(link, peers, settings).await? })
+        Ok(Self { session: WriteSession::new(link, peers, settings).await?, ended: false })
     }
 
     fn link(&mut self) -> &mut Link<'s> {
@@ -193,8 +195,10 @@ impl Reader for AtomicSession<'_> {
 
     async fn close(self: Box<Self>) {
         let mut link = self.session.link;
-        // Where it has ended, the server only says so.
-        let _ = link.batch_always("ROLLBACK").await;
+        if !self.ended {
+            // Where it has ended all the same, the server only says so.
+            let _ = link.batch_always("ROLLBACK").await;
+        }
         link.close().await;
     }
 }
@@ -248,7 +252,9 @@ impl Atomic for AtomicSession<'_> {
 
     async fn commit(&mut self) -> Result<(), EngineError> {
         self.link().nested = false;
-        Ok(self.link().batch_always("COMMIT").await?)
+        self.link().batch_always("COMMIT").await?;
+        self.ended = true;
+        Ok(())
     }
 
     async fn lead(&mut self) -> Result<(), EngineError> {
@@ -257,7 +263,9 @@ impl Atomic for AtomicSession<'_> {
 
     async fn prepare_commit(&mut self, gid: &Gid) -> Result<(), EngineError> {
         self.link().nested = false;
-        two_phase::prepare(self.link(), gid).await
+        two_phase::prepare(self.link(), gid).await?;
+        self.ended = true;
+        Ok(())
     }
 
     async fn decide(&mut self, parts: &[Part]) -> Result<(), EngineError> {

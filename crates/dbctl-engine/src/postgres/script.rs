@@ -73,7 +73,7 @@ async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> 
     let mut before = if work.resume.is_some() { Before::Any } else { Before::Absent };
     let resume = work.resume.clone().unwrap_or(Resume { done: 0, started: false, digest: None });
     if !layout.begins_with(&resume) {
-        return Err(rewritten(work, layout, &resume));
+        return Err(rewritten(work.script, layout, &resume));
     }
     for piece in (0..resume.done.min(layout.len())).filter(|piece| layout.sets_session(*piece)) {
         let statement = layout.statement(piece);
@@ -85,25 +85,59 @@ async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> 
         recorded(link, work, &progress(work, layout, (done, false), before)).await?;
     }
     for unit in layout.units.iter().filter(|unit| unit.pieces.end > done) {
-        if unit.alone {
-            alone(link, work, layout, unit.pieces.start, before).await?;
+        let start = unit.pieces.start.max(done);
+        let ran = if unit.alone {
+            alone(link, work, layout, start, before).await
         } else {
             let end = unit.pieces.end;
-            let rest = Unit { pieces: unit.pieces.start.max(done)..end, alone: false };
-            transaction(link, work, layout, &rest, &|_| progress(work, layout, (end, false), before)).await?;
-        }
+            let rest = Unit { pieces: start..end, alone: false };
+            let record = |_| progress(work, layout, (end, false), before);
+            transaction(link, work, layout, &rest, &record).await.map(drop)
+        };
+        ran.map_err(|error| stays(error, start))?;
         before = Before::Any;
     }
     Ok(before)
 }
 
-fn rewritten(work: &Work<'_>, layout: &Layout<'_>, resume: &Resume) -> EngineError {
+/// Says of a failure what was committed before it.
+fn stays(error: EngineError, done: usize) -> EngineError {
+    match error {
+        EngineError::Sql(mut sql) if done > 0 => {
+            let before =
+                if done == 1 { "the statement".to_owned() } else { format!("the {done} statements") };
+            let stays = format!(
+                "{before} before it in the file are committed and stay: mend the rest, and the next run goes on from here"
+            );
+            let stays = if done == 1 {
+                stays.replace("are committed and stay", "is committed and stays")
+            } else {
+                stays
+            };
+            sql.hint = Some(sql.hint.map_or_else(|| stays.clone(), |hint| format!("{hint}; {stays}")));
+            EngineError::Sql(sql)
+        }
+        other => other,
+    }
+}
+
+/// Sees that a script which has stopped can go on, as far as its text and what is recorded tell.
+pub(super) fn resumable(script: &Script, resume: &Resume) -> Result<(), EngineError> {
+    let layout = Layout::of(script, true)?;
+    if !layout.begins_with(resume) {
+        return Err(rewritten(script, &layout, resume));
+    }
+    let asks = resume.started && (resume.done >= layout.len() || again::asks(layout.statement(resume.done)));
+    if asks { Err(unresolved(script, &layout, resume.done)) } else { Ok(()) }
+}
+
+fn rewritten(script: &Script, layout: &Layout<'_>, resume: &Resume) -> EngineError {
     // Only the statement that was started has changed.
     let started = resume.started && layout.begins_with(&Resume { started: false, ..resume.clone() });
     let end = if started { resume.done + 1 } else { resume.done };
     let last = end.min(layout.len()).checked_sub(1);
-    let line = last.map_or(work.script.first_line, |last| layout.line(last));
-    EngineError::Rewritten { path: work.script.path.clone(), line, done: resume.done, started }
+    let line = last.map_or(script.first_line, |last| layout.line(last));
+    EngineError::Rewritten { path: script.path.clone(), line, done: resume.done, started }
 }
 
 fn progress(
@@ -184,23 +218,23 @@ async fn took_effect(
     piece: usize,
 ) -> Result<bool, EngineError> {
     if piece >= layout.len() {
-        return Err(unresolved(work, layout, piece));
+        return Err(unresolved(work.script, layout, piece));
     }
     match again::look(link, layout.statement(piece)).await? {
         Found::Done => Ok(true),
         Found::Again => Ok(false),
-        Found::Unknown => Err(unresolved(work, layout, piece)),
+        Found::Unknown => Err(unresolved(work.script, layout, piece)),
     }
 }
 
-fn unresolved(work: &Work<'_>, layout: &Layout<'_>, piece: usize) -> EngineError {
-    let path = work.script.path.clone();
+fn unresolved(script: &Script, layout: &Layout<'_>, piece: usize) -> EngineError {
+    let path = script.path.clone();
     if piece < layout.len() {
         let statement = super::failure::shorten(layout.statement(piece));
         return EngineError::Unresolved { path, line: layout.line(piece), statement };
     }
     let statement = format!("(statement {} of a file that now has {})", piece + 1, layout.len());
-    EngineError::Unresolved { path, line: work.script.first_line, statement }
+    EngineError::Unresolved { path, line: script.first_line, statement }
 }
 
 /// Waits before a transaction that could not get a lock in time is tried again; passes on any other error, and this

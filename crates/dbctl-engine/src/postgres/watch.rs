@@ -9,30 +9,28 @@ use super::{
     lock::{HOLDER_COLUMNS, holder},
     session::{Link, get},
 };
-use crate::{EngineError, LockHolder, Session, libpq::Settings};
+use crate::{EngineError, LockHolder};
 
 /// How long between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a second session has to know of the first.
+/// A second session, which looks at the first.
 pub(super) struct Watch<'s> {
-    settings: Settings,
-    database: String,
-    session: Session<'s>,
+    link: Link<'s>,
+    /// The session that is looked at.
     pid: i32,
 }
 
 impl<'s> Watch<'s> {
-    /// Of the session that is about to wait.
-    pub(super) async fn of(link: &mut Link<'s>) -> Result<Self, EngineError> {
-        let pid = get(&link.one("select pg_catalog.pg_backend_pid()", &[]).await?, 0)?;
-        let (settings, database) = (link.settings.clone(), link.database().to_owned());
-        Ok(Self { settings, database, session: link.session().clone(), pid })
+    /// Of the session that is about to wait. It is connected by then: there may be little time to look.
+    pub(super) async fn of(waiting: &mut Link<'s>) -> Result<Self, EngineError> {
+        let pid = get(&waiting.one("select pg_catalog.pg_backend_pid()", &[]).await?, 0)?;
+        let link = Link::open(&waiting.settings, waiting.database(), waiting.session()).await?;
+        Ok(Self { link, pid })
     }
 
-    /// Awaits `work`, and says who was in its way for the first time that somebody was. Where no second session is to be
-    /// had, nobody is seen.
-    pub(super) async fn during<T>(self, work: impl Future<Output = T>) -> (T, Option<LockHolder>) {
+    /// Awaits `work`, and says who was in its way for the first time that somebody was.
+    pub(super) async fn during<T>(mut self, work: impl Future<Output = T>) -> (T, Option<LockHolder>) {
         let mut seen = None;
         let result = {
             let mut work = pin!(work);
@@ -44,20 +42,17 @@ impl<'s> Watch<'s> {
                 }
             }
         };
+        self.link.close().await;
         (result, seen)
     }
 
-    async fn look(&self) -> Result<LockHolder, EngineError> {
-        let mut link = Link::open(&self.settings, &self.database, &self.session).await?;
-        let found = loop {
-            match blocker(&mut link, self.pid).await {
-                Ok(None) => sleep(PAUSE).await,
-                Ok(Some(found)) => break Ok(found),
-                Err(error) => break Err(error),
+    async fn look(&mut self) -> Result<LockHolder, EngineError> {
+        loop {
+            match blocker(&mut self.link, self.pid).await? {
+                None => sleep(PAUSE).await,
+                Some(found) => return Ok(found),
             }
-        };
-        link.close().await;
-        found
+        }
     }
 }
 

@@ -33,7 +33,7 @@ async fn whoever_is_in_the_way_is_found_whatever_the_statement_says() {
     let pid = rows(&other, "select pg_backend_pid()").await;
     for statement in ["select touch()", "do 'begin perform touch(); end'", "select pg_advisory_xact_lock(77)"]
     {
-        let error = refused(&run, &target, &format!("-- dbctl:lock-timeout 100ms\n{statement};")).await;
+        let error = refused(&run, &target, &format!("-- dbctl:lock-timeout 500ms\n{statement};")).await;
         let hint = error.hint.unwrap();
         assert_eq!(error.code, "55P03");
         assert!(hint.contains(&format!("is held by pid {pid}, the blocker")), "{statement}: {hint}");

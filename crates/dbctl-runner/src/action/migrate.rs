@@ -11,7 +11,7 @@ use crate::{
     Direction, Event, StepError,
     baseline::{self, Found, Item},
     event::MigrationRef,
-    files::{Rows, SourceFiles, candidates, found, read_sources, reconcile_all, unknown},
+    files::{Rows, SourceFiles, candidates, found, read_sources, reconcile_all, resumable, unknown},
     frozen, hook,
     request::Migrate,
     requires::{self, Upstream},
@@ -134,6 +134,9 @@ async fn dry_run(
     let reconciled = reconcile_all(sources, &found.rows);
     let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled, &found)?;
     for Item { source, entry, past } in &work {
+        if !migrate.fake {
+            resumable(context.shared.engine, entry)?;
+        }
         let held = past.iter().flatten().map(|migration| (*migration, Direction::DryFake));
         for (migration, direction) in entry.local.map(|local| (local, Direction::Dry)).into_iter().chain(held)
         {

@@ -1,13 +1,18 @@
-//! Whether a database could be made again once it is dropped.
+//! Whether a database can be dropped, and made again then.
 
 use dbctl_migration::quote_ident;
 use tokio_postgres::types::Type;
 
-use super::{Maintenance, NOT_INSTALLED, closed, grant, maintenance, make_role, refusal};
+use super::{
+    ATTEMPTS, Maintenance, NOT_INSTALLED, PAUSE, closed, grant, maintenance, make_role, refusal, users,
+};
 use crate::{
     EngineError, Session, Target,
     libpq::Settings,
-    postgres::session::{Link, get},
+    postgres::{
+        lock::pause,
+        session::{Link, get},
+    },
 };
 
 /// Sees that the role may create databases and hand them to their `owner`, and that the server has the extensions. Who
@@ -25,6 +30,38 @@ pub(in crate::postgres) async fn may_create(
     let checked = check(&mut link, target, target.owner.as_deref().or(owner)).await;
     link.close().await;
     checked
+}
+
+/// Sees that nobody else is connected to the database.
+pub(in crate::postgres) async fn may_drop(
+    settings: &Settings,
+    target: &Target,
+    session: &Session<'_>,
+) -> Result<(), EngineError> {
+    let mut link = match maintenance(settings, target, session).await? {
+        Maintenance::Open(link) => *link,
+        // What can be said without one is said by the drop itself.
+        Maintenance::Closed(_) => return Ok(()),
+    };
+    let vacant = vacant(&mut link, target.name.as_str()).await;
+    link.close().await;
+    vacant
+}
+
+async fn vacant(link: &mut Link<'_>, name: &str) -> Result<(), EngineError> {
+    let mut sessions = users(link, name).await?;
+    for _ in 1..ATTEMPTS {
+        if sessions.is_empty() {
+            break;
+        }
+        // A session that has just been closed takes a moment to disappear.
+        pause(link, PAUSE).await?;
+        sessions = users(link, name).await?;
+    }
+    match sessions.is_empty() {
+        true => Ok(()),
+        false => Err(EngineError::InUse { database: name.to_owned(), sessions }),
+    }
 }
 
 async fn check(link: &mut Link<'_>, target: &Target, owner: Option<&str>) -> Result<(), EngineError> {
