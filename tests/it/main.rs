@@ -31,6 +31,8 @@ mod frozen;
 mod history;
 #[cfg(unix)]
 mod hooks;
+#[cfg(unix)]
+mod in_doubt;
 mod init;
 #[cfg(unix)]
 mod interrupt;

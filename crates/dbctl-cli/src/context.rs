@@ -147,6 +147,12 @@ impl Context {
         Ok(targets(&self.workspace, keys, &self.home)?)
     }
 
+    /// How to reach all databases but these, as far as the manifest can say it without variables that are not set.
+    pub(crate) fn elsewhere(&self, known: &BTreeMap<Key, Target>) -> Vec<Target> {
+        let others = self.workspace.order().iter().filter(|key| !known.contains_key(*key));
+        others.filter_map(|key| targets(&self.workspace, [key], &self.home).ok()?.remove(key)).collect()
+    }
+
     /// Where a database lives, for people; `?` where the manifest cannot say without a variable that is not set.
     pub(crate) fn server(&self, key: &Key) -> String {
         server_of(&self.workspace, key, &self.home)

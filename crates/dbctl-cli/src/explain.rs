@@ -90,6 +90,7 @@ pub(crate) fn explain(error: &StepError, key: &str) -> Explained {
         StepError::Connections { .. } => word("connections"),
         StepError::PreparedTransactions { .. } => word("max_prepared_transactions"),
         StepError::InDoubt { .. } | StepError::Undecided { .. } => word("in_doubt"),
+        StepError::Decides { .. } => word("decides"),
         StepError::NothingPrepared { .. } => word("nothing_prepared"),
         StepError::Decided { .. } => word("decided"),
         StepError::NotCommitted { error: inner, .. } => {
@@ -191,7 +192,7 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
         }
         EngineError::Embedded(_) => word("embedded"),
         EngineError::Locked { .. } => word("locked"),
-        EngineError::Prepared { .. } => word("in_doubt"),
+        EngineError::Prepared { .. } | EngineError::NoDecisions { .. } => word("in_doubt"),
         EngineError::Pooled { .. } => word("pooled"),
         EngineError::InUse { .. } => word("in_use"),
         EngineError::Clean(_) => word("clean_refused"),

@@ -93,9 +93,14 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::Connections { server, .. } => format!(
             "raise `max_connections` of `{server}` in the manifest, migrate fewer databases at once, or leave --atomic out"
         ),
-        StepError::PreparedTransactions { needed, .. } => format!(
+        StepError::Decides { run, databases } => format!(
+            "let a command that writes to {} finish that first, such as `dbctl migrate`, or do so by hand: `dbctl history \
+             resolve TARGET --run {run} --commit` or --rollback",
+            if databases.len() == 1 { "it" } else { "them" }
+        ),
+        StepError::PreparedTransactions { needed, taken, .. } => format!(
             "`ALTER SYSTEM SET max_prepared_transactions = {}`, and restart the server; or use --atomic=one-phase",
-            needed.next_power_of_two().max(64)
+            (needed + taken).next_power_of_two().max(64)
         ),
         StepError::InDoubt { run, decision, .. } => in_doubt(key, run, *decision),
         StepError::Undecided { run, .. } => in_doubt(key, run, None),
@@ -268,6 +273,11 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
             "wait longer with --wait 5m, or end it: `dbctl psql {key} -- -c 'select pg_terminate_backend({})'`",
             holder.pid
         ),
+        EngineError::NoDecisions { .. } => {
+            format!(
+                "`dbctl status {key}` shows what is prepared; `dbctl history resolve` finishes it by hand"
+            )
+        }
         EngineError::Prepared { .. } => "run the command again: it finishes that first".to_owned(),
         EngineError::Pooled { .. } => format!(
             "give the way past it in the manifest: `direct_url` of `{key}` or of its server; where there is none, say so \

@@ -44,7 +44,14 @@ pub(crate) async fn carry_out(
 ) -> Result<Done, CliError> {
     let plan = plan(&context.workspace, request)?;
     let targets = context.targets(&needed(&context.workspace, &plan))?;
-    let run = Run { workspace: &context.workspace, plan: &plan, targets: &targets, stamp: &context.stamp };
+    let elsewhere = context.elsewhere(&targets);
+    let run = Run {
+        workspace: &context.workspace,
+        plan: &plan,
+        targets: &targets,
+        elsewhere: &elsewhere,
+        stamp: &context.stamp,
+    };
     if let Some(destruction) = request.destruction().filter(|_| !global.yes) {
         confirm::can_ask(destruction, console)?;
         // Nobody is asked about what is going to be refused.

@@ -16,8 +16,9 @@ pub trait Atomic: Applier {
     /// Commits, also while the run is being stopped: others may have committed already. The session stays.
     async fn commit(&mut self) -> Result<(), EngineError>;
     /// Holds the run's own lock from now on, for as long as the session lives: whoever gets it knows that the run is
-    /// over. To be called before the first transaction is prepared, on the session that will [`Self::decide`].
-    async fn lead(&mut self) -> Result<(), EngineError>;
+    /// over. To be called before the first transaction is prepared, on the session that will [`Self::decide`]. Gives what
+    /// tells the database from others that have had its name or will, [`Gid::incarnation`].
+    async fn lead(&mut self) -> Result<u32, EngineError>;
     /// Prepares the transaction: it and its locks outlive the session, and the server.
     async fn prepare_commit(&mut self, gid: &Gid) -> Result<(), EngineError>;
     /// Records that the run's prepared transactions are to be committed; from then on they are, whatever happens. To be
@@ -75,6 +76,8 @@ pub struct Gid {
     pub part: usize,
     /// The database with the decision.
     pub decided_in: Identity,
+    /// Which of those that have its name in turn: PostgreSQL's OID of it.
+    pub incarnation: u32,
 }
 
 /// The most bytes that PostgreSQL takes for one.
@@ -82,8 +85,8 @@ const GID_BYTES: usize = 199;
 
 impl Gid {
     /// The name of one part of a run.
-    pub fn new(run: &str, part: usize, decided_in: &Identity) -> Result<Self, EngineError> {
-        let gid = Self { run: run.to_owned(), part, decided_in: decided_in.clone() };
+    pub fn new(run: &str, part: usize, decided_in: &Identity, incarnation: u32) -> Result<Self, EngineError> {
+        let gid = Self { run: run.to_owned(), part, decided_in: decided_in.clone(), incarnation };
         match gid.to_string().len() {
             ..=GID_BYTES => Ok(gid),
             _ => Err(EngineError::Unsupported(format!(
@@ -95,17 +98,18 @@ impl Gid {
 
     /// Reads one; `None` for what is not dbctl's.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.strip_prefix("dbctl_")?.splitn(4, '_');
+        let mut words = text.strip_prefix("dbctl_")?.splitn(5, '_');
         let (run, part) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
-        let (system, database) = (words.next()?.to_owned(), words.next()?.to_owned());
-        Some(Self { run, part, decided_in: Identity { system, database } })
+        let (system, incarnation) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
+        let database = words.next()?.to_owned();
+        Some(Self { run, part, decided_in: Identity { system, database }, incarnation })
     }
 }
 
 impl fmt::Display for Gid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { run, part, decided_in: Identity { system, database } } = self;
-        write!(f, "dbctl_{run}_{part}_{system}_{database}")
+        let Self { run, part, decided_in: Identity { system, database }, incarnation } = self;
+        write!(f, "dbctl_{run}_{part}_{system}_{incarnation}_{database}")
     }
 }
 
@@ -125,8 +129,13 @@ pub struct Prepared {
 pub struct TwoPhase {
     /// How many the server keeps at once.
     pub most: usize,
+    /// How many of these are taken, by whomever.
+    pub taken: usize,
     /// Those of dbctl's in this database, the oldest first.
     pub open: Vec<Prepared>,
+    /// Those of dbctl's in other databases of the server of which is recorded here what becomes of them, each with its
+    /// database.
+    pub decided_here: Vec<(String, Gid)>,
 }
 
 #[cfg(test)]
@@ -139,13 +148,13 @@ mod tests {
             [("7412345678901234567", "atriz_shared"), ("local:5432@1732182000.5", "ü \"x\" '_'")]
         {
             let decided_in = Identity { system: system.to_owned(), database: database.to_owned() };
-            let gid = Gid::new("01a1fd25e8cbe8de4bbb", 3, &decided_in).unwrap();
+            let gid = Gid::new("01a1fd25e8cbe8de4bbb", 3, &decided_in, 16_384).unwrap();
             assert_eq!(Gid::parse(&gid.to_string()), Some(gid));
         }
-        for foreign in ["", "dbctl", "dbctl_1", "dbctl_a_b_c_d", "other_r_1_s_d"] {
+        for foreign in ["", "dbctl", "dbctl_1", "dbctl_a_b_c_d_e", "dbctl_r_1_s_d", "other_r_1_s_5_d"] {
             assert_eq!(Gid::parse(foreign), None, "{foreign}");
         }
         let long = Identity { system: "s".to_owned(), database: "d".repeat(200) };
-        assert!(Gid::new("r", 1, &long).is_err());
+        assert!(Gid::new("r", 1, &long, 5).is_err());
     }
 }

@@ -75,11 +75,11 @@ pub trait Engine: Send + Sync {
     fn fits_one_transaction(&self, script: &Script) -> Result<(), EngineError>;
     /// What becomes of the transactions that a run has prepared, once that run is over; waits for that for
     /// `session.wait`, then [`EngineError::Locked`]. Where nothing is recorded it is what is `asked` for, else
-    /// [`Decision::Rollback`], and recorded from then on. `target` is where decisions of that run are.
+    /// [`Decision::Rollback`], and recorded from then on. [`EngineError::NoDecisions`] where `target` is not the place.
     async fn decision(
         &self,
         target: &Target,
-        run: &str,
+        gid: &Gid,
         asked: Option<Decision>,
         session: &Session<'_>,
     ) -> Result<Decision, EngineError>;

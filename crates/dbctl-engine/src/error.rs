@@ -35,6 +35,14 @@ pub enum EngineError {
         /// They.
         prepared: Vec<Prepared>,
     },
+    /// What a database says of a run's prepared transactions does not count.
+    #[error("{database} {reason}")]
+    NoDecisions {
+        /// The database.
+        database: String,
+        /// Why: what it is, or what it lacks.
+        reason: &'static str,
+    },
     /// The way to the database is a pooler that gives a session for one transaction only.
     #[error(
         "{server} is a connection pooler in transaction mode: through it dbctl's lock on {database} would keep nobody away"

@@ -387,11 +387,11 @@ impl Engine for Fake {
     async fn decision(
         &self,
         target: &Target,
-        run: &str,
+        gid: &Gid,
         asked: Option<Decision>,
         session: &Session<'_>,
     ) -> Result<Decision, EngineError> {
-        self.decision_of(target, run, asked, session).await
+        self.decision_of(target, gid, asked, session).await
     }
 
     async fn conclude(
@@ -448,7 +448,13 @@ impl Reader for FakeSession<'_> {
     }
 
     async fn two_phase(&mut self) -> Result<TwoPhase, EngineError> {
-        Ok(TwoPhase { most: 64, open: self.engine.state().prepared_in(&self.database) })
+        let state = self.engine.state();
+        Ok(TwoPhase {
+            most: 64,
+            taken: state.prepared.len(),
+            open: state.prepared_in(&self.database),
+            decided_here: state.decided_in(&self.database),
+        })
     }
 
     async fn seeds(&mut self) -> Result<Vec<SeedRow>, EngineError> {

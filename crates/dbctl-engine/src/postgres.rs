@@ -277,13 +277,13 @@ impl Engine for Postgres {
     async fn decision(
         &self,
         target: &Target,
-        run: &str,
+        gid: &Gid,
         asked: Option<Decision>,
         session: &Session<'_>,
     ) -> Result<Decision, EngineError> {
         let settings = self.direct(target, session).await?;
         let mut link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
-        let decision = two_phase::decision(&mut link, run, asked).await;
+        let decision = two_phase::decision(&mut link, gid, asked).await;
         link.close().await;
         decision
     }

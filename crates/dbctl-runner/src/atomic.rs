@@ -51,8 +51,8 @@ impl<'a> Held<'a> {
 pub(crate) struct Looked {
     /// Whether anything is pending.
     changes: bool,
-    /// How many transactions its server keeps prepared.
-    most_prepared: usize,
+    /// How many transactions its server keeps prepared, and has.
+    prepared: (usize, usize),
 }
 
 /// How a step has ended.
@@ -101,11 +101,13 @@ pub(crate) async fn check(
         reader.close().await;
         context.settle(&std::mem::take(open)).await?;
         reader = context.open_reader().await?;
+        looked = reader.two_phase().await;
     }
     let checked: Result<Looked, StepError> = async {
-        let most_prepared = looked?.most;
+        let looked = looked?;
+        let prepared = (looked.most, looked.taken);
         let changes = check_pending(context, &mut *reader, migrate, sources).await?;
-        Ok(Looked { changes, most_prepared })
+        Ok(Looked { changes, prepared })
     }
     .await;
     reader.close().await;
@@ -117,14 +119,17 @@ pub(crate) async fn check(
 /// that does not.
 pub(crate) fn check_prepared(shared: &Shared<'_>) -> Vec<(Key, StepError)> {
     let (run, looked) = (&shared.run, shared.looked());
-    let mut needed: BTreeMap<&str, (&Key, usize, usize)> = BTreeMap::new();
+    let mut needed: BTreeMap<&str, (&Key, usize, usize, usize)> = BTreeMap::new();
     for key in &run.plan.databases {
-        let Some(Looked { changes: true, most_prepared }) = looked.get(key) else { continue };
-        needed.entry(run.targets[key].server.as_str()).or_insert((key, 0, *most_prepared)).1 += 1;
+        let Some(Looked { changes: true, prepared: (most, taken) }) = looked.get(key) else { continue };
+        let server = needed.entry(run.targets[key].server.as_str()).or_insert((key, 0, *most, *taken));
+        // What was left in a database that was looked at later is finished by now.
+        (server.1, server.3) = (server.1 + 1, *taken.min(&server.3));
     }
-    let lacking = |(server, (first, needed, most)): (&str, (&Key, usize, usize))| {
+    let lacking = |(server, (first, needed, most, taken)): (&str, (&Key, usize, usize, usize))| {
         let server = server.to_owned();
-        (needed > most).then(|| (first.clone(), StepError::PreparedTransactions { server, needed, most }))
+        let error = StepError::PreparedTransactions { server, needed, most, taken };
+        (needed + taken > most).then(|| (first.clone(), error))
     };
     needed.into_iter().filter_map(lacking).collect()
 }

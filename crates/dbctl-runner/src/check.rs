@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbctl_engine::Reader;
+use dbctl_engine::{Gid, Reader};
 use dbctl_migration::{Back, State};
 use dbctl_workspace::{Key, Workspace};
 use futures::{StreamExt, stream};
@@ -265,7 +265,11 @@ async fn check_destruction(
         return Ok(None);
     }
     let mut reader = context.open_reader().await?;
-    let open = reader.two_phase().await.map(|found| found.open);
+    let mut decided_here = Vec::new();
+    let open = reader.two_phase().await.map(|found| {
+        decided_here = found.decided_here;
+        found.open
+    });
     let by_hand = request.actions.iter().any(|action| matches!(action, Action::Edit(Edit::Finish { .. })));
     match open {
         Ok(open) if open.is_empty() || by_hand => {}
@@ -286,7 +290,28 @@ async fn check_destruction(
     }
     let result = check_in_database(context, &mut *reader, request, sources).await;
     reader.close().await;
+    if request.actions.iter().any(|action| matches!(action, Action::Drop { .. })) {
+        decides_nothing(context, decided_here)?;
+    }
     result
+}
+
+/// Sees that with a database no decision goes that others wait for. Those of the plan are finished by their own checks.
+fn decides_nothing(context: &StepContext<'_>, mut decided_here: Vec<(String, Gid)>) -> Result<(), StepError> {
+    let run = &context.shared.run;
+    decided_here.retain(|(name, _)| {
+        let targets = run.plan.databases.iter().map(|key| &run.targets[key]);
+        let mut same = targets.filter(|target| target.server == context.target.server);
+        !same.any(|target| target.name.as_str() == name)
+    });
+    match decided_here.first() {
+        None => Ok(()),
+        Some((_, gid)) => {
+            let run = gid.run.clone();
+            let databases = decided_here.into_iter().map(|(name, _)| name).collect::<BTreeSet<_>>();
+            Err(StepError::Decides { run, databases: databases.into_iter().collect() })
+        }
+    }
 }
 
 async fn check_in_database(

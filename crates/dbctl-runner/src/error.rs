@@ -74,9 +74,21 @@ pub enum StepError {
         /// How many there may be.
         cap: usize,
     },
+    /// What others have prepared is decided by what is recorded in a database that is to go.
+    #[error(
+        "it is recorded here what becomes of what the run {run} has prepared in {}, and that is not finished",
+        databases.join(", ")
+    )]
+    Decides {
+        /// The run, or the first of several.
+        run: String,
+        /// Their databases.
+        databases: Vec<String>,
+    },
     /// A server keeps fewer prepared transactions than it takes.
     #[error(
-        "--atomic=two-phase prepares {needed} transactions on {server}, and its `max_prepared_transactions` is {most}"
+        "--atomic=two-phase prepares {needed} transactions on {server}, and its `max_prepared_transactions` is {most}{}",
+        if *taken == 0 { String::new() } else { format!(", of which {taken} are taken") }
     )]
     PreparedTransactions {
         /// The server's key, or its host.
@@ -85,6 +97,8 @@ pub enum StepError {
         needed: usize,
         /// How many it keeps.
         most: usize,
+        /// How many of those are taken.
+        taken: usize,
     },
     /// What was prepared could not be finished.
     #[error("its transaction is prepared and {}: {error}", undone(*decision))]
@@ -99,14 +113,14 @@ pub enum StepError {
     /// It cannot be found out what becomes of a prepared transaction.
     #[error(
         "a transaction of the run {run} is prepared here, and what becomes of it is recorded in `{database}`, which cannot be \
-         reached{}", why.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
+         asked{}", why.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
     )]
     Undecided {
         /// The run.
         run: String,
         /// The database with the decision.
         database: String,
-        /// Why it cannot be reached, where that is known.
+        /// Why it cannot be asked, where that is known.
         why: Option<Box<EngineError>>,
     },
     /// Nothing of a run is prepared.

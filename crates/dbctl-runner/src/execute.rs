@@ -35,6 +35,9 @@ pub struct Run<'a> {
     /// How to reach every database of the plan, every dependency and dependent of one, and every database that
     /// another's `env` names.
     pub targets: &'a BTreeMap<Key, Target>,
+    /// Ways to other databases of the workspace, as far as they are known. Only asked for what a run over several
+    /// databases has left.
+    pub elsewhere: &'a [Target],
     /// Who is at work.
     pub stamp: &'a RunStamp,
 }
@@ -51,6 +54,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) gate: Gate,
     /// Which key reached which database first; two keys on one database are an error.
     claims: Mutex<BTreeMap<Identity, Key>>,
+    /// Cancelled once the first database of a run that is all or nothing has its lock, or has failed to get it.
+    pub(crate) first_locked: CancellationToken,
     /// Whether nothing may be done, only looked at.
     pub(crate) foresees: bool,
     /// What the checks of a run that is all or nothing have found.
@@ -186,8 +191,9 @@ impl<'a> Shared<'a> {
             events,
             work: cancel.child_token(),
             cancel,
-            gate: Gate::new(run.targets.values()),
+            gate: Gate::new(run.targets.values().chain(run.elsewhere)),
             claims: Mutex::default(),
+            first_locked: CancellationToken::new(),
             foresees: false,
             looked: Mutex::default(),
             rows: Mutex::default(),

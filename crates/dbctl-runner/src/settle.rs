@@ -31,8 +31,10 @@ impl StepContext<'_> {
                     continue;
                 }
             }
-            match self.shared.engine.decision(&target, &gid.run, asked, &session).await {
-                Err(EngineError::Connect(error)) => why = Some(Box::new(EngineError::Connect(error))),
+            match self.shared.engine.decision(&target, gid, asked, &session).await {
+                Err(error @ (EngineError::Connect(_) | EngineError::NoDecisions { .. })) => {
+                    why = Some(Box::new(error));
+                }
                 decided => return Ok(decided?),
             }
         }
@@ -44,7 +46,8 @@ impl StepContext<'_> {
     /// be on the same server.
     fn ways_to(&self, gid: &Gid) -> Vec<Target> {
         let name = &gid.decided_in.database;
-        let own = || [self.target].into_iter().chain(self.shared.run.targets.values());
+        let run = &self.shared.run;
+        let own = || [self.target].into_iter().chain(run.targets.values()).chain(run.elsewhere);
         let mut ways: Vec<Target> = own().filter(|target| target.name.as_str() == name).cloned().collect();
         if let (true, Ok(name)) = (ways.is_empty(), dbctl_migration::DatabaseName::parse(name)) {
             ways.push(Target { name, ..self.target.clone() });
@@ -60,10 +63,10 @@ impl StepContext<'_> {
     }
 
     /// What became of this run's own transactions, once the session that was to decide is gone.
-    pub(crate) async fn decision_of_own(&self, run: &str) -> Result<Decision, EngineError> {
+    pub(crate) async fn decision_of_own(&self, gid: &Gid) -> Result<Decision, EngineError> {
         let _place = self.shared.gate.enter(self.target, &self.shared.work).await?;
         let session = self.shared.session(&self.ear);
-        self.shared.engine.decision(self.target, run, None, &session).await
+        self.shared.engine.decision(self.target, gid, None, &session).await
     }
 }
 

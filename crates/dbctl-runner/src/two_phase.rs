@@ -36,7 +36,8 @@ pub(crate) async fn conclude(
         Err(error @ EngineError::Lost { .. }) => {
             // The answer was lost, perhaps not the decision.
             leader.close().await;
-            match contexts[first.0].decision_of_own(&shared.run.stamp.run).await {
+            let gid = &named.first().expect("something has changed").gid;
+            match contexts[first.0].decision_of_own(gid).await {
                 Ok(Decision::Commit) => commit(shared, contexts, held, &parts).await,
                 Ok(Decision::Rollback) => undo(shared, contexts, held, &parts, (first, error)).await,
                 Err(error) => in_doubt(shared, held, &parts, &error).await,
@@ -77,14 +78,14 @@ async fn prepare(
     for (at, (id, one)) in held.iter_mut().enumerate() {
         let prepared = async {
             if at == 0 {
-                decided_in = Some(one.session().identity().await?);
-                one.session().lead().await?;
+                let identity = one.session().identity().await?;
+                decided_in = Some((identity, one.session().lead().await?));
             }
-            let Some(decided_in) = decided_in.as_ref().filter(|_| one.changed) else {
+            let Some((decided_in, incarnation)) = decided_in.as_ref().filter(|_| one.changed) else {
                 return one.session().commit().await;
             };
             stopped()?;
-            let gid = Gid::new(&shared.run.stamp.run, parts.len() + 1, decided_in)?;
+            let gid = Gid::new(&shared.run.stamp.run, parts.len() + 1, decided_in, *incarnation)?;
             parts.insert(*id, gid.clone());
             one.session().prepare_commit(&gid).await
         };

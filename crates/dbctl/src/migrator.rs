@@ -217,7 +217,13 @@ impl<'a> Migrator<'a> {
             limits: Limits { jobs: NonZeroUsize::MIN, wait: self.wait, fail_fast: false },
         };
         let plan = plan(&site.workspace, &request)?;
-        let run = Run { workspace: &site.workspace, plan: &plan, targets: &site.targets, stamp: &site.stamp };
+        let run = Run {
+            workspace: &site.workspace,
+            plan: &plan,
+            targets: &site.targets,
+            elsewhere: &[],
+            stamp: &site.stamp,
+        };
         let stop = self.stop.clone().cancelled_owned();
         #[cfg(feature = "tracing")]
         let mut trace = crate::trace::Trace::new(command, &site.stamp.run);

@@ -162,7 +162,13 @@ impl Copy {
         };
         let plan = plan(&self.workspace, &request)?;
         let stamp = stamp();
-        let run = Run { workspace: &self.workspace, plan: &plan, targets: &self.targets, stamp: &stamp };
+        let run = Run {
+            workspace: &self.workspace,
+            plan: &plan,
+            targets: &self.targets,
+            elsewhere: &[],
+            stamp: &stamp,
+        };
         let summary = execute(run, &Postgres::new(), std::future::pending(), &mut |_: Event| {}).await;
         for database in summary.databases {
             match database.outcome {

@@ -91,7 +91,8 @@ async fn reverts(context: &Context, plan: &Plan) -> Result<BTreeMap<Key, Vec<Str
         return Ok(BTreeMap::new());
     }
     let targets = context.targets(&needed(&context.workspace, plan))?;
-    let run = Run { workspace: &context.workspace, plan, targets: &targets, stamp: &context.stamp };
+    let run =
+        Run { workspace: &context.workspace, plan, targets: &targets, elsewhere: &[], stamp: &context.stamp };
     let foreseen = unless_stopped(foresee(run, &context.engine)).await?;
     if foreseen.failed.is_empty() { Ok(foreseen.reverts) } else { Err(CliError::Databases(foreseen.failed)) }
 }

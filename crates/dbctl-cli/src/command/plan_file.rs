@@ -148,7 +148,8 @@ pub(super) async fn write(
     let shown = relative(&path, &context.cwd);
     may_write(&path, &shown, force)?;
     let targets = context.targets(&dbctl_runner::needed(&context.workspace, plan))?;
-    let run = Run { workspace: &context.workspace, plan, targets: &targets, stamp: &context.stamp };
+    let run =
+        Run { workspace: &context.workspace, plan, targets: &targets, elsewhere: &[], stamp: &context.stamp };
     let frozen = unless_stopped(freeze(run, &context.engine)).await?.map_err(CliError::Databases)?;
     let document = document(&plan.request, migrate, &frozen, context)?;
     let failed = |source| CliError::Write { path: shown.clone(), source };

@@ -251,7 +251,7 @@ mod tests {
         report.databases.truncate(1);
         let decided_in = Identity { system: "7".to_owned(), database: "core_db".to_owned() };
         report.databases[0].prepared = vec![Prepared {
-            gid: Gid::new("01a1", 2, &decided_in).unwrap(),
+            gid: Gid::new("01a1", 2, &decided_in, 16_384).unwrap(),
             owner: "app".to_owned(),
             since: "2026-11-20T08:00:00Z".to_owned(),
         }];
@@ -265,7 +265,7 @@ mod tests {
         let document = serde_json::to_value(wire::status("atriz", &report)).unwrap();
         insta::assert_snapshot!(
             document["databases"][0]["prepared"],
-            @r#"[{"run":"01a1","since":"2026-11-20T08:00:00Z","owner":"app","decided_in":"core_db","gid":"dbctl_01a1_2_7_core_db"}]"#
+            @r#"[{"run":"01a1","since":"2026-11-20T08:00:00Z","owner":"app","decided_in":"core_db","gid":"dbctl_01a1_2_7_16384_core_db"}]"#
         );
     }
 

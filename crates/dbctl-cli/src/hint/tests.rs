@@ -136,7 +136,10 @@ fn steps() -> Vec<StepError> {
         StepError::HasHistory { source_name: text("migrations"), names: vec![text("2_b"), text("3_c")] },
         StepError::Unfinished { source_name: text("migrations"), names: vec![text("2_b")] },
         StepError::Connections { server: text("db:5432"), needed: 20, cap: 16 },
-        StepError::PreparedTransactions { server: text("db:5432"), needed: 3, most: 0 },
+        StepError::PreparedTransactions { server: text("db:5432"), needed: 3, most: 0, taken: 0 },
+        StepError::PreparedTransactions { server: text("db:5432"), needed: 3, most: 64, taken: 62 },
+        StepError::Decides { run: text("01a1"), databases: vec![text("app_db"), text("shop_db")] },
+        EngineError::NoDecisions { database: text("core_db"), reason: "is a standby" }.into(),
         StepError::InDoubt {
             run: text("01a1"),
             decision: Some(Decision::Commit),

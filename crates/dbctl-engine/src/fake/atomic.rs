@@ -25,14 +25,15 @@ impl Atomic for FakeSession<'_> {
         committed.await
     }
 
-    async fn lead(&mut self) -> Result<(), EngineError> {
+    async fn lead(&mut self) -> Result<u32, EngineError> {
         let run = self.session.stamp.run.clone();
+        let incarnation = u32::try_from(self.incarnation).unwrap_or_default();
         let leads = self.engine.play(&self.database, CallKind::Lead, &self.session, |state| {
             match state.leading.insert(run) {
                 true => {
                     // Bound to the session at once, so that even a lost answer gives it back.
                     self.leads = true;
-                    Ok(())
+                    Ok(incarnation)
                 }
                 false => Err(EngineError::Locked { database: self.database.clone(), holder: None }),
             }
@@ -86,13 +87,19 @@ impl Fake {
     pub(super) async fn decision_of(
         &self,
         target: &Target,
-        run: &str,
+        gid: &Gid,
         asked: Option<Decision>,
         session: &Session<'_>,
     ) -> Result<Decision, EngineError> {
         let _seat = self.seat(target);
         let name = target.name.as_str();
+        let run = gid.run.as_str();
         let decided = self.play(name, CallKind::Decision, session, |state| {
+            let is = state.databases.get(name).map(|database| u32::try_from(database.incarnation));
+            if is != Some(Ok(gid.incarnation)) {
+                let reason = "is not the database it was: it was dropped, and made anew";
+                return Err(EngineError::NoDecisions { database: name.to_owned(), reason });
+            }
             if state.leading.contains(run) {
                 let holder = LockHolder { pid: 2, ..LockHolder::default() };
                 return Err(EngineError::Locked { database: name.to_owned(), holder: Some(holder) });
@@ -128,6 +135,13 @@ impl State {
         let open = here.filter_map(|(gid, _)| Gid::parse(gid));
         open.map(|gid| Prepared { gid, owner: "fake".to_owned(), since: "2026-01-01T00:00:00Z".to_owned() })
             .collect()
+    }
+
+    /// Those in other databases that are decided in this one.
+    pub(super) fn decided_in(&self, database: &str) -> Vec<(String, Gid)> {
+        let all = self.prepared.iter().filter(|(_, (name, _))| name != database);
+        let all = all.filter_map(|(gid, (name, _))| Some((name.clone(), Gid::parse(gid)?)));
+        all.filter(|(_, gid)| gid.decided_in.database == database).collect()
     }
 
     pub(super) fn refuse_prepared(&self, database: &str) -> Result<(), EngineError> {

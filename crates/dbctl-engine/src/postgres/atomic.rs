@@ -257,7 +257,7 @@ impl Atomic for AtomicSession<'_> {
         Ok(())
     }
 
-    async fn lead(&mut self) -> Result<(), EngineError> {
+    async fn lead(&mut self) -> Result<u32, EngineError> {
         two_phase::lead(self.link()).await
     }
 

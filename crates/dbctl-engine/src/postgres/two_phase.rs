@@ -23,18 +23,29 @@ use super::{
 };
 use crate::{Decision, EngineError, Gid, Part, Prepared, TwoPhase};
 
+/// The database's OID: another that is made under its name has another one.
+const INCARNATION: &str =
+    "(select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())";
+
 /// What the server keeps and has of prepared transactions.
 pub(super) async fn look(link: &mut Link<'_>) -> Result<TwoPhase, EngineError> {
-    let sql = "select pg_catalog.current_setting('max_prepared_transactions')::int8, gid, owner::text, \
-               to_char(prepared at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
-               from (select) one left join pg_catalog.pg_prepared_xacts \
-               on database = pg_catalog.current_database() and gid like 'dbctl\\_%' order by prepared, gid";
+    let sql = format!(
+        "select pg_catalog.current_setting('max_prepared_transactions')::int8, {INCARNATION}, \
+         pg_catalog.current_database()::text, gid, owner::text, database::text, \
+         to_char(prepared at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+         from (select) one left join pg_catalog.pg_prepared_xacts on true order by prepared, gid"
+    );
     let mut found = TwoPhase::default();
-    for row in link.query(sql, &[]).await? {
+    for row in link.query(&sql, &[]).await? {
         found.most = usize::try_from(get::<i64>(&row, 0)?).unwrap_or_default();
-        let gid: Option<String> = get(&row, 1)?;
-        if let Some(gid) = gid.as_deref().and_then(Gid::parse) {
-            found.open.push(Prepared { gid, owner: get(&row, 2)?, since: get(&row, 3)? });
+        let Some(gid) = get::<Option<String>>(&row, 3)? else { continue };
+        found.taken += 1;
+        let Some(gid) = Gid::parse(&gid) else { continue };
+        let (here, database): (String, String) = (get(&row, 2)?, get(&row, 5)?);
+        if database == here {
+            found.open.push(Prepared { gid, owner: get(&row, 4)?, since: get(&row, 6)? });
+        } else if gid.decided_in.database == here && gid.incarnation == get::<u32>(&row, 1)? {
+            found.decided_here.push((database, gid));
         }
     }
     Ok(found)
@@ -71,11 +82,12 @@ pub(super) async fn make_table(link: &mut Link<'_>) -> Result<(), EngineError> {
 }
 
 /// Takes the run's lock, of the session and within the open transaction.
-pub(super) async fn lead(link: &mut Link<'_>) -> Result<(), EngineError> {
+pub(super) async fn lead(link: &mut Link<'_>) -> Result<u32, EngineError> {
     let key = run_key(&link.session().stamp.run);
-    let row = link.one("select pg_catalog.pg_try_advisory_lock($1::bigint)", &[(&key, Type::INT8)]).await?;
+    let sql = format!("select pg_catalog.pg_try_advisory_lock($1::bigint), {INCARNATION}");
+    let row = link.one(&sql, &[(&key, Type::INT8)]).await?;
     match get(&row, 0)? {
-        true => Ok(()),
+        true => get(&row, 1),
         false => Err(EngineError::Locked { database: link.database().to_owned(), holder: None }),
     }
 }
@@ -92,7 +104,7 @@ pub(super) async fn prepare(link: &mut Link<'_>, gid: &Gid) -> Result<(), Engine
                         "such a transaction cannot be prepared: take that out of the files, bring those in first without \
                          --atomic, or use --atomic=one-phase"
                     }
-                    "53400" | "55000" => {
+                    "53200" | "53400" | "55000" => {
                         "raise max_prepared_transactions (`ALTER SYSTEM SET max_prepared_transactions = 64`), and restart \
                          the server"
                     }
@@ -142,16 +154,25 @@ async fn recorded(link: &mut Link<'_>, run: &str) -> Result<Option<Decision>, En
     Ok(decision.map(|text| if text == "commit" { Decision::Commit } else { Decision::Rollback }))
 }
 
-/// What becomes of a run's transactions, once it is over.
+/// What becomes of a run's transactions, once it is over. That nothing is recorded says something only where it would be.
 pub(super) async fn decision(
     link: &mut Link<'_>,
-    run: &str,
+    gid: &Gid,
     asked: Option<Decision>,
 ) -> Result<Decision, EngineError> {
+    let row = link.one(&format!("select {INCARNATION}, pg_catalog.pg_is_in_recovery()"), &[]).await?;
+    let no = |reason| EngineError::NoDecisions { database: gid.decided_in.database.clone(), reason };
+    if get::<u32>(&row, 0)? != gid.incarnation {
+        return Err(no("is not the database it was: it was dropped, and made anew"));
+    }
+    if get(&row, 1)? {
+        return Err(no("is a standby, which may lack what is recorded"));
+    }
+    let run = gid.run.as_str();
     lock::acquire(link, &[run_key(run)]).await?;
     let wanted = asked.unwrap_or(Decision::Rollback);
     if !table_exists(link, &ledger::decisions_table()).await? {
-        return Ok(wanted);
+        return Err(no("has lost its table `dbctl.decisions`"));
     }
     if let Some(decision) = recorded(link, run).await? {
         return Ok(decision);
@@ -159,7 +180,7 @@ pub(super) async fn decision(
     match link.execute(&ledger::record_decision(run, wanted.as_str(), &[])).await {
         Ok(()) => {}
         // Who may not write here cannot tell others, but what is not recorded is rolled back by them, too.
-        Err(failure) if asked.is_none() && ["42501", "25006"].contains(&failure.code()) => {}
+        Err(failure) if asked.is_none() && failure.code() == "42501" => {}
         Err(failure) => return Err(failure.into()),
     }
     Ok(recorded(link, run).await?.unwrap_or(wanted))
@@ -197,12 +218,12 @@ pub(super) async fn conclude_patiently(
             "42501" => {
                 let owner =
                     look(link).await?.open.into_iter().find(|one| one.gid == *gid).map(|one| one.owner);
-                return Err(failure.with_hint(|| {
-                    format!(
-                        "only who has prepared it may finish it, {}, or a superuser",
-                        owner.as_deref().unwrap_or("another role")
-                    )
-                }));
+                let mut error = EngineError::from(failure);
+                if let (EngineError::Sql(told), Some(owner)) = (&mut error, owner) {
+                    told.hint =
+                        Some(format!("only who has prepared it may finish it, {owner}, or a superuser"));
+                }
+                return Err(error);
             }
             _ => return Err(failure.into()),
         }

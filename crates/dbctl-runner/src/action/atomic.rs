@@ -3,20 +3,22 @@
 use super::{Ran, StepContext, migrate};
 use crate::{
     Event, StepError,
-    files::{applied, read_sources},
+    files::{SourceFiles, applied, read_sources},
+    gate::Seated,
     request::{Atomic, Migrate},
     requires::{self, Upstream},
 };
 
-use dbctl_engine::Atomic as Session;
+use dbctl_engine::{Atomic as Session, EngineError};
 
 pub(super) async fn run<'s>(context: &'s StepContext<'_>, migrate: &Migrate) -> Result<Ran<'s>, StepError> {
-    let sources = read_sources(context.database)?;
-    let mut upstream = requires::look_upstream(context, &sources).await?;
-    context.begin_run_apart().await?;
     let is_first = context.shared.run.plan.databases.first() == Some(&context.database.key);
-    let decides = migrate.atomic() == Some(Atomic::TwoPhase) && is_first;
-    let mut session = context.open_atomic(&sources, decides).await?;
+    let opened = open(context, migrate, is_first).await;
+    if is_first {
+        context.shared.first_locked.cancel();
+    }
+    let (sources, mut upstream, mut session) = opened?;
+    let decides = decides(migrate, is_first);
     let done = work(context, &mut *session, migrate, &sources, &mut upstream).await;
     match done {
         Ok(changed) if changed || decides => return Ok(Ran::Open { session, changed }),
@@ -34,11 +36,36 @@ pub(super) async fn run<'s>(context: &'s StepContext<'_>, migrate: &Migrate) -> 
     done.map(Ran::Over)
 }
 
+fn decides(migrate: &Migrate, is_first: bool) -> bool {
+    migrate.atomic() == Some(Atomic::TwoPhase) && is_first
+}
+
+type Opened<'s> = (Vec<SourceFiles>, Upstream, Seated<'s, dyn Session + 's>);
+
+async fn open<'s>(
+    context: &'s StepContext<'_>,
+    migrate: &Migrate,
+    is_first: bool,
+) -> Result<Opened<'s>, StepError> {
+    // All hold what they have until all have it: of two runs over the same databases the later one is to hold none.
+    if !is_first {
+        tokio::select! {
+            () = context.shared.first_locked.cancelled() => {}
+            () = context.shared.work.cancelled() => return Err(EngineError::Cancelled.into()),
+        }
+    }
+    let sources = read_sources(context.database)?;
+    let upstream = requires::look_upstream(context, &sources).await?;
+    context.begin_run_apart().await?;
+    let session = context.open_atomic(&sources, decides(migrate, is_first)).await?;
+    Ok((sources, upstream, session))
+}
+
 async fn work(
     context: &StepContext<'_>,
     session: &mut dyn Session,
     migrate: &Migrate,
-    sources: &[crate::SourceFiles],
+    sources: &[SourceFiles],
     upstream: &mut Upstream,
 ) -> Result<bool, StepError> {
     // What is applied before a session is lost is lost with it.

@@ -150,7 +150,13 @@ impl Fixture {
     ) -> (Summary, Vec<Event>) {
         let plan = self.plan(request);
         let stamp = RunStamp { run: run.to_owned(), dbctl_version: "0".to_owned() };
-        let run = Run { workspace: &self.workspace, plan: &plan, targets: &self.targets, stamp: &stamp };
+        let run = Run {
+            workspace: &self.workspace,
+            plan: &plan,
+            targets: &self.targets,
+            elsewhere: &[],
+            stamp: &stamp,
+        };
         let mut events = Vec::new();
         let mut on_event = |event| events.push(event);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -23,7 +23,13 @@ fn half() -> (Fixture, Fake) {
 fn frozen(fixture: &Fixture, fake: &Fake, request: &Request) -> Result<Frozen, String> {
     let plan = fixture.plan(request);
     let stamp = RunStamp { run: "plan".to_owned(), dbctl_version: "0".to_owned() };
-    let run = Run { workspace: &fixture.workspace, plan: &plan, targets: &fixture.targets, stamp: &stamp };
+    let run = Run {
+        workspace: &fixture.workspace,
+        plan: &plan,
+        targets: &fixture.targets,
+        elsewhere: &[],
+        stamp: &stamp,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let frozen = runtime.block_on(freeze(run, fake));
     assert_eq!(fake.open_sessions(), 0, "every session is closed");

@@ -69,7 +69,13 @@ fn simulate(fixture: &Fixture, seed: u64) -> bool {
     let migrate = Migrate { atomic: Some(Atomic::TwoPhase), ..Migrate::default() };
     let plan = fixture.plan(&fixture.request(vec![Action::Migrate(migrate)], &KEYS));
     let stamp = RunStamp { run: "r9".to_owned(), dbctl_version: "0".to_owned() };
-    let run = Run { workspace: &fixture.workspace, plan: &plan, targets: &fixture.targets, stamp: &stamp };
+    let run = Run {
+        workspace: &fixture.workspace,
+        plan: &plan,
+        targets: &fixture.targets,
+        elsewhere: &[],
+        stamp: &stamp,
+    };
     let done = {
         let mut on_event = |_| {};
         let stop = async {

@@ -204,8 +204,13 @@ fn round(world: &World, fake: &Fake, random: &Random, forward_only: bool) {
         .iter()
         .zip(&mut hears)
         .map(|((plan, stamp, kill_after, stop_after), hear)| {
-            let run =
-                Run { workspace: &world.fixture.workspace, plan, targets: &world.fixture.targets, stamp };
+            let run = Run {
+                workspace: &world.fixture.workspace,
+                plan,
+                targets: &world.fixture.targets,
+                elsewhere: &[],
+                stamp,
+            };
             let turns = stop_after.unwrap_or(usize::MAX);
             let stop = async move {
                 for _ in 0..turns {
