@@ -16,6 +16,8 @@ mod tools;
 #[cfg(unix)]
 mod atomic;
 mod atriz;
+#[cfg(unix)]
+mod bad_days;
 mod bad_input;
 mod baseline;
 mod concurrency;

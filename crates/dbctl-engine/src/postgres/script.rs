@@ -425,7 +425,7 @@ async fn transaction_once(
             before = Some(records::look(link, work.records).await?);
         }
         send(link, layout, piece).await?;
-        if layout.statement(piece).to_ascii_lowercase().starts_with("reset") {
+        if layout.statement(piece).get(..5).is_some_and(|word| word.eq_ignore_ascii_case("reset")) {
             link.batch(&limits).await?;
         }
     }

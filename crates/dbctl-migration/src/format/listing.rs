@@ -102,18 +102,19 @@ impl Folder {
 
     /// The bytes of one of its files, for a tool that hashes them, and its text.
     pub(super) fn bytes_and_text(&self, listed: &Listed) -> Result<(Vec<u8>, String), FormatError> {
-        let shown = self.shown(listed);
-        let bytes = self
-            .files
-            .read(&self.path.join(&listed.file_name))
-            .map_err(|source| FormatError::Io { path: shown.clone(), source })?;
-        let text = text::decode(bytes.clone(), &shown)?;
+        let bytes = self.bytes(listed)?;
+        let text = text::decode(bytes.clone(), &self.shown(listed))?;
         Ok((bytes, text))
+    }
+
+    fn bytes(&self, listed: &Listed) -> Result<Vec<u8>, FormatError> {
+        let read = self.files.read(&self.path.join(&listed.file_name));
+        read.map_err(|source| FormatError::Io { path: self.shown(listed), source })
     }
 
     /// The text of one of its files.
     pub(super) fn text(&self, listed: &Listed) -> Result<String, FormatError> {
-        Ok(self.bytes_and_text(listed)?.1)
+        text::decode(self.bytes(listed)?, &self.shown(listed))
     }
 
     pub(super) fn wrong_name(&self, listed: &Listed, message: impl Into<String>) -> FormatError {
