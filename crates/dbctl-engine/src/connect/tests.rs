@@ -237,8 +237,8 @@ async fn without_tls() {
         (
             "host=127.0.0.1 port=PORT user=full password=x",
             "postgres",
-            "127.0.0.1:PORT refuses the connection: too many connections for role \"full\" (SQLSTATE 53300) [lower \
-             max_connections of the server in workspace.yaml, or raise it on the server]",
+            "127.0.0.1:PORT refuses the connection: too many connections for role \"full\" (SQLSTATE 53300) [ALTER \
+             ROLE … CONNECTION LIMIT raises it; else wait until other sessions end]",
         ),
         (
             "host=127.0.0.1 port=PORT user=trusted",
