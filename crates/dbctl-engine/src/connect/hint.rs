@@ -60,10 +60,10 @@ fn refused(code: &str, message: &str) -> Option<&'static str> {
             "over its socket the server lets in only the system's user of that name: use host=localhost and a password",
         ),
         "42501" => Some("the role needs the right to connect: GRANT CONNECT ON DATABASE … TO …"),
-        "53300" if says("for database") => {
+        "53300" if says("too many connections for database") => {
             Some("ALTER DATABASE … CONNECTION LIMIT raises it; else wait until other sessions end")
         }
-        "53300" if says("for role") => {
+        "53300" if says("too many connections for role") => {
             Some("ALTER ROLE … CONNECTION LIMIT raises it; else wait until other sessions end")
         }
         "53300" => Some("lower max_connections of the server in workspace.yaml, or raise it on the server"),
