@@ -152,15 +152,22 @@ pub(super) async fn applied(
     source: &SourceRef<'_>,
 ) -> Result<Vec<Applied>, EngineError> {
     let known = ledger_rows(link).await?;
-    let Some(history) = source.history else {
+    if source.history.is_none() {
         return Ok(ledger::own(&known, source.name));
-    };
-    let mut foreign = Vec::new();
-    for row in rows(link, history.table(), &history.read()).await? {
-        foreign.push(foreign_row(&row)?);
     }
-    let foreign = history.identify(foreign, source.migrations);
+    let foreign = foreign(link, source).await?;
     Ok(ledger::annotate(foreign, &known, source.name, source.keyed_by()))
+}
+
+/// What a tool's own table says; nothing where there is no tool.
+pub(super) async fn foreign(
+    link: &mut Link<'_>,
+    source: &SourceRef<'_>,
+) -> Result<Vec<Applied>, EngineError> {
+    let Some(history) = source.history else { return Ok(Vec::new()) };
+    let rows = rows(link, history.table(), &history.read()).await?;
+    let rows = rows.iter().map(foreign_row).collect::<Result<_, _>>()?;
+    Ok(history.identify(rows, source.migrations))
 }
 
 pub(super) async fn ledger_rows(link: &mut Link<'_>) -> Result<Vec<LedgerRow>, EngineError> {

@@ -1,12 +1,16 @@
-//! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's.
+//! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's. But
+//! for one: a file may record itself, as files of home-grown runners do.
 
 use std::path::Path;
 
-use dbctl_migration::TableName;
+use dbctl_migration::{Migration, Progress, TableName};
 use tokio_postgres::types::Type;
 
-use super::session::{Link, get};
-use crate::{EngineError, SqlError};
+use super::{
+    reader,
+    session::{Link, get},
+};
+use crate::{EngineError, SourceRef, SqlError};
 
 /// How each table looks, `None` where there is none: otherwise once a row of it was written in this transaction.
 ///
@@ -33,23 +37,62 @@ pub(super) async fn look(link: &mut Link<'_>, tables: &[TableName]) -> Result<Lo
     get(&link.one(LOOKS, &[(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)]).await?, 0)
 }
 
+/// Whether a look differs from the one before it by one new row alone.
+fn is_one_more(before: &str, after: &str) -> bool {
+    let (before, after): (Vec<_>, Vec<_>) = (before.split(' ').collect(), after.split(' ').collect());
+    // The table, its file, and the rows that were inserted, updated and deleted.
+    let (&[.., inserted, _, _, _], &[.., now, _, _, _]) = (&before[..], &after[..]) else { return false };
+    let at = before.len() - 4;
+    let others = |look: &[&str]| {
+        look.iter()
+            .enumerate()
+            .filter(|(n, _)| *n != at)
+            .map(|(_, part)| (*part).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let number = |text: &str| text.parse::<u64>().ok();
+    number(inserted).and_then(|rows| rows.checked_add(1)) == number(now) && others(&before) == others(&after)
+}
+
+/// Whether the tool's table says of a migration what dbctl would have it say: that it is applied, with its text.
+pub(super) async fn records_itself(
+    link: &mut Link<'_>,
+    own: Option<(&SourceRef<'_>, &Migration)>,
+) -> Result<bool, EngineError> {
+    let Some((source, migration)) = own else { return Ok(false) };
+    let keyed_by = source.keyed_by();
+    let rows = reader::foreign(link, source).await?;
+    let mut rows = rows.iter().filter(|row| keyed_by.of_applied(row) == keyed_by.of(migration));
+    Ok(rows.next_back().is_some_and(|row| {
+        row.progress == Progress::Whole
+            && row.checksum.as_ref().is_none_or(|checksum| migration.has_checksum(checksum))
+    }))
+}
+
 /// Fails where a file has changed a row of the tables since they were looked at, in the same transaction. A table that
-/// was not there had none.
+/// was not there had none. One new row is no such change where it records the file itself; then the answer is `true`.
 pub(super) async fn unchanged(
     link: &mut Link<'_>,
     tables: &[TableName],
     before: &Look,
     file: &Path,
-) -> Result<(), EngineError> {
+    own: Option<(&SourceRef<'_>, &Migration)>,
+) -> Result<bool, EngineError> {
     let after = look(link, tables).await?;
     let pairs = before.iter().zip(&after).zip(tables);
-    let changed: Vec<String> = pairs
-        .filter(|((before, after), _)| before.is_some() && before != after)
-        .map(|(_, table)| table.to_string())
-        .collect();
+    let changed: Vec<_> = pairs.filter(|((before, after), _)| before.is_some() && before != after).collect();
     if changed.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
+    let history = own.and_then(|(source, _)| source.history).map(|history| history.table());
+    if let [((Some(before), Some(after)), table)] = changed[..]
+        && history == Some(table)
+        && is_one_more(before, after)
+        && records_itself(link, own).await?
+    {
+        return Ok(true);
+    }
+    let changed: Vec<String> = changed.into_iter().map(|(_, table)| table.to_string()).collect();
     Err(EngineError::Sql(Box::new(SqlError {
         code: "55000".to_owned(),
         message: format!(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dbctl_migration::{Script, Statement, TableName, ledger::Before, quote_ident};
+use dbctl_migration::{Migration, Script, Statement, TableName, ledger::Before, quote_ident};
 use tokio_postgres::types::Type;
 use tokio_util::bytes::Bytes;
 
@@ -15,7 +15,7 @@ use super::{
     session::{Link, get, set_local},
     watch::Watch,
 };
-use crate::{EngineError, LockHolder, Resume, SqlError};
+use crate::{EngineError, LockHolder, Resume, SourceRef, SqlError};
 
 /// How long transactional statements wait for a lock where no directive says otherwise.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,8 +42,10 @@ pub(super) struct Work<'a> {
     pub(super) lock_timeout: Option<Duration>,
     /// Whether the manifest sets one.
     pub(super) bounded: bool,
-    /// The statements that record it, once it has run that long; they commit with it where that can be.
-    pub(super) record: &'a (dyn Fn(Duration, Before) -> Vec<Statement> + Sync),
+    /// The statements that record it; they commit with it where that can be.
+    pub(super) record: &'a (dyn Fn(&Ran) -> Vec<Statement> + Sync),
+    /// Whose rows it may write itself: those of a migration that it applies.
+    pub(super) own: Option<(&'a SourceRef<'a>, &'a Migration)>,
     /// The statements that record how far it got outside a transaction, where anybody wants to know.
     pub(super) progress: Option<&'a Progress<'a>>,
     /// Where an earlier run stopped.
@@ -54,18 +56,39 @@ pub(super) struct Work<'a> {
     pub(super) records: &'a [TableName],
 }
 
+/// What is known of a script that has run.
+pub(super) struct Ran {
+    pub(super) elapsed: Duration,
+    /// What the ledger's row of it is.
+    pub(super) before: Before,
+    /// Whether it has written its tool's row itself.
+    pub(super) by_itself: bool,
+}
+
 /// Runs a script on a clean session and records it; says how long its SQL ran.
 pub(super) async fn run(link: &mut Link<'_>, work: &Work<'_>) -> Result<Duration, EngineError> {
     let layout = Layout::of(work.script, work.resume.is_some())?;
     if layout.whole {
-        let record = |elapsed| (work.record)(elapsed, Before::Absent);
+        let record = |elapsed, by_itself| (work.record)(&Ran { elapsed, before: Before::Absent, by_itself });
         return transaction(link, work, &layout, &layout.units[0], &record).await;
     }
     let started = Instant::now();
     let before = stepwise(link, work, &layout).await?;
     let elapsed = started.elapsed();
-    recorded(link, work, &(work.record)(elapsed, before)).await?;
+    let by_itself = recorded_itself(link, work).await?;
+    recorded(link, work, &(work.record)(&Ran { elapsed, before, by_itself })).await?;
     Ok(elapsed)
+}
+
+/// Whether a file that ran statement by statement has written its tool's row.
+async fn recorded_itself(link: &mut Link<'_>, work: &Work<'_>) -> Result<bool, EngineError> {
+    if work.own.is_none() {
+        return Ok(false);
+    }
+    link.begin(AS_OURSELVES).await?;
+    let by_itself = records::records_itself(link, work.own).await;
+    link.rollback().await;
+    by_itself
 }
 
 /// Unit by unit, each committed with its progress; says what its row is afterwards.
@@ -91,7 +114,7 @@ async fn stepwise(link: &mut Link<'_>, work: &Work<'_>, layout: &Layout<'_>) -> 
         } else {
             let end = unit.pieces.end;
             let rest = Unit { pieces: start..end, alone: false };
-            let record = |_| progress(work, layout, (end, false), before);
+            let record = |_, _| progress(work, layout, (end, false), before);
             transaction(link, work, layout, &rest, &record).await.map(drop)
         };
         ran.map_err(|error| stays(error, start))?;
@@ -341,7 +364,7 @@ async fn transaction(
     work: &Work<'_>,
     layout: &Layout<'_>,
     unit: &Unit,
-    record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
+    record: &(dyn Fn(Duration, bool) -> Vec<Statement> + Sync),
 ) -> Result<Duration, EngineError> {
     // A whole file has found a clean session.
     let before = if layout.whole { Vec::new() } else { prepared(link).await? };
@@ -408,7 +431,7 @@ async fn transaction_once(
     work: &Work<'_>,
     layout: &Layout<'_>,
     unit: &Unit,
-    record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
+    record: &(dyn Fn(Duration, bool) -> Vec<Statement> + Sync),
 ) -> Result<Duration, EngineError> {
     let mark = format!("{}-{}", link.session().stamp.run, unit.pieces.start);
     let lock_timeout = lock_timeout(link, work, layout).await?;
@@ -433,18 +456,19 @@ async fn transaction_once(
     // What the file has deferred fails here, where the failure can still be told from one of dbctl's own.
     link.settle_constraints(AS_OURSELVES).await.map_err(|f| at_end(layout, f))?;
     let read_only = still_ours(link, work, &mark).await?;
-    if let Some(before) = before {
-        records::unchanged(link, work.records, &before, &work.script.path).await?;
-    }
+    let by_itself = match before {
+        Some(before) => records::unchanged(link, work.records, &before, &work.script.path, work.own).await?,
+        None => false,
+    };
     // What has changed nothing loses nothing where it is not recorded, and then runs again.
     if !read_only {
-        for statement in record(elapsed) {
+        for statement in record(elapsed, by_itself) {
             link.execute(&statement).await.map_err(not_recorded)?;
         }
     }
     link.commit().await.map_err(|failure| at_end(layout, lost_failure(failure)))?;
     if read_only {
-        recorded(link, work, &record(elapsed)).await?;
+        recorded(link, work, &record(elapsed, by_itself)).await?;
     }
     Ok(elapsed)
 }

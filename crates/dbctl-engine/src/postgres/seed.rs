@@ -86,7 +86,7 @@ impl Csv<'_> {
         }
         link.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(|failure| self.located(failure))?;
         let elapsed = started.elapsed();
-        records::unchanged(link, self.records, &before, self.shown).await?;
+        records::unchanged(link, self.records, &before, self.shown, None).await?;
         link.execute(record).await?;
         link.commit().await.map_err(|failure| self.located(failure))?;
         Ok(elapsed)

@@ -16,7 +16,7 @@ use super::{
     inventory::inventory,
     layout::Layout,
     lock, note, reader,
-    script::{self, LOCK_TIMEOUT, Work, not_recorded, wait_for_lock},
+    script::{self, LOCK_TIMEOUT, Ran, Work, not_recorded, wait_for_lock},
     seed,
     session::{Link, PATIENCE, get, set_local},
     two_phase,
@@ -141,7 +141,8 @@ impl<'s> WriteSession<'s> {
         search_path: Option<&str>,
         script: &Script,
         directives: &Directives,
-        record: &(dyn Fn(Duration, Before) -> Vec<Statement> + Sync),
+        record: &(dyn Fn(&Ran) -> Vec<Statement> + Sync),
+        own: Option<(&SourceRef<'_>, &Migration)>,
         progress: Option<&script::Progress<'_>>,
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
@@ -150,8 +151,17 @@ impl<'s> WriteSession<'s> {
         let records = if directives.changes_history { Vec::new() } else { self.records.clone() };
         let link = self.ready_for(search_path, directives).await.map_err(EngineError::between_files)?;
         let lock_timeout = directives.lock_timeout;
-        let work =
-            Work { script, lock_timeout, bounded, record, progress, resume, keys: &keys, records: &records };
+        let work = Work {
+            script,
+            lock_timeout,
+            bounded,
+            record,
+            own,
+            progress,
+            resume,
+            keys: &keys,
+            records: &records,
+        };
         script::run(link, &work).await
     }
 
@@ -325,7 +335,8 @@ impl Applier for WriteSession<'_> {
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let stamp = self.link.session().stamp;
-        let record = |elapsed, before| applied(source, migration, stamp, elapsed, before);
+        let record = |ran: &Ran| applied(source, migration, stamp, ran);
+        let own = source.history.map(|_| (source, migration));
         let progress = |at: &Resume, before| {
             let digest = at.digest.as_deref().unwrap_or_default();
             let mut statements = stale(source, migration, before);
@@ -349,6 +360,7 @@ impl Applier for WriteSession<'_> {
             &migration.up,
             &migration.directives,
             &record,
+            own,
             Some(&progress),
             resume,
         )
@@ -364,10 +376,10 @@ impl Applier for WriteSession<'_> {
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let stamp = self.link.session().stamp;
-        let record = |elapsed, _| note::past(source, file, past, own, stamp, elapsed);
+        let record = |ran: &Ran| note::past(source, file, past, own, stamp, ran.elapsed);
         let progress = |at: &Resume, _| vec![note::progress(source, file, stamp, at)];
         let (search_path, directives) = (search_path(source), &file.directives);
-        self.run_script(search_path, &file.up, directives, &record, Some(&progress), resume).await
+        self.run_script(search_path, &file.up, directives, &record, None, Some(&progress), resume).await
     }
 
     async fn note(&mut self, notes: &[Note<'_>]) -> Result<(), EngineError> {
@@ -407,15 +419,23 @@ impl Writer for WriteSession<'_> {
                 migration.up.path.display()
             )));
         };
-        let record = |_, _| note::forgotten(source, source.keyed_by().of(migration));
+        let record = |_: &Ran| note::forgotten(source, source.keyed_by().of(migration));
         let stamp = self.link.session().stamp;
         let progress = |at: &Resume, _| {
             let digest = at.digest.as_deref().unwrap_or_default();
             vec![ledger::record_reverting(source.name, migration, stamp, at.done, at.started, digest)]
         };
         let resume = self.reverted_so_far(source, migration).await?;
-        self.run_script(search_path(source), down, &migration.directives, &record, Some(&progress), resume)
-            .await
+        self.run_script(
+            search_path(source),
+            down,
+            &migration.directives,
+            &record,
+            None,
+            Some(&progress),
+            resume,
+        )
+        .await
     }
 
     async fn seed(&mut self, work: &SeedWork, row: &SeedRow) -> Result<Duration, EngineError> {
@@ -431,8 +451,8 @@ impl Writer for WriteSession<'_> {
                             .to_owned(),
                     });
                 }
-                let record = |_, _| vec![statement.clone()];
-                self.run_script(None, script, &Directives::default(), &record, None, None).await
+                let record = |_: &Ran| vec![statement.clone()];
+                self.run_script(None, script, &Directives::default(), &record, None, None, None).await
             }
             SeedWork::Csv { path, shown, table } => {
                 let records = self.records.clone();
@@ -479,14 +499,12 @@ fn stale(source: &SourceRef<'_>, migration: &Migration, before: Before) -> Vec<S
     }
 }
 
-fn applied(
-    source: &SourceRef<'_>,
-    migration: &Migration,
-    stamp: &RunStamp,
-    elapsed: Duration,
-    before: Before,
-) -> Vec<Statement> {
+fn applied(source: &SourceRef<'_>, migration: &Migration, stamp: &RunStamp, ran: &Ran) -> Vec<Statement> {
+    let &Ran { elapsed, before, by_itself } = ran;
     let recording = Recording { migration, elapsed, stamp };
+    if by_itself {
+        return vec![ledger::record(source.name, &recording, Before::Any)];
+    }
     let mut statements = stale(source, migration, before);
     if let Some(history) = source.history {
         statements.extend(history.record(&recording));

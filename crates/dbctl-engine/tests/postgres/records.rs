@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use dbctl_engine::{EngineError, SeedWork, SourceRef};
-use dbctl_migration::{Checksum, Folder, Format, FormatKind, SourceOptions, TableName, ledger::SeedRow};
+use dbctl_engine::{EngineError, Note, SeedWork, SourceRef};
+use dbctl_migration::{
+    Checksum, Folder, Format, FormatKind, Progress, SourceOptions, TableName, ledger::SeedRow,
+};
 
 use crate::bench::{OWN, Run, ask, migration, names};
 
@@ -183,4 +185,97 @@ async fn what_only_reads_is_recorded_after_it() {
     assert_eq!((error.code.as_str(), error.hint.as_deref()), ("25006", Some(hint)));
     assert_eq!(error.location.as_ref().unwrap().line, 4);
     writer.close().await;
+}
+
+/// A tool, and how a file of the migration `1_a` writes its own row there, and another's.
+const OWN_ROWS: [(&str, &str, &str, &str); 5] = [
+    (
+        "custom",
+        "own_custom",
+        "insert into public.runs (name) values ('1_a')",
+        "insert into public.runs (name) values ('2_b')",
+    ),
+    (
+        "node-pg-migrate",
+        "own_pgmigrations",
+        "insert into pgmigrations (name, run_on) values ('1_a', now())",
+        "insert into pgmigrations (name, run_on) values ('2_b', now())",
+    ),
+    (
+        "dbmate",
+        "own_dbmate",
+        "insert into schema_migrations (version) values ('1') on conflict do nothing",
+        "insert into schema_migrations values ('2')",
+    ),
+    (
+        "supabase",
+        "own_supabase",
+        "insert into supabase_migrations.schema_migrations (version, name) values ('1', '1_a')",
+        "insert into supabase_migrations.schema_migrations (version) values ('2')",
+    ),
+    (
+        "sqlx",
+        "own_sqlx",
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (1, 'a', true, decode('{checksum}', 'hex'), 0)",
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (1, 'a', true, 'ab', 0)",
+    ),
+];
+
+#[tokio::test]
+async fn a_file_may_record_itself_and_nothing_else() {
+    let run = Run::new();
+    for (tool, database, own, other) in OWN_ROWS {
+        let options = SourceOptions {
+            table: (tool == "custom").then(|| "runs".to_owned()),
+            ..SourceOptions::default()
+        };
+        let format = FormatKind::parse(tool).unwrap().open(&Folder::new("/nowhere", "m"), &options);
+        let target = run.create(database).await;
+        let mut writer = run.reopen(&target).await;
+        let checksum = Checksum::of_text("as the tool has it");
+        let own = own.replace("{checksum}", checksum.as_str());
+        for (case, transaction, outcome) in [
+            ("whole", format!("create table t1 (id int);\n{own};"), true),
+            (
+                "steps",
+                format!(
+                    "-- dbctl:no-transaction\ncreate table t2 (id int);\n{own};\ncreate index concurrently on t2 (id);"
+                ),
+                true,
+            ),
+            ("other", format!("create table t3 (id int);\n{other};"), false),
+            ("both", format!("create table t4 (id int);\n{own};\n{other};"), false),
+        ] {
+            let mut migration = migration("1_a", &transaction, None);
+            // Outside a transaction sqlx writes the row before the file runs, and so does dbctl; and it has one key.
+            if tool == "sqlx" && ["steps", "both"].contains(&case) {
+                continue;
+            }
+            // The hash in the file would have to be its own, as that of no real file is.
+            migration.checksum = checksum.clone();
+            let local = [migration.clone()];
+            let source = SourceRef { name: "m", history: format.history(), migrations: &local };
+            writer.prepare(&[OWN, source], "test").await.unwrap();
+            let applied = writer.apply(&source, &migration, None).await;
+            match (outcome, applied) {
+                (true, Ok(_)) => {
+                    let rows = writer.applied(&source).await.unwrap();
+                    assert_eq!(names(&rows), names(&rows[..1]), "{tool} {case}");
+                    assert_eq!(rows[0].progress, Progress::Whole, "{tool} {case}");
+                    assert_eq!(writer.ledger().await.unwrap().len(), 1, "{tool} {case}");
+                    let key = source.keyed_by().of(&migration).to_owned();
+                    writer.note(&[Note::Forgotten(source, &key)]).await.unwrap();
+                    assert_eq!(writer.applied(&source).await.unwrap().len(), 0, "{tool} {case}");
+                }
+                (false, Err(error)) => {
+                    assert!(error.to_string().contains("changed the rows"), "{tool} {case}: {error}")
+                }
+                (_, applied) => panic!("{tool} {case}: {applied:?}"),
+            }
+        }
+        writer.close().await;
+        let expected = if tool == "sqlx" { "t1|null|null|null" } else { "t1|t2|null|null" };
+        let tables = "select to_regclass('t1'), to_regclass('t2'), to_regclass('t3'), to_regclass('t4')";
+        assert_eq!(ask(database, tables).await, expected, "{tool}");
+    }
 }
