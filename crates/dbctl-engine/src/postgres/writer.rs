@@ -136,6 +136,7 @@ impl<'s> WriteSession<'s> {
         Ok(link)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each kind of script leaves out others")]
     async fn run_script(
         &mut self,
         search_path: Option<&str>,
