@@ -177,6 +177,16 @@ fn a_failure_of_one_is_seen_by_the_other() {
     sandbox.write(broken, "CREATE TABLE \"broken\" (id int);\n");
     sandbox.ok(&["migrate", "its"]);
     check_settled(&sandbox, "its");
+    // One attempt that was finished does not hide one that was not.
+    let again = "insert into _prisma_migrations (id, checksum, migration_name, started_at) select 'x', checksum, \
+                 migration_name, started_at - interval '1 hour' from _prisma_migrations where migration_name like '%broken' and \
+                 rolled_back_at is null";
+    sandbox.query("its", again);
+    let deploy = prisma(&sandbox, "its", &["migrate", "deploy"]);
+    assert!(deploy.code == 1 && deploy.stderr.contains("P3009"), "{deploy}");
+    assert_eq!(states(&sandbox, "its"), "applied applied failed");
+    sandbox.ok(&["history", "resolve", "its", "20250101000000_broken", "--applied"]);
+    check_settled(&sandbox, "its");
 
     // Half of a file that is outside a transaction keeps the tool from running it again.
     sandbox.ok(&["migrate", "mine"]);

@@ -147,6 +147,38 @@ fn files_for_another_database_are_passed_over() {
 }
 
 #[test]
+fn migrations_that_are_programs_are_named() {
+    let found = |files: &[&str]| -> Vec<String> {
+        let root = monorepo(&files.iter().map(|file| (*file, "export {}")).collect::<Vec<_>>());
+        let findings = discover(root.path()).unwrap().findings;
+        let texts = findings.into_iter().filter(|finding| finding.certainty == Certainty::PassedOver);
+        texts.map(|finding| finding.text).collect()
+    };
+    for file in [
+        "apps/a/migrations/20240101120000_users.js",
+        "apps/a/src/migration/1700000000000-Users.ts",
+        "apps/a/db/migrations/Migration20240101120000.ts",
+        "apps/a/migrations/001_init.mjs",
+        "apps/a/migrations/20240101120000-create-users.cjs",
+        "apps/a/migrations/1700000000000_users.js",
+    ] {
+        let folder = Path::new(file).parent().unwrap().display();
+        let said = format!(
+            "{folder} holds migrations that are programs; dbctl runs SQL, and a hook can call their tool"
+        );
+        assert_eq!(found(&[file]), [said], "{file}");
+    }
+    for file in [
+        "apps/a/migrations/index.ts",
+        "apps/a/src/001_init.ts",
+        "apps/a/migrations/001_init.d.ts",
+        "apps/a/migrations/v2.ts",
+    ] {
+        assert_eq!(found(&[file]), [""; 0], "{file}");
+    }
+}
+
+#[test]
 fn home_grown_names_are_read_as_most_are_written() {
     for (names, pattern) in [
         (vec!["000-init", "001-users_and_roles"], "{version}-{name}.sql"),

@@ -100,8 +100,7 @@ fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Op
         if has_sql || has_folders {
             return Some(Tool::Known(kinds));
         }
-        let text = format!("{} holds migrations that are programs; dbctl runs SQL", shown(folder));
-        notes.push(Finding::new(Certainty::PassedOver, text));
+        notes.push(programs(folder));
         return None;
     }
     if let Some(stranger) = stranger(path, &names) {
@@ -111,13 +110,36 @@ fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Op
     }
     let is_for_migrations =
         folder.iter().any(|part| part.to_string_lossy().to_lowercase().contains("migrat"));
-    let guess = is_for_migrations.then(|| home_grown::guess(root, folder, &names)).flatten()?;
+    let guess = is_for_migrations.then(|| home_grown::guess(root, folder, &names)).flatten();
+    if guess.is_none() && is_for_migrations && names.iter().any(|name| is_program(path, name)) {
+        notes.push(programs(folder));
+    }
+    let guess = guess?;
     if let Some(why) = other_database(root, folder, &[]) {
         let text = format!("{} {why}; dbctl runs PostgreSQL", shown(folder));
         notes.push(Finding::new(Certainty::PassedOver, text));
         return None;
     }
     Some(Tool::HomeGrown(guess))
+}
+
+fn programs(folder: &Path) -> Finding {
+    let text = format!(
+        "{} holds migrations that are programs; dbctl runs SQL, and a hook can call their tool",
+        shown(folder)
+    );
+    Finding::new(Certainty::PassedOver, text)
+}
+
+/// Whether a file is a migration as knex, TypeORM, Sequelize and their like write them: a program with a number.
+fn is_program(path: &Path, name: &str) -> bool {
+    let Some((stem, extension)) = name.rsplit_once('.') else { return false };
+    let is_script = matches!(extension, "js" | "cjs" | "mjs" | "ts" | "cts" | "mts") && !stem.ends_with(".d");
+    // MikroORM and TypeORM put a word before theirs: `Migration20240101120000.ts`.
+    let digits = stem.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let digits = digits.chars().take_while(char::is_ascii_digit).count();
+    let is_numbered = digits >= 8 || stem.starts_with(|c: char| c.is_ascii_digit());
+    is_script && is_numbered && path.join(name).is_file()
 }
 
 /// Tools that dbctl does not read, by what only they write.

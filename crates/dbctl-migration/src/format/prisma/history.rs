@@ -68,7 +68,7 @@ impl History for PrismaMigrations {
         vec![format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(&self.table.schema)), table]
     }
 
-    /// An attempt that was rolled back is none; of several others the one that was finished counts.
+    /// An attempt that was rolled back is none; of several others one that was not finished counts: the tool does nothing then (P3009).
     fn read(&self) -> String {
         format!(
             "SELECT COALESCE(pg_catalog.substring(migration_name, '^[0-9]+'), migration_name)::text AS version, \
@@ -76,7 +76,7 @@ impl History for PrismaMigrations {
              (EXTRACT(EPOCH FROM finished_at) * 1000000)::bigint END AS applied_at_us, CASE WHEN finished_at >= \
              started_at AND pg_catalog.isfinite(finished_at) THEN (EXTRACT(EPOCH FROM finished_at - started_at) * \
              1000)::bigint END AS elapsed_ms, finished_at IS NULL AS failed FROM {} AS done WHERE rolled_back_at IS \
-             NULL ORDER BY finished_at NULLS FIRST, started_at, migration_name COLLATE \"C\"",
+             NULL ORDER BY finished_at NULLS LAST, started_at, migration_name COLLATE \"C\"",
             self.table
         )
     }
