@@ -185,7 +185,7 @@ fn a_failure_of_one_is_seen_by_the_other() {
     let deploy = prisma(&sandbox, "its", &["migrate", "deploy"]);
     assert!(deploy.code == 1 && deploy.stderr.contains("P3009"), "{deploy}");
     assert_eq!(states(&sandbox, "its"), "applied applied failed");
-    sandbox.ok(&["history", "resolve", "its", "20250101000000_broken", "--applied"]);
+    sandbox.ok(&["history", "resolve", "its", "20250101000000_broken", "--applied", "--yes"]);
     check_settled(&sandbox, "its");
 
     // Half of a file that is outside a transaction keeps the tool from running it again.
