@@ -7,6 +7,9 @@ mod asked_postgres;
 mod held;
 mod own_server;
 #[cfg(unix)]
+#[path = "../../crates/dbctl-engine/tests/shared/pgbouncer.rs"]
+mod pgbouncer;
+#[cfg(unix)]
 mod process;
 #[cfg(unix)]
 mod proxy;
@@ -48,6 +51,8 @@ mod node_pg_migrate;
 mod one_writer;
 mod output;
 mod pnpm;
+#[cfg(unix)]
+mod pooler;
 mod prisma;
 #[cfg(target_os = "linux")]
 mod protection;

@@ -75,6 +75,9 @@ pub struct Settings {
     pub connect_timeout: Option<Duration>,
     /// `options`: what is set on the session, such as `-c search_path=x`.
     pub options: Option<String>,
+    /// Whether this leads to a pooler that gives a session for one transaction only. No convention of libpq's says so: the
+    /// manifest does.
+    pub pooled: bool,
     /// What was passed over and may surprise, such as a password file that others can read.
     pub notes: Vec<String>,
 }

@@ -10,6 +10,7 @@ mod inventory;
 mod layout;
 mod lock;
 mod note;
+mod pooler;
 mod reader;
 mod records;
 mod script;
@@ -127,14 +128,13 @@ impl Postgres {
 
     /// For everything that needs a session: past a pooler where there is a way.
     async fn direct(&self, target: &Target, session: &Session<'_>) -> Result<Settings, EngineError> {
-        if target.direct.is_none() && target.pooled {
-            return Err(EngineError::Unsupported(format!(
-                "the way to {} is a pooler that gives a session for one transaction only, and dbctl cannot work through \
-                 one yet: give it a way past it with `direct_url`",
-                target.name
-            )));
+        match &target.direct {
+            Some(direct) => self.settings_for(direct, target, session).await,
+            None => {
+                let settings = self.settings_for(&target.endpoint, target, session).await?;
+                Ok(Settings { pooled: target.pooled, ..settings })
+            }
         }
-        self.settings_for(target.direct.as_ref().unwrap_or(&target.endpoint), target, session).await
     }
 
     /// For creating and dropping.
@@ -284,6 +284,7 @@ impl Engine for Postgres {
         let settings = self.direct(target, session).await?;
         let mut link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
         let decision = two_phase::decision(&mut link, gid, asked).await;
+        lock::release(&mut link).await;
         link.close().await;
         decision
     }

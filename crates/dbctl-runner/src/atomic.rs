@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use dbctl_engine::{Atomic as Session, Reader, TwoPhase};
+use dbctl_engine::{Atomic as Session, EngineError, Reader, TwoPhase};
 use dbctl_migration::Progress;
 use dbctl_workspace::{Hook, Key};
 
@@ -155,6 +155,19 @@ async fn check_pending(
         if let Some(migration) = entry.local {
             context.shared.engine.fits_one_transaction(&migration.up)?;
         }
+    }
+    let target = context.target;
+    if migrate.atomic() == Some(Atomic::TwoPhase)
+        && target.pooled
+        && target.direct.is_none()
+        && !work.is_empty()
+    {
+        return Err(EngineError::Unsupported(format!(
+            "{} is reached through a pooler in transaction mode, and --atomic=two-phase keeps a lock that outlives \
+             transactions: give it a way past the pooler with `direct_url`, or use --atomic=one-phase",
+            target.name
+        ))
+        .into());
     }
     Ok(!work.is_empty())
 }

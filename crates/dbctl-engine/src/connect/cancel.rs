@@ -11,7 +11,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::timeout,
 };
-use tokio_postgres::{CancelToken, NoTls};
+use tokio_postgres::{
+    CancelToken, NoTls,
+    tls::{ChannelBinding, TlsConnect, TlsStream},
+};
 
 use super::{
     login::ask_for_tls,
@@ -43,6 +46,16 @@ impl Canceller {
         timeout(LIMIT, self.request()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// The process id that was sent at log-in to be cancelled by; a pooler sends one of its own. `None` where the driver
+    /// keeps it otherwise than is known.
+    pub(crate) async fn process_id(&self) -> Option<i32> {
+        // The driver tells it to nobody but the server: in the request, after its length and PostgreSQL's number for it
+        // (protocol manual, `CancelRequest`).
+        let mut request = Vec::new();
+        self.token.cancel_query_raw(Overheard(&mut request), Open).await.ok()?;
+        request.get(8..12)?.try_into().ok().map(i32::from_be_bytes)
+    }
+
     async fn request(&self) -> io::Result<()> {
         let mut socket = self.place.open().await?;
         let sent = match &self.tls {
@@ -55,6 +68,53 @@ impl Canceller {
             }
         };
         sent.map_err(io::Error::other)
+    }
+}
+
+/// A stream that leads nowhere and remembers what was written.
+struct Overheard<'a>(&'a mut Vec<u8>);
+
+impl AsyncRead for Overheard<'_> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        _buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Overheard<'_> {
+    fn poll_write(self: Pin<&mut Self>, _context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().0.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl TlsStream for Overheard<'_> {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+/// What passes for TLS on a stream that leads nowhere.
+struct Open;
+
+impl<'a> TlsConnect<Overheard<'a>> for Open {
+    type Stream = Overheard<'a>;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<Overheard<'a>>>;
+
+    fn connect(self, stream: Overheard<'a>) -> Self::Future {
+        std::future::ready(Ok(stream))
     }
 }
 

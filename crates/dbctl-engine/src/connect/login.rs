@@ -177,7 +177,10 @@ impl Door<'_> {
     fn config(&self, mode: DriverMode) -> Config {
         let Login { settings, database, application_name, .. } = self.login;
         let mut config = Config::new();
-        config.user(&settings.user).dbname(*database).application_name(*application_name);
+        config.user(&settings.user).dbname(*database);
+        if !application_name.is_empty() {
+            config.application_name(*application_name);
+        }
         // The request for TLS is ours, so the driver starts with the handshake.
         config.ssl_mode(mode).ssl_negotiation(DriverNegotiation::Direct);
         config.channel_binding(match settings.channel_binding {

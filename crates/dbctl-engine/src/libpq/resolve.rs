@@ -114,6 +114,7 @@ pub(super) fn resolve(given: &Given, vars: &PgVars) -> Result<Settings, ConnInfo
             Some(_) => from.count("connect_timeout")?.map(seconds),
         },
         options: options(&from),
+        pooled: false,
         notes,
     })
 }

@@ -484,6 +484,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                     },
                     connect_timeout: times.1,
                     options,
+                    pooled: false,
                     notes: Vec::new(),
                 }
             },

@@ -16,6 +16,7 @@ use tokio_postgres::types::Type;
 use super::{
     failure::Failure,
     layout::{Act, Layout},
+    script::AS_OURSELVES,
     session::{Link, get, set_local},
     two_phase,
     writer::WriteSession,
@@ -59,7 +60,10 @@ impl<'s> AtomicSession<'s> {
 /// Begins a transaction that nobody may end but dbctl, and takes all locks in it; else ends it, and gives the first key
 /// that is taken.
 pub(super) async fn try_all(link: &mut Link<'_>, keys: &[i64]) -> Result<Option<i64>, EngineError> {
-    link.batch(&format!("BEGIN; {}", endless(link))).await?;
+    let name = set_local("application_name", &link.application_name());
+    // What other clients of a pooler have left set must not end it, either.
+    let ours = if link.pool.is_some() { AS_OURSELVES } else { "" };
+    link.batch(&format!("BEGIN; {ours}; {name}; {}", endless(link))).await?;
     for key in keys {
         let sql = "select pg_catalog.pg_try_advisory_xact_lock($1::bigint)";
         let row = link.one(sql, &[(key, Type::INT8)]).await?;
@@ -105,6 +109,9 @@ pub(super) fn fits(script: &Script) -> Result<(), EngineError> {
 impl Link<'_> {
     /// Begins a transaction, or where one is always open a part of it; `more` is what else it begins with.
     pub(super) async fn begin(&mut self, more: &str) -> Result<(), Failure> {
+        if self.is_pooled() {
+            return self.begin_kept(more).await;
+        }
         let begin = if self.nested { format!("SAVEPOINT {SAVEPOINT}") } else { "BEGIN".to_owned() };
         self.batch(&format!("{begin}; {more}")).await
     }
@@ -116,7 +123,7 @@ impl Link<'_> {
     pub(super) fn undo_sql(&self) -> String {
         match self.nested {
             true => format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}; RELEASE SAVEPOINT {SAVEPOINT}"),
-            false => "ROLLBACK".to_owned(),
+            false => self.and_begin("ROLLBACK").to_owned(),
         }
     }
 
@@ -196,8 +203,9 @@ impl Reader for AtomicSession<'_> {
     async fn close(self: Box<Self>) {
         let mut link = self.session.link;
         if !self.ended {
-            // Where it has ended all the same, the server only says so.
-            let _ = link.batch_always("ROLLBACK").await;
+            // Where it has ended all the same, the server only says so. A pooler closes a session that is in a transaction.
+            let sql = if link.pool.is_some() { "ROLLBACK; BEGIN" } else { "ROLLBACK" };
+            let _ = link.batch_always(sql).await;
         }
         link.close().await;
     }
@@ -252,7 +260,9 @@ impl Atomic for AtomicSession<'_> {
 
     async fn commit(&mut self) -> Result<(), EngineError> {
         self.link().nested = false;
-        self.link().batch_always("COMMIT").await?;
+        // What a file may have set goes with the session, which a pooler does not give to others in a transaction.
+        let sql = if self.link().pool.is_some() { "COMMIT; BEGIN" } else { "COMMIT" };
+        self.link().batch_always(sql).await?;
         self.ended = true;
         Ok(())
     }

@@ -21,7 +21,7 @@ const EXTENSION: &str = "exists (select 1 from pg_catalog.pg_depend d \
 /// Reads the inventory, in name order.
 pub(super) async fn inventory(link: &mut Link<'_>) -> Result<Inventory, EngineError> {
     // One snapshot for all queries: a table that comes or goes meanwhile would tear them apart.
-    link.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    link.begin_reading("ISOLATION LEVEL REPEATABLE READ").await?;
     let read = read(link).await;
     link.rollback().await;
     read

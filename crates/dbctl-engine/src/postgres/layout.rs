@@ -233,6 +233,20 @@ impl<'a> Layout<'a> {
         self.refuse(copies_out, "0A000", message, hint)
     }
 
+    /// Refuses what only a session remembers, for a script that has another one for each of its units.
+    pub(super) fn refuse_session(&self) -> Result<(), EngineError> {
+        let message = "the statements of this file run outside a transaction, and through a pooler each in another \
+                       session: what this one sets would not hold for those below it";
+        let hint = "keep it in a file that runs in a transaction, set it with `SET LOCAL` in a `BEGIN` and `COMMIT` of \
+                    the file's own, or give dbctl a way past the pooler: `direct_url`";
+        let remembered =
+            (0..self.len()).find(|n| self.sets_session(*n) || kept_in_session(self.statement(*n)));
+        match remembered {
+            Some(n) => Err(self.complaint(n, "0A000", message.to_owned(), hint.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     fn refuse(
         &self,
         refused: impl Fn(&str) -> bool,
@@ -493,6 +507,19 @@ pub(super) fn copy_check(statement: &str) -> Option<String> {
         }
     }
     words.eat(&["from"]).then(|| insert_check(&table, &columns))
+}
+
+/// Whether a statement makes what is gone with the session: temporary tables, prepared statements, and the like.
+fn kept_in_session(statement: &str) -> bool {
+    let mut words = Words::new(statement);
+    if words.eat(&["create"]) {
+        if words.eat(&["or"]) {
+            words.next();
+        }
+        words.eat(&["local", "global"]);
+        return words.eat(&["temp", "temporary"]);
+    }
+    words.eat(&["prepare", "listen", "load"])
 }
 
 /// [`copy_check`] of a table and its columns, quoted.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::{Row, types::Type};
 
 use super::{
-    atomic,
+    atomic, pooler,
     script::AS_OURSELVES,
     session::{Link, get},
     two_phase,
@@ -52,9 +52,22 @@ pub(super) fn holder(row: &Row) -> Result<LockHolder, EngineError> {
     Ok(LockHolder { pid, application, client, since, query_since: None })
 }
 
-/// Takes all locks or none, in this order, waiting for `session.wait`. While it waits it holds none of them, so that
-/// it never keeps others from a lock that it cannot use yet.
+/// Takes all locks or none, in this order, waiting for `session.wait`, wherever they hold: in the session, or where that
+/// is shared with others, in a transaction.
 pub(super) async fn acquire(link: &mut Link<'_>, keys: &[i64]) -> Result<(), EngineError> {
+    if link.is_pooled() {
+        return pooler::acquire(link, keys).await;
+    }
+    // All that is one transaction has one session.
+    if link.pool.is_none() {
+        pooler::refuse(link).await?;
+    }
+    poll(link, keys).await
+}
+
+/// Tries until all locks are held. While it waits it holds none of them, so that it never keeps others from a lock that it
+/// cannot use yet.
+pub(super) async fn poll(link: &mut Link<'_>, keys: &[i64]) -> Result<(), EngineError> {
     // A wait too long for the clock is one for ever.
     let until = Instant::now().checked_add(link.session().wait);
     let mut told = BTreeSet::new();
@@ -93,8 +106,11 @@ pub(super) const LOST: &str = "array(select key from pg_catalog.unnest($1::bigin
      and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()) \
      and l.classid::bigint = (key >> 32) & 4294967295 and l.objid::bigint = key & 4294967295))";
 
-/// Takes those locks again that a statement has let go of.
+/// Takes those locks again that a statement has let go of; a transaction's cannot be let go of by another one.
 pub(super) async fn keep(link: &mut Link<'_>, keys: &[i64]) -> Result<(), EngineError> {
+    if link.is_pooled() {
+        return Ok(link.expect_held().await?);
+    }
     link.batch(&format!("BEGIN; {AS_OURSELVES}")).await?;
     let row = link.one(&format!("select {LOST}"), &[(&keys, Type::INT8_ARRAY)]).await;
     link.rollback().await;
@@ -105,7 +121,7 @@ pub(super) async fn keep(link: &mut Link<'_>, keys: &[i64]) -> Result<(), Engine
 /// What gives back the advisory locks of the session but these, however often each was taken. The locks of an open
 /// transaction are not the session's; that they cannot be given back is only a warning, which is not wanted.
 pub(super) fn leave_only(keys: &[i64]) -> String {
-    let ours: Vec<String> = keys.iter().map(|key| format!("({key}::bigint)")).collect();
+    let ours: Vec<String> = keys.iter().map(|key| format!("{key}::bigint")).collect();
     format!(
         "SET client_min_messages = error; \
          with recursive held as (select l.objsubid = 1 as is_one, l.mode = 'ExclusiveLock' as is_whole, \
@@ -113,7 +129,7 @@ pub(super) fn leave_only(keys: &[i64]) -> String {
            from pg_catalog.pg_locks l where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'advisory' and l.granted \
              and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())), \
          theirs as (select * from held \
-           where not (is_one and is_whole and key in (select ours.key from (values {}) ours(key)))), \
+           where not (is_one and is_whole and key = any (array[{}]::bigint[]))), \
          freed as (select t.*, {UNLOCK} as again from theirs t \
            union all select t.is_one, t.is_whole, t.key, t.a, t.b, {UNLOCK} from freed t where t.again) \
          select count(*) from freed",
@@ -131,6 +147,9 @@ const UNLOCK: &str = "case when t.is_one and t.is_whole then pg_catalog.pg_advis
 pub(super) async fn release(link: &mut Link<'_>) {
     if link.interrupted() {
         link.rollback().await;
+    }
+    if link.is_pooled() {
+        return pooler::release(link).await;
     }
     // Where this fails the connection is gone, and the locks with it.
     let _ = link.batch_always("select pg_catalog.pg_advisory_unlock_all()").await;

@@ -29,7 +29,7 @@ impl<'s> ReadSession<'s> {
     }
 
     async fn begin(&mut self) -> Result<&mut Link<'s>, EngineError> {
-        self.0.batch("BEGIN TRANSACTION READ ONLY").await?;
+        self.0.begin_reading("").await?;
         Ok(&mut self.0)
     }
 

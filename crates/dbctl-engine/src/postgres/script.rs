@@ -68,6 +68,10 @@ pub(super) struct Ran {
 /// Runs a script on a clean session and records it; says how long its SQL ran.
 pub(super) async fn run(link: &mut Link<'_>, work: &Work<'_>) -> Result<Duration, EngineError> {
     let layout = Layout::of(work.script, work.resume.is_some())?;
+    if link.is_pooled() && !layout.whole {
+        layout.refuse_session()?;
+        link.expect_no_settings()?;
+    }
     if layout.whole {
         let record = |elapsed, by_itself| (work.record)(&Ran { elapsed, before: Before::Absent, by_itself });
         return transaction(link, work, &layout, &layout.units[0], &record).await;
@@ -182,6 +186,7 @@ async fn alone(
     before: Before,
 ) -> Result<(), EngineError> {
     recorded(link, work, &progress(work, layout, (piece, true), before)).await?;
+    link.leave_for_statements().await?;
     let outcome = send(link, layout, piece).await;
     match outcome {
         Ok(()) => {
@@ -243,6 +248,7 @@ async fn took_effect(
     if piece >= layout.len() {
         return Err(unresolved(work.script, layout, piece));
     }
+    link.leave_for_statements().await?;
     match again::look(link, layout.statement(piece)).await? {
         Found::Done => Ok(true),
         Found::Again => Ok(false),
@@ -367,7 +373,7 @@ async fn transaction(
     record: &(dyn Fn(Duration, bool) -> Vec<Statement> + Sync),
 ) -> Result<Duration, EngineError> {
     // A whole file has found a clean session.
-    let before = if layout.whole { Vec::new() } else { prepared(link).await? };
+    let before = if layout.whole || link.is_pooled() { Vec::new() } else { prepared(link).await? };
     let mut attempt = 0;
     loop {
         // Whoever was in the way once is looked for while he is.
@@ -382,7 +388,9 @@ async fn transaction(
             Err(error) => {
                 link.rollback().await;
                 wait_for_lock(link, error, &mut attempt, seen).await?;
-                prepare_as(link, &before).await?;
+                if !link.is_pooled() {
+                    prepare_as(link, &before).await?;
+                }
             }
         }
     }
@@ -417,7 +425,8 @@ async fn lock_timeout(
     if let Some(timeout) = work.lock_timeout {
         return Ok(ours(timeout));
     }
-    let is_set = if layout.whole {
+    // A file outside a transaction sets nothing through a pooler.
+    let is_set = if layout.whole || link.is_pooled() {
         work.bounded
     } else {
         let sql = "select source = 'session' from pg_catalog.pg_settings where name = 'lock_timeout'";
@@ -466,7 +475,7 @@ async fn transaction_once(
             link.execute(&statement).await.map_err(not_recorded)?;
         }
     }
-    link.commit().await.map_err(|failure| at_end(layout, lost_failure(failure)))?;
+    link.commit().await.map_err(|failure| at_end(layout, failure))?;
     if read_only {
         recorded(link, work, &record(elapsed, by_itself)).await?;
     }
@@ -505,7 +514,7 @@ async fn still_ours(link: &mut Link<'_>, work: &Work<'_>, mark: &str) -> Result<
 }
 
 fn lost_in(work: &Work<'_>, failure: Failure) -> EngineError {
-    match lost_failure(failure) {
+    match failure {
         Failure::Lost { database, message } => EngineError::Lost {
             database,
             message: format!("{message} (while recording {})", work.script.path.display()),
@@ -526,16 +535,6 @@ pub(super) fn not_recorded(failure: Failure) -> EngineError {
          sequence has to be set past them: setval(pg_get_serial_sequence(…), …)"
             .to_owned()
     })
-}
-
-fn lost_failure(failure: Failure) -> Failure {
-    match failure {
-        Failure::Lost { database, message } => Failure::Lost {
-            database,
-            message: format!("{message}; whether the last COMMIT took effect shows in `dbctl status`"),
-        },
-        other => other,
-    }
 }
 
 async fn send(link: &mut Link<'_>, layout: &Layout<'_>, piece: usize) -> Result<(), EngineError> {

@@ -72,7 +72,7 @@ impl Csv<'_> {
     ) -> Result<Duration, EngineError> {
         let started = Instant::now();
         let timeout = set_local("lock_timeout", &format!("{}ms", LOCK_TIMEOUT.as_millis()));
-        link.batch(&format!("BEGIN; {timeout}")).await?;
+        link.begin(&timeout).await?;
         let before = records::look(link, self.records).await?;
         let table = self.find_table(link).await?;
         let columns: Vec<_> = columns.iter().map(|column| quote_ident(column)).collect();

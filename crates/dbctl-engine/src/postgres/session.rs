@@ -16,6 +16,7 @@ use super::{
     failure::{Failure, quote_literal},
     hide::hide_passwords,
     lock,
+    pooler::Pool,
 };
 use crate::{
     EngineError, Notice, Session, Severity,
@@ -37,10 +38,15 @@ const APPLICATION_BYTES: usize = 63;
 
 /// A connection that belongs to a run.
 pub(super) struct Link<'s> {
-    client: Client,
+    /// `None` once a pooler's session was given up, until the next query.
+    client: Option<Client>,
     line: Line<'s>,
     /// How it came about.
     pub(super) settings: Settings,
+    /// What works through a pooler in transaction mode.
+    pub(super) pool: Option<Pool<'s>>,
+    /// Whether somebody stands between us and the server who speaks the protocol himself.
+    pub(super) stands_in: bool,
     /// Who we are on the server, for hints.
     pub(super) user: String,
     /// `server_version_num`.
@@ -80,8 +86,16 @@ impl<'s> Link<'s> {
             busy: false,
             shielded: false,
         };
-        let user = settings.user.clone();
-        let mut link = Self { client, line, settings: settings.clone(), user, version: 0, nested: false };
+        let mut link = Self {
+            client: Some(client),
+            line,
+            user: settings.user.clone(),
+            settings: settings.clone(),
+            pool: settings.pooled.then(Pool::default),
+            stands_in: false,
+            version: 0,
+            nested: false,
+        };
         match link.greet(settings).await {
             Ok(version) => link.version = version,
             Err(error) => {
@@ -93,10 +107,11 @@ impl<'s> Link<'s> {
     }
 
     async fn greet(&mut self, settings: &Settings) -> Result<i32, EngineError> {
-        let row = self
-            .one("select current_setting('server_version_num')::int, current_setting('server_version')", &[])
-            .await?;
+        let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), \
+                   pg_catalog.pg_backend_pid()";
+        let row = self.one(sql, &[]).await?;
         let (number, version): (i32, String) = (get(&row, 0)?, get(&row, 1)?);
+        self.stands_in = self.line.canceller.process_id().await != Some(get(&row, 2)?);
         if number < OLDEST {
             return Err(EngineError::Unsupported(format!(
                 "{} runs PostgreSQL {version}, and dbctl needs 12 or newer",
@@ -121,14 +136,42 @@ impl<'s> Link<'s> {
         &self.line.database
     }
 
+    /// `dbctl <verb> <run id>`.
+    pub(super) fn application_name(&self) -> String {
+        application_name(&self.line.session)
+    }
+
+    /// The way to the server; connects anew where the last session was left.
+    async fn open_again(&mut self) -> Result<(&mut Line<'s>, &Client), Failure> {
+        if self.client.is_none() && self.line.lost.is_none() {
+            match started(&self.settings, &self.line.database, &self.line.session).await {
+                Ok(Connected { client, messages, canceller }) => {
+                    self.client = Some(client);
+                    (self.line.messages, self.line.canceller) = (Some(messages), canceller);
+                }
+                Err(EngineError::Cancelled) => return Err(Failure::Cancelled),
+                Err(error) => self.line.lost = Some(error.to_string()),
+            }
+        }
+        match (&self.client, &self.line.lost) {
+            (Some(client), _) => Ok((&mut self.line, client)),
+            (None, reason) => Err(Failure::Lost {
+                database: self.line.database.clone(),
+                message: reason.clone().unwrap_or_default(),
+            }),
+        }
+    }
+
     /// Runs SQL without values; rows are passed over.
     pub(super) async fn batch(&mut self, sql: &str) -> Result<(), Failure> {
-        self.line.drive(self.client.batch_execute(sql), sql, true).await
+        let (line, client) = self.open_again().await?;
+        line.drive(client.batch_execute(sql), sql, true).await
     }
 
     /// Runs SQL even though the run is being stopped: for what has to be undone.
     pub(super) async fn batch_always(&mut self, sql: &str) -> Result<(), Failure> {
-        self.line.drive(self.client.batch_execute(sql), sql, false).await
+        let (line, client) = self.open_again().await?;
+        line.drive(client.batch_execute(sql), sql, false).await
     }
 
     /// Commits. A commit that is under way is not cancelled: either answer would be a guess.
@@ -139,7 +182,14 @@ impl<'s> Link<'s> {
         if self.nested {
             return self.release_part().await;
         }
-        self.batch_always("COMMIT").await
+        self.expect_held().await?;
+        self.batch_always(self.and_begin("COMMIT")).await.map_err(|failure| match failure {
+            Failure::Lost { database, message } => Failure::Lost {
+                database,
+                message: format!("{message}; whether the last COMMIT took effect shows in `dbctl status`"),
+            },
+            Failure::Db { .. } | Failure::Cancelled => failure,
+        })
     }
 
     /// Whether queries run although the run is being stopped: for the little that has to be written even then.
@@ -165,7 +215,8 @@ impl<'s> Link<'s> {
         sql: &str,
         params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Vec<Row>, Failure> {
-        self.line.drive(self.client.query_typed(sql, params), sql, true).await
+        let (line, client) = self.open_again().await?;
+        line.drive(client.query_typed(sql, params), sql, true).await
     }
 
     /// The row of a query that always has one.
@@ -174,7 +225,8 @@ impl<'s> Link<'s> {
         sql: &str,
         params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<Row, Failure> {
-        self.line.drive(self.client.query_typed_one(sql, params), sql, true).await
+        let (line, client) = self.open_again().await?;
+        line.drive(client.query_typed_one(sql, params), sql, true).await
     }
 
     /// As [`Self::one`], of a query with its values.
@@ -187,7 +239,8 @@ impl<'s> Link<'s> {
     pub(super) async fn execute(&mut self, statement: &Statement) -> Result<(), Failure> {
         let params: Vec<Bound> = statement.params.iter().map(bound).collect();
         let params = typed(&params);
-        self.line.drive(self.client.execute_typed(&statement.sql, &params), &statement.sql, true).await?;
+        let (line, client) = self.open_again().await?;
+        line.drive(client.execute_typed(&statement.sql, &params), &statement.sql, true).await?;
         Ok(())
     }
 
@@ -201,7 +254,11 @@ impl<'s> Link<'s> {
         chunks: impl Iterator<Item = Result<Bytes, E>>,
     ) -> Result<Result<(), Failure>, E> {
         use futures::SinkExt;
-        let sink = match self.line.drive(self.client.copy_in::<_, Bytes>(sql), sql, true).await {
+        let sink = match self.open_again().await {
+            Ok((line, client)) => line.drive(client.copy_in::<_, Bytes>(sql), sql, true).await,
+            Err(failure) => Err(failure),
+        };
+        let sink = match sink {
             Ok(sink) => sink,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -221,6 +278,14 @@ impl<'s> Link<'s> {
             }
         }
         Ok(self.line.drive(sink.finish(), sql, true).await.map(drop))
+    }
+
+    /// Ends the connection; the next query makes a new one.
+    pub(super) async fn hang_up(&mut self) {
+        drop(self.client.take());
+        if let Some(mut messages) = self.line.messages.take() {
+            let _ = timeout(PATIENCE, async { while let Some(Ok(_)) = messages.next().await {} }).await;
+        }
     }
 
     /// Ends the session and waits, within bounds, until the connection is really closed.
@@ -357,7 +422,7 @@ async fn started(
     database: &str,
     session: &Session<'_>,
 ) -> Result<Connected, EngineError> {
-    let name = application_name(session);
+    let name = name_at_login(settings, session);
     let until = Instant::now() + STARTING;
     for attempt in 0.. {
         let connected = tokio::select! { biased;
@@ -440,6 +505,11 @@ fn application_name(session: &Session<'_>) -> String {
         name.pop();
     }
     name
+}
+
+/// A pooler would keep the name for the next client of the session: there it is set once a session is kept.
+fn name_at_login(settings: &Settings, session: &Session<'_>) -> String {
+    if settings.pooled { String::new() } else { application_name(session) }
 }
 
 /// `SET LOCAL name = 'value'`, for utility statements take no parameters.

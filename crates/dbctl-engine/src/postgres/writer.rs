@@ -59,7 +59,13 @@ impl<'s> WriteSession<'s> {
             }
         }
         match lock::acquire(&mut link, &keys).await {
-            Ok(()) => Ok(Self { link, keys, records: Vec::new(), settings, used: true, begun: false }),
+            Ok(()) => {
+                if link.is_pooled() {
+                    // This session holds none.
+                    keys.clear();
+                }
+                Ok(Self { link, keys, records: Vec::new(), settings, used: true, begun: false })
+            }
             Err(error) => {
                 link.close().await;
                 Err(error)
@@ -70,6 +76,9 @@ impl<'s> WriteSession<'s> {
     /// The session as it was after connecting, its own locks apart: `DISCARD ALL` would release them, and `RESET ALL`
     /// alone keeps `SET ROLE` and the locks that a file has taken.
     pub(super) async fn fresh(&mut self) -> Result<&mut Link<'s>, EngineError> {
+        if self.link.is_pooled() {
+            self.link.begin_anew().await?;
+        }
         if self.used || self.link.nested {
             let mut sql = format!(
                 "RESET SESSION AUTHORIZATION; RESET ROLE; {}; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
@@ -84,7 +93,9 @@ impl<'s> WriteSession<'s> {
                 sql += &format!("; {}", atomic::endless(&self.link));
             }
             self.link.batch(&sql).await?;
-            if self.link.version >= 140_000 {
+            if self.link.is_pooled() {
+                self.link.batch(&format!("{}; COMMIT; BEGIN", self.link.endless_session())).await?;
+            } else if self.link.version >= 140_000 {
                 // A server whose system cannot tell refuses this, and is as one that is older.
                 match self.link.batch(NOTICE_THE_DEAD).await {
                     Err(failure @ (Failure::Lost { .. } | Failure::Cancelled)) => return Err(failure.into()),
@@ -100,6 +111,9 @@ impl<'s> WriteSession<'s> {
     async fn ready(&mut self) -> Result<&mut Link<'s>, EngineError> {
         self.fresh().await?;
         self.used = true;
+        for (name, value) in &self.settings {
+            self.link.remember(name, value);
+        }
         if !self.settings.is_empty() {
             let calls: Vec<_> = (0..self.settings.len())
                 .map(|n| format!("pg_catalog.set_config(${}::text, ${}::text, false)", 2 * n + 1, 2 * n + 2))
@@ -129,6 +143,7 @@ impl<'s> WriteSession<'s> {
         let timeout = directives.statement_timeout.map(|time| format!("{}ms", time.as_millis()));
         for (name, value) in [("search_path", path), ("statement_timeout", timeout)] {
             if let Some(value) = value {
+                link.remember(name, &value);
                 let sql = "select pg_catalog.set_config($1::text, $2::text, false)";
                 link.query(sql, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
             }
@@ -312,6 +327,7 @@ impl Applier for WriteSession<'_> {
         let link = self.fresh().await?;
         if reader::table_exists(link, &ledger::runs_table()).await? {
             link.execute(&statement).await?;
+            link.commit_kept().await?;
         } else if make {
             in_transaction(link, &[ledger::create_runs()], &[statement]).await?;
         } else {
@@ -402,7 +418,11 @@ impl Writer for WriteSession<'_> {
         if self.link.interrupted() {
             self.link.rollback().await;
         }
-        let ended = async { Ok(self.fresh().await?.execute(&statement).await?) };
+        let ended = async {
+            let link = self.fresh().await?;
+            link.execute(&statement).await?;
+            Ok(link.commit_kept().await?)
+        };
         // A server that does not answer is not waited for: what is not recorded shows as not ended.
         let ended = tokio::time::timeout(PATIENCE, ended).await;
         self.link.shield(false);

@@ -53,6 +53,14 @@ pub(crate) fn endpoint_of(role: &str, database: &str) -> Endpoint {
     }
 }
 
+/// Where the server listens, and its superuser's password.
+pub(crate) fn port_and_password() -> (u16, String) {
+    let Running { port, .. } = &SERVER.1;
+    let config: tokio_postgres::Config =
+        secrecy::ExposeSecret::expose_secret(&SERVER.1.url("postgres")).parse().unwrap();
+    (*port, String::from_utf8(config.get_password().unwrap().to_vec()).unwrap())
+}
+
 /// A connection beside the engine's.
 pub(crate) async fn client(database: &str) -> Client {
     connect(&SERVER.1, database).await

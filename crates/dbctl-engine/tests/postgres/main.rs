@@ -14,6 +14,9 @@ mod clean;
 mod conformance;
 mod formats;
 mod lock;
+#[path = "../shared/pgbouncer.rs"]
+mod pgbouncer;
+mod pooler;
 #[path = "../shared/private_server.rs"]
 mod private_server;
 mod read;

@@ -162,3 +162,26 @@ fn copies_are_checked_by_inserts() {
         assert_eq!(copy_check(statement).as_deref(), expected, "{statement}");
     }
 }
+
+#[test]
+fn what_only_a_session_remembers_is_told() {
+    for sql in [
+        "create temp table t (id int)",
+        "CREATE LOCAL TEMPORARY VIEW v AS SELECT 1",
+        "create or replace temp view v as select 1",
+        "prepare p as select 1",
+        "listen c",
+        "load 'auto_explain'",
+    ] {
+        assert!(kept_in_session(sql), "{sql}");
+    }
+    for sql in [
+        "create table temp (id int)",
+        "create unlogged table t (id int)",
+        "execute p",
+        "notify c",
+        "select 1",
+    ] {
+        assert!(!kept_in_session(sql), "{sql}");
+    }
+}
