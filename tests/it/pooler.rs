@@ -175,6 +175,12 @@ fn a_killed_run_leaves_no_lock_in_the_pool() {
     });
     run.signal("KILL");
     run.wait(BOUND);
+    // An older server first finishes the statement of a client that is gone.
+    server.query(
+        "a",
+        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep' \
+         and current_setting('server_version_num')::int < 140000",
+    );
     sandbox.write("a/1700000004000_slow.sql", "create table slow (n int);\n");
     sandbox.ok(&["migrate", "--all", "--wait", "1m"]);
     assert_eq!(ran(&server), ["next last\n", "more\n", "5|5\n", "2\n"]);

@@ -12,10 +12,11 @@ use tokio::time::timeout;
 use tokio_postgres::types::Type;
 
 use super::{
-    failure::Failure,
+    failure::{Failure, quote_literal},
     lock::{self, LOST},
     script::AS_OURSELVES,
     session::{Link, get, set_local},
+    writer::NOTICE_THE_DEAD,
 };
 use crate::{EngineError, SqlError};
 
@@ -206,9 +207,8 @@ impl Link<'_> {
             }
             None => Vec::new(),
         };
-        let sql =
-            format!("BEGIN; RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE; {}", self.endless_session());
-        self.batch(&sql).await?;
+        self.batch("BEGIN; RESET SESSION AUTHORIZATION; RESET ALL; RESET ROLE").await?;
+        self.set_up_kept().await?;
         for (name, value) in &settings {
             let sql = "select pg_catalog.set_config($1::text, $2::text, false)";
             self.query(sql, &[(name, Type::TEXT), (value, Type::TEXT)]).await?;
@@ -216,11 +216,23 @@ impl Link<'_> {
         self.batch("COMMIT; BEGIN").await
     }
 
-    /// Sets the run's name in a session that is kept, and that the server does not end it while nothing runs in it.
-    pub(super) fn endless_session(&self) -> String {
-        let name = super::failure::quote_literal(&self.application_name());
-        let transaction = if self.version >= 170_000 { "; SET transaction_timeout = 0" } else { "" };
-        format!("SET application_name = {name}; SET idle_in_transaction_session_timeout = 0{transaction}")
+    /// Sets, in a session that is kept, the run's name, that the server does not end it while nothing runs in it, and that it
+    /// does where the pooler has closed it.
+    pub(super) async fn set_up_kept(&mut self) -> Result<(), Failure> {
+        let name = quote_literal(&self.application_name());
+        let transaction = if self.version >= 170_000 { "SET transaction_timeout = 0; " } else { "" };
+        let sql = format!(
+            "SET application_name = {name}; SET idle_in_transaction_session_timeout = 0; {transaction}COMMIT; BEGIN"
+        );
+        self.batch(&sql).await?;
+        if self.version < 140_000 {
+            return Ok(());
+        }
+        // A server whose system cannot tell refuses this, and is as one that is older.
+        match self.batch(&format!("{NOTICE_THE_DEAD}; COMMIT; BEGIN")).await {
+            Err(Failure::Db { .. }) => self.batch("ROLLBACK; BEGIN").await,
+            noticed => noticed,
+        }
     }
 
     /// What is set for a file, in each session that is kept for it.

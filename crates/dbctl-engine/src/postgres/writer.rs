@@ -28,7 +28,7 @@ use crate::{
 
 /// Lets the server notice soon that a killed client is gone, and cancel what it does for it: it would hold the locks until
 /// the statement ends, be that hours. What the server, database or role is set to is left as it is.
-const NOTICE_THE_DEAD: &str = "select pg_catalog.set_config('client_connection_check_interval', '2s', false) \
+pub(super) const NOTICE_THE_DEAD: &str = "select pg_catalog.set_config('client_connection_check_interval', '2s', false) \
                                where pg_catalog.current_setting('client_connection_check_interval') = '0'";
 
 /// A session that holds the database's lock.
@@ -94,7 +94,7 @@ impl<'s> WriteSession<'s> {
             }
             self.link.batch(&sql).await?;
             if self.link.is_pooled() {
-                self.link.batch(&format!("{}; COMMIT; BEGIN", self.link.endless_session())).await?;
+                self.link.set_up_kept().await?;
             } else if self.link.version >= 140_000 {
                 // A server whose system cannot tell refuses this, and is as one that is older.
                 match self.link.batch(NOTICE_THE_DEAD).await {
