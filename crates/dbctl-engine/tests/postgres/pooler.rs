@@ -88,7 +88,7 @@ async fn a_pooler_is_noticed_before_anything_is_done_through_it() {
     let (_, password) = port_and_password();
     let text = format!(
         "host={} port={} user=postgres password={password} sslmode=disable",
-        pooler.folder(),
+        pooler.folder.path().display(),
         pooler.port
     );
     let socket =

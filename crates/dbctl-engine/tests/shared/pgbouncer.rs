@@ -14,7 +14,8 @@ use tempfile::TempDir;
 /// A running PgBouncer; stopped when it goes.
 pub(crate) struct PgBouncer {
     child: Child,
-    folder: TempDir,
+    /// With its Unix socket.
+    pub(crate) folder: TempDir,
     pub(crate) port: u16,
 }
 
@@ -61,11 +62,6 @@ impl PgBouncer {
     /// The URL of a database through it.
     pub(crate) fn url(&self, user: &str, password: &str, database: &str) -> String {
         format!("postgres://{user}:{password}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
-    }
-
-    /// The folder of its Unix socket.
-    pub(crate) fn folder(&self) -> String {
-        self.folder.path().display().to_string()
     }
 
     /// What it has logged.
