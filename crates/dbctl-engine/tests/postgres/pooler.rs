@@ -108,12 +108,12 @@ async fn a_pooler_is_noticed_before_anything_is_done_through_it() {
 #[ignore = "needs PgBouncer"]
 async fn a_busy_pool_hides_nothing() {
     let run = Run::new();
-    let target = run.create("busy").await;
+    let target = run.create("busy_pool").await;
     for more in ["default_pool_size = 1", "default_pool_size = 4", "server_round_robin = 1"] {
         let pooler = pooler("transaction", more);
         let mut others = Vec::new();
         for n in 0..6_u32 {
-            let client = client(&pooler, "busy").await;
+            let client = client(&pooler, "busy_pool").await;
             others.push(tokio::spawn(async move {
                 loop {
                     client
@@ -132,7 +132,7 @@ async fn a_busy_pool_hides_nothing() {
             other.abort();
         }
     }
-    assert_eq!(ask("busy", LOCKS).await, "0");
+    assert_eq!(ask("busy_pool", LOCKS).await, "0");
 }
 
 #[tokio::test]
@@ -357,7 +357,7 @@ async fn a_pool_of_one_is_refused_and_a_pool_of_two_is_enough() {
 #[ignore = "needs PgBouncer"]
 async fn outside_a_transaction_every_statement_has_its_own_session() {
     let run = Run::new();
-    let target = run.create("outside").await;
+    let target = run.create("outside_pooled").await;
     let pooler = pooler("transaction", "");
     let way = through(&pooler, &target, true);
     let session = run.session();
@@ -369,7 +369,10 @@ async fn outside_a_transaction_every_statement_has_its_own_session() {
         .apply(&OWN, &migration("1_i", sql, Some("drop index concurrently i; drop table t;")), None)
         .await
         .unwrap();
-    assert_eq!(ask("outside", "select indisvalid from pg_index where indexrelid = 'i'::regclass").await, "t");
+    assert_eq!(
+        ask("outside_pooled", "select indisvalid from pg_index where indexrelid = 'i'::regclass").await,
+        "t"
+    );
     for (statement, at) in [
         ("set search_path = app", "2:1"),
         ("reset all", "2:1"),
@@ -385,7 +388,7 @@ async fn outside_a_transaction_every_statement_has_its_own_session() {
         assert!(said.contains("through a pooler each in another session"), "{said}");
     }
     assert_eq!(
-        ask("outside", "select to_regclass('never')").await,
+        ask("outside_pooled", "select to_regclass('never')").await,
         "null",
         "refused before anything has run"
     );
@@ -393,16 +396,19 @@ async fn outside_a_transaction_every_statement_has_its_own_session() {
     writer.apply(&OWN, &migration("2_own", own, None), None).await.unwrap();
     // One that stopped halfway goes on.
     let halfway = "create table v (id int); create unique index concurrently k on t (id); drop table v;";
-    ask("outside", "insert into t values (1)").await;
+    ask("outside_pooled", "insert into t values (1)").await;
     let error = writer.apply(&OWN, &migration("3_half", halfway, None), None).await.unwrap_err();
     assert!(show(&error).starts_with("23505"), "{}", show(&error));
-    ask("outside", "delete from t where ctid = (select min(ctid) from t)").await;
+    ask("outside_pooled", "delete from t where ctid = (select min(ctid) from t)").await;
     let resume = dbctl_engine::Resume { done: 1, started: true, digest: None };
     writer.apply(&OWN, &migration("3_half", halfway, None), Some(resume)).await.unwrap();
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_i 2_own 3_half");
-    assert_eq!(ask("outside", "select indisvalid from pg_index where indexrelid = 'k'::regclass").await, "t");
+    assert_eq!(
+        ask("outside_pooled", "select indisvalid from pg_index where indexrelid = 'k'::regclass").await,
+        "t"
+    );
     writer.close().await;
-    assert_eq!(left_behind(&pooler, "outside").await, "");
+    assert_eq!(left_behind(&pooler, "outside_pooled").await, "");
 }
 
 /// How many locks are held in the database.
