@@ -30,6 +30,7 @@ mod dbmate;
 mod deep;
 mod documented;
 mod drizzle;
+mod every_format;
 mod files;
 #[cfg(unix)]
 mod frozen;

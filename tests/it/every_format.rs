@@ -1,0 +1,318 @@
+//! What migration files do that a runner has to survive, in every format: a folder of each, each with a database of its
+//! own, and the same traps in all of them.
+
+use std::fmt::Write as _;
+
+use crate::support::Sandbox;
+
+/// A kind of folder.
+struct Kind {
+    /// Its database's key and its folder.
+    key: &'static str,
+    /// What the manifest says of it beyond its path.
+    source: &'static str,
+    /// The file of a migration.
+    path: fn(usize, &str) -> String,
+    /// What stands in the file before and behind the SQL.
+    around: (&'static str, &'static str),
+    /// The tool's own table, and whether its rows have something of a name.
+    table: &'static str,
+    /// The tool's own marker for a file outside a transaction, in the place of what stands before the SQL.
+    outside: &'static str,
+    /// A file beside the migration's.
+    beside: Option<fn(usize, &str) -> (String, String)>,
+}
+
+fn stamp(at: usize) -> String {
+    format!("202601010000{at:02}")
+}
+
+/// The time of a journal's entry.
+fn when(at: usize) -> usize {
+    1_767_225_600_000 + at * 1_000
+}
+
+const KINDS: [Kind; 9] = [
+    Kind {
+        key: "native",
+        source: "format: native",
+        path: |at, name| format!("{}_{name}.sql", stamp(at)),
+        around: ("", ""),
+        table: "dbctl.migration_history",
+        outside: "-- dbctl:no-transaction\n",
+        beside: None,
+    },
+    Kind {
+        key: "node",
+        source: "format: node-pg-migrate",
+        path: |at, name| format!("{}_{name}.sql", when(at)),
+        around: ("-- Up Migration\n", "\n-- Down Migration\n"),
+        table: "public.pgmigrations",
+        outside: "-- dbctl:no-transaction\n-- Up Migration\n",
+        beside: None,
+    },
+    Kind {
+        key: "prisma",
+        source: "format: prisma",
+        path: |at, name| format!("{}_{name}/migration.sql", stamp(at)),
+        around: ("", ""),
+        table: "public._prisma_migrations",
+        outside: "-- dbctl:no-transaction\n",
+        beside: None,
+    },
+    Kind {
+        key: "journal",
+        source: "format: drizzle",
+        path: |at, name| format!("{at:04}_{name}.sql"),
+        around: ("", ""),
+        table: "drizzle.__drizzle_migrations",
+        outside: "-- dbctl:no-transaction\n",
+        beside: None,
+    },
+    Kind {
+        key: "folders",
+        source: "format: drizzle",
+        path: |at, name| format!("{}_{name}/migration.sql", stamp(at)),
+        around: ("", ""),
+        table: "drizzle.__drizzle_migrations",
+        outside: "-- dbctl:no-transaction\n",
+        beside: Some(|at, name| (format!("{}_{name}/snapshot.json", stamp(at)), "{}".to_owned())),
+    },
+    Kind {
+        key: "supabase",
+        source: "format: supabase",
+        path: |at, name| format!("{}_{name}.sql", stamp(at)),
+        around: ("", ""),
+        table: "supabase_migrations.schema_migrations",
+        outside: "-- pg-delta: transaction=false\n",
+        beside: None,
+    },
+    Kind {
+        key: "sqlx",
+        source: "format: sqlx",
+        path: |at, name| format!("{at}_{name}.sql"),
+        around: ("", ""),
+        table: "public._sqlx_migrations",
+        outside: "-- no-transaction\n",
+        beside: None,
+    },
+    Kind {
+        key: "dbmate",
+        source: "format: dbmate",
+        path: |at, name| format!("{}_{name}.sql", stamp(at)),
+        around: ("-- migrate:up\n", "\n-- migrate:down\n"),
+        table: "public.schema_migrations",
+        outside: "-- migrate:up transaction:false\n",
+        beside: None,
+    },
+    Kind {
+        key: "custom",
+        source: "format: custom, pattern: '{version}_{name}.sql', table: migration_history, name_column: migration_name",
+        path: |at, name| format!("{at:03}_{name}.sql"),
+        around: ("", ""),
+        table: "public.migration_history",
+        outside: "-- dbctl:no-transaction\n",
+        beside: None,
+    },
+];
+
+impl Kind {
+    fn path(&self, at: usize, name: &str) -> String {
+        format!("{}/{}", self.key, (self.path)(at, name))
+    }
+
+    /// The line of a file that is the `line`-th of its SQL.
+    fn line(&self, line: usize) -> usize {
+        line + self.around.0.matches('\n').count()
+    }
+}
+
+/// All folders, and what is in each.
+struct Folders {
+    sandbox: Sandbox,
+    names: Vec<String>,
+}
+
+impl Folders {
+    fn new() -> Self {
+        let mut manifest = "workspace: every\ndatabases:\n".to_owned();
+        for kind in &KINDS {
+            let _ =
+                writeln!(manifest, "  {0}: {{ migrations: [{{ path: {0}, {1} }}] }}", kind.key, kind.source);
+        }
+        Self { sandbox: Sandbox::new(&manifest, &[]), names: Vec::new() }
+    }
+
+    /// Adds a migration to every folder: what is made of this SQL, in which `{db}` is the database and `{table}` the
+    /// tool's own table.
+    fn add(&mut self, name: &str, sql: &str) {
+        self.add_made(name, |kind| {
+            let sql = sql.replace("{db}", kind.key).replace("{table}", kind.table);
+            format!("{}{sql}{}", kind.around.0, kind.around.1).into_bytes()
+        });
+    }
+
+    /// Adds one that leaves the transaction by the tool's own marker, where the tool has one.
+    fn add_outside(&mut self, name: &str, sql: &str) {
+        self.add_made(name, |kind| format!("{}{sql}{}", kind.outside, kind.around.1).into_bytes());
+    }
+
+    fn add_made(&mut self, name: &str, make: impl Fn(&Kind) -> Vec<u8>) {
+        self.names.push(name.to_owned());
+        let at = self.names.len();
+        for kind in &KINDS {
+            self.sandbox.write(&kind.path(at, name), make(kind));
+            if let Some((path, text)) = kind.beside.map(|beside| beside(at, name)) {
+                self.sandbox.write(&format!("{}/{path}", kind.key), text);
+            }
+        }
+        self.journal();
+    }
+
+    /// Takes the last one away again.
+    fn drop_last(&mut self) {
+        let at = self.names.len();
+        let name = self.names.pop().unwrap();
+        for kind in &KINDS {
+            let path = self.sandbox.root().join(kind.path(at, &name));
+            match path.ends_with("migration.sql") {
+                true => std::fs::remove_dir_all(path.parent().unwrap()).unwrap(),
+                false => std::fs::remove_file(path).unwrap(),
+            }
+        }
+        self.journal();
+    }
+
+    fn journal(&self) {
+        let entry = |(at, name): (usize, &String)| {
+            let (idx, when) = (at, when(at + 1));
+            let tag = format!("{:04}_{name}", at + 1);
+            serde_json::json!({ "idx": idx, "version": "7", "when": when, "tag": tag, "breakpoints": true })
+        };
+        let entries: Vec<serde_json::Value> = self.names.iter().enumerate().map(entry).collect();
+        let journal = serde_json::json!({ "version": "7", "dialect": "postgresql", "entries": entries });
+        self.sandbox.write("journal/meta/_journal.json", journal.to_string());
+    }
+
+    /// Everything is applied, and recorded in dbctl's table and in the tool's.
+    #[track_caller]
+    fn up(&self) {
+        self.sandbox.ok(&["up", "--all"]);
+        self.settled();
+    }
+
+    #[track_caller]
+    fn settled(&self) {
+        self.sandbox.ok(&["status", "--all", "--check"]);
+        for kind in &KINDS {
+            let rows = self.sandbox.query(kind.key, &format!("select count(*) from {}", kind.table));
+            assert_eq!(rows.trim_end(), self.names.len().to_string(), "{}", kind.key);
+        }
+    }
+
+    /// What a query says in every database.
+    #[track_caller]
+    fn says(&self, sql: &str, expected: &str) {
+        for kind in &KINDS {
+            let said = self.sandbox.query(kind.key, &sql.replace("{table}", kind.table));
+            assert_eq!(said, expected, "{}: {sql}", kind.key);
+        }
+    }
+
+    /// The last migration fails in every database at this line of its SQL, with these words; of the file nothing is
+    /// left, and without it all is well.
+    #[track_caller]
+    fn fails(&mut self, line: usize, words: &[&str]) {
+        self.sandbox.dbctl(&["migrate", "--all"]).fails(1);
+        let (at, name) = (self.names.len(), self.names.last().unwrap());
+        for kind in &KINDS {
+            let said = self.sandbox.dbctl(&["migrate", kind.key]).fails(1);
+            let place = format!("{}:{}", kind.path(at, name), kind.line(line));
+            assert!(said.contains(&place), "{}: {place} in {said}", kind.key);
+            for word in words {
+                assert!(said.contains(word), "{}: {word} in {said}", kind.key);
+            }
+        }
+        self.drop_last();
+        self.settled();
+    }
+}
+
+#[test]
+fn transactions_of_their_own() {
+    let mut folders = Folders::new();
+    folders.add("enum", "create type mood as enum ('sad');\ncreate table moods (m mood);");
+    folders.add("value", "alter type mood add value 'happy';\n");
+    folders
+        .add("uses", "alter table moods alter m set default 'happy';\ninsert into moods values ('happy');\n");
+    folders.add(
+        "own",
+        "BEGIN;\nSET LOCAL lock_timeout = '1234ms';\ncreate table own as select current_setting('lock_timeout') as l;\nCOMMIT;\n",
+    );
+    folders.add("middle", "create table one (id int);\nCOMMIT;\nBEGIN;\ncreate table two (id int);\nEND;\n");
+    folders.add(
+        "inner",
+        "BEGIN;\nalter type mood add value 'calm';\nCOMMIT;\ninsert into moods values ('calm');\n",
+    );
+    folders.add("open", "START TRANSACTION;\ncreate table left_open (id int);\n");
+    folders.add(
+        "savepoint",
+        "savepoint a;\ncreate table lost (id int);\nrollback to a;\ncreate table kept (id int);\n",
+    );
+    folders.add(
+        "procedure",
+        "create table batches (n int);\ncreate procedure fill() language plpgsql as $$\nbegin\n  for i in 1..3 loop\n    insert into batches values (i);\n    commit;\n  end loop;\nend $$;\n",
+    );
+    folders.add_outside(
+        "call",
+        "call fill();\nalter type mood add value 'angry';\ninsert into moods values ('angry');\n",
+    );
+    folders.add_outside(
+        "index",
+        "create index concurrently batches_n on batches (n);\nvacuum batches;\ncreate index concurrently batches_m on batches (n);\n",
+    );
+    folders.add("unmarked", "drop index concurrently batches_m;\n");
+    folders.up();
+    folders.says("select l from own", "1234ms\n");
+    folders.says("select string_agg(m::text, ' ' order by m) from moods", "happy calm angry\n");
+    folders.says(
+        "select to_regclass('one'), to_regclass('two'), to_regclass('left_open')",
+        "one|two|left_open\n",
+    );
+    folders.says("select to_regclass('lost'), to_regclass('kept')", "NULL|kept\n");
+    folders.says(
+        "select count(*), to_regclass('batches_n'), to_regclass('batches_m') from batches",
+        "3|batches_n|NULL\n",
+    );
+
+    folders.add("unsafe", "alter type mood add value 'wild';\ninsert into moods values ('wild');\n");
+    folders.fails(2, &["55P04", "dbctl:no-transaction"]);
+    folders.says("select array_to_string(enum_range(null::mood), ' ')", "sad happy calm angry\n");
+    folders.add("commits", "insert into batches values (5);\ncall fill();\n");
+    folders.fails(2, &["2D000", "dbctl:no-transaction"]);
+    folders.says("select count(*) from batches", "3\n");
+    folders.add("takes_back", "create table gone (id int);\nROLLBACK;\n");
+    folders.fails(2, &["ROLLBACK"]);
+    folders.says("select to_regclass('gone')", "NULL\n");
+}
+
+#[test]
+fn what_a_transaction_of_its_own_left_behind_is_gone_on_with() {
+    let mut folders = Folders::new();
+    folders.add("first", "create table t (id int);\n");
+    let half = "BEGIN;\ninsert into t values (1);\nCOMMIT;\ninsert into nothing values (2);\n";
+    folders.add("half", half);
+    let said = folders.sandbox.dbctl(&["up", "--all"]).fails(1);
+    for kind in &KINDS {
+        let place = format!("{}:{}", kind.path(2, "half"), kind.line(4));
+        assert!(said.contains(&place), "{place} in {said}");
+        let (_, document) = folders.sandbox.json(&["status", kind.key]);
+        assert_eq!(document["databases"][0]["counts"]["partial"], 1, "{}: {document}", kind.key);
+    }
+    folders.says("select count(*) from t", "1\n");
+    folders.sandbox.dbctl(&["migrate", "--all"]).fails(1);
+    folders.drop_last();
+    folders.add("half", &half.replace("nothing", "t"));
+    folders.up();
+    folders.says("select count(*), max(id) from t", "2|2\n");
+}
