@@ -219,22 +219,32 @@ impl Folders {
         }
     }
 
-    /// The last migration fails in every database at this line of its SQL, with these words; of the file nothing is
-    /// left, and without it all is well.
+    /// The last migration fails in every database at this line of its SQL (0 where no line is known), with these
+    /// words; of the file nothing is left, and without it all is well.
     #[track_caller]
     fn fails(&mut self, line: usize, words: &[&str]) {
-        self.sandbox.dbctl(&["migrate", "--all"]).fails(1);
-        let (at, name) = (self.names.len(), self.names.last().unwrap());
-        for kind in &KINDS {
-            let said = self.sandbox.dbctl(&["migrate", kind.key]).fails(1);
-            let place = format!("{}:{}", kind.path(at, name), kind.line(line));
-            assert!(said.contains(&place), "{}: {place} in {said}", kind.key);
-            for word in words {
-                assert!(said.contains(word), "{}: {word} in {said}", kind.key);
-            }
-        }
+        self.refused(1, line, words);
         self.drop_last();
         self.settled();
+    }
+
+    #[track_caller]
+    fn refused(&self, code: i32, line: usize, words: &[&str]) {
+        let said = self.sandbox.dbctl(&["migrate", "--all"]).fails(code);
+        let (at, name) = (self.names.len(), self.names.last().unwrap());
+        for kind in &KINDS {
+            let starts = format!("error: {}: ", kind.key);
+            let errors: Vec<&str> = said.split("error: ").collect();
+            let own = errors.iter().find(|error| format!("error: {error}").starts_with(&starts));
+            let own = own.unwrap_or_else(|| panic!("nothing of {} in {said}", kind.key));
+            let place = match line {
+                0 => kind.path(at, name),
+                line => format!("{}:{}", kind.path(at, name), kind.line(line)),
+            };
+            for word in words.iter().copied().chain([place.as_str()]) {
+                assert!(own.contains(word), "{}: {word} in {own}", kind.key);
+            }
+        }
     }
 }
 
@@ -315,4 +325,141 @@ fn what_a_transaction_of_its_own_left_behind_is_gone_on_with() {
     folders.add("half", &half.replace("nothing", "t"));
     folders.up();
     folders.says("select count(*), max(id) from t", "2|2\n");
+}
+
+#[test]
+fn the_tools_own_table_and_the_servers_roles() {
+    let mut folders = Folders::new();
+    // The table is there before the first file, whatever that does with it.
+    folders.add(
+        "grants",
+        "do $$ begin if not exists (select from pg_roles where rolname = 'reader') then create role reader nologin; end if; exception when duplicate_object or unique_violation then null; end $$;\ngrant select on {table} to reader;\ncreate table if not exists {table} (something_else int);\n",
+    );
+    folders.add(
+        "notes",
+        "create table public.log (at int generated always as identity);\ncreate function public.note() returns trigger language plpgsql as $$ begin insert into public.log default values; return new; end $$;\ncreate trigger note after insert on {table} for each row execute function public.note();\n",
+    );
+    folders.add(
+        "guards",
+        "alter table {table} enable row level security;\ncomment on table {table} is 'do; not touch';\n",
+    );
+    folders.add(
+        "adds",
+        "alter table {table} add column if not exists noted text default 'x';\nanalyze {table};\n",
+    );
+    folders.add("last", "create table last (id int);\n");
+    folders.up();
+    folders.says("select has_table_privilege('reader', '{table}', 'select')", "t\n");
+    folders.says("select count(*) > 3 from log", "t\n");
+    folders.says("select count(*) from {table} where noted = 'x'", "5\n");
+    folders.sandbox.ok(&["migrate", "--all"]);
+
+    // What is applied is not for a file to say.
+    folders.add("forgets", "create table forgotten (id int);\ndelete from {table};\n");
+    folders.fails(0, &["changes-history"]);
+    folders.says("select to_regclass('forgotten')", "NULL\n");
+    folders.add("drops", "drop table {table};\n");
+    folders.fails(0, &["changes-history"]);
+    folders.says("select count(*) from {table}", "5\n");
+
+    // A role is the server's: what made it for one database fails for the next.
+    folders.add("role", "create table before_it (id int);\ncreate role reader;\n");
+    folders.fails(2, &["42710", "whole server"]);
+    folders.says("select to_regclass('before_it')", "NULL\n");
+}
+
+#[test]
+fn sessions_and_their_settings() {
+    let mut folders = Folders::new();
+    folders.add("role", "do $$ begin if not exists (select from pg_roles where rolname = 'writer') then create role writer nologin; end if; exception when duplicate_object or unique_violation then null; end $$;\n");
+    folders.add("path", "select pg_catalog.set_config('search_path', '', false);\nset role writer;\n");
+    folders.add(
+        "schema",
+        "create schema if not exists side;\nset search_path to side;\ncreate table in_side (id int);\n",
+    );
+    folders.add(
+        "authorization",
+        "set session authorization writer;\nset time zone 'Asia/Tokyo';\nset lock_timeout = 1;\n",
+    );
+    folders.add(
+        "settings",
+        "set default_transaction_read_only = on;\nset standard_conforming_strings = off;\nset session_replication_role = replica;\nset client_encoding = 'LATIN1';\nset statement_timeout = '7s';\n",
+    );
+    folders.add("leftovers", "create temp table scratch (id int);\nprepare p as select 1;\ndeclare c cursor with hold for select 1;\nlisten x;\nselect pg_advisory_lock(7);\n");
+    folders.add(
+        "last",
+        "create temp table scratch (id int);\ncreate table last as select current_user::text as who, session_user::text as is, current_setting('search_path') as path, current_setting('lock_timeout') as l, current_setting('session_replication_role') as r, octet_length('ä') as o, (select count(*) from pg_prepared_statements where name = 'p') as p, (select count(*) from pg_cursors where name = 'c') as c;\n",
+    );
+    folders.up();
+    folders.says("select * from last", "postgres|postgres|\"$user\", public|5s|origin|2|0|0\n");
+    folders.says("select to_regclass('side.in_side'), to_regclass('public.in_side')", "side.in_side|NULL\n");
+    folders.says("select count(*) from pg_locks where locktype = 'advisory' and objid = 7", "0\n");
+
+    // What it is set to for good meets no statement of dbctl's own.
+    folders.add("forever", "do $$ begin execute format('alter database %I set search_path = ''''', current_database()); execute format('alter database %I set default_transaction_read_only = off', current_database()); end $$;\n");
+    folders.up();
+    folders.add("since", "create table public.since as select current_setting('search_path') as path;\n");
+    folders.up();
+    folders.says("select path from public.since", "\"\"\n");
+}
+
+#[test]
+fn bytes_of_all_kinds() {
+    let mut folders = Folders::new();
+    folders.add("blank", "");
+    folders.add("comments", "/* nothing /* at */ all; */\n-- nor here;");
+    folders
+        .add("no_newline", "create table t (id int, name text); insert into t values (1, 'it''s; \"one\"')");
+    folders.add("last_comment", "insert into t values (2, $a$; -- no $$ end$a$); -- the end; of it");
+    folders
+        .add("placeholders", "insert into t values (3, '${NAME} :NAME $1 {{NAME}} %(NAME)s'); -- ${NAME}\n");
+    folders.add(
+        "bodies",
+        "create function f() returns int language sql as $function$ select 1; select 2; $function$;\ncreate function g() returns text language plpgsql as $$ begin return 'a;b'; -- ';\nend $$;\n",
+    );
+    let dump = "SET client_encoding = 'UTF8';\nSELECT pg_catalog.set_config('search_path', '', false);\n\nCREATE TABLE public.dumped (id integer, name text);\n\nCOPY public.dumped (id, name) FROM stdin;\n1\tsemi;colon -- and 'quote\n2\t\\N\n3\ttab\\tand\\\\slash\n\\.\n\nALTER TABLE ONLY public.dumped ADD CONSTRAINT dumped_pkey PRIMARY KEY (id);\n";
+    folders.add("dump", dump);
+    // As Windows writes it, markers and all; its text is that of the others, so that only line ends differ.
+    folders.add_made("windows", |kind| {
+        let sql = dump.replace("dumped", "windows");
+        format!("{}{sql}{}", kind.around.0, kind.around.1).replace('\n', "\r\n").into_bytes()
+    });
+    folders.add_made("mark", |kind| {
+        // dbmate finds no part behind a byte order mark, and dbctl says so before anything runs.
+        let mark = if kind.key == "dbmate" { "" } else { "\u{feff}" };
+        format!("{mark}{}create table marked (id int);\n{}", kind.around.0, kind.around.1).into_bytes()
+    });
+    folders.up();
+    folders.says(
+        "select id, name from t order by id",
+        "1|it's; \"one\"\n2|; -- no $$ end\n3|${NAME} :NAME $1 {{NAME}} %(NAME)s\n",
+    );
+    for table in ["dumped", "windows"] {
+        folders.says(
+            &format!("select id, name from {table} order by id"),
+            "1|semi;colon -- and 'quote\n2|NULL\n3|tab\tand\\slash\n",
+        );
+    }
+    folders.says("select f(), g(), to_regclass('marked')", "2|a;b|marked\n");
+
+    // Other line ends are no other text.
+    for kind in &KINDS {
+        let path = kind.path(7, "dump");
+        let text = folders.sandbox.read(&path).replace('\n', "\r\n");
+        folders.sandbox.write(&path, text);
+    }
+    folders.settled();
+
+    for (name, line) in [("psql", "\\connect other"), ("restrict", "\\i other.sql"), ("set", "\\set x 1")] {
+        folders.add(name, &format!("create table early (id int);\n\n{line}\nselect 1;\n"));
+        folders.fails(3, &[&format!("`{}`", line.split(' ').next().unwrap())]);
+        folders.says("select to_regclass('early')", "NULL\n");
+    }
+    folders.add("syntax", "create table early (id int);\n\n  selec 1;\n");
+    folders.fails(3, &["42601"]);
+    folders.add_made("wide", |kind| {
+        let text = format!("\u{feff}{}select 1;\n{}", kind.around.0, kind.around.1);
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    });
+    folders.refused(3, 0, &[":1:1", "UTF-16", "save the file as UTF-8"]);
 }

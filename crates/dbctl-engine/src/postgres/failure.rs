@@ -76,7 +76,11 @@ pub(super) fn sql_error(error: &DbError, sql: &str) -> SqlError {
         code: code.to_owned(),
         message: hide_passwords(error.message()),
         detail: error.detail().map(hide_passwords),
-        hint: error.hint().map(hide_passwords).or_else(|| hint(error, sql).map(str::to_owned)),
+        // Of an enum value PostgreSQL's hint says what is wrong once more, and not what to do.
+        hint: match error.hint().filter(|_| code != "55P04") {
+            Some(hint) => Some(hide_passwords(hint)),
+            None => hint(error, sql).map(str::to_owned),
+        },
         context: error.where_().map(hide_passwords),
         statement: Some(hide_passwords(&shorten(sql))),
         location: None,

@@ -279,7 +279,7 @@ impl<'a> Layout<'a> {
         let modes = matches!(control(self.statement(piece)), Control::Begin { .. })
             || sets(&mut Words::new(self.statement(piece)));
         // That of a `SET TRANSACTION` says that it comes too late.
-        if !matches!(code, "25001" | "2D000") || modes {
+        if !matches!(code, "25001" | "2D000" | "55P04") || modes {
             return None;
         }
         let outside = "put `-- dbctl:no-transaction` at the top of the file";
@@ -346,7 +346,10 @@ impl<'a> Layout<'a> {
                 "the file itself makes its transactions read-only, in line {line}: take that out, or what it writes"
             ));
         }
-        sql.hint = sql.hint.or_else(|| self.misplaced(piece, &sql.code));
+        sql.hint = match (sql.hint, self.misplaced(piece, &sql.code)) {
+            (Some(hint), Some(mends)) if sql.code == "55P04" => Some(format!("{hint}; or {mends}")),
+            (hint, mends) => hint.or(mends),
+        };
         sql.location = Some(match (error.position(), copy_data, error.where_().and_then(copy_line)) {
             (Some(ErrorPosition::Original(character)), _, _) => {
                 let character = usize::try_from(*character).unwrap_or_default().saturating_sub(1);
