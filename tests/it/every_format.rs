@@ -1,7 +1,7 @@
 //! What migration files do that a runner has to survive, in every format: a folder of each, each with a database of its
 //! own, and the same traps in all of them.
 
-use std::fmt::Write as _;
+use std::{cell::OnceCell, fmt::Write as _};
 
 use crate::support::Sandbox;
 
@@ -131,6 +131,8 @@ impl Kind {
 struct Folders {
     sandbox: Sandbox,
     names: Vec<String>,
+    /// The URLs of the databases, once they are there.
+    urls: OnceCell<Vec<String>>,
 }
 
 impl Folders {
@@ -140,7 +142,7 @@ impl Folders {
             let _ =
                 writeln!(manifest, "  {0}: {{ migrations: [{{ path: {0}, {1} }}] }}", kind.key, kind.source);
         }
-        Self { sandbox: Sandbox::new(&manifest, &[]), names: Vec::new() }
+        Self { sandbox: Sandbox::new(&manifest, &[]), names: Vec::new(), urls: OnceCell::new() }
     }
 
     /// Adds a migration to every folder: what is made of this SQL, in which `{db}` is the database and `{table}` the
@@ -204,17 +206,15 @@ impl Folders {
     #[track_caller]
     fn settled(&self) {
         self.sandbox.ok(&["status", "--all", "--check"]);
-        for kind in &KINDS {
-            let rows = self.sandbox.query(kind.key, &format!("select count(*) from {}", kind.table));
-            assert_eq!(rows.trim_end(), self.names.len().to_string(), "{}", kind.key);
-        }
+        self.says("select count(*) from {table}", &format!("{}\n", self.names.len()));
     }
 
     /// What a query says in every database.
     #[track_caller]
     fn says(&self, sql: &str, expected: &str) {
-        for kind in &KINDS {
-            let said = self.sandbox.query(kind.key, &sql.replace("{table}", kind.table));
+        let urls = || KINDS.iter().map(|kind| self.sandbox.url(kind.key)).collect();
+        for (kind, url) in KINDS.iter().zip(self.urls.get_or_init(urls)) {
+            let said = self.sandbox.query_url(url, &sql.replace("{table}", kind.table));
             assert_eq!(said, expected, "{}: {sql}", kind.key);
         }
     }
@@ -249,8 +249,22 @@ impl Folders {
 }
 
 #[test]
-fn transactions_of_their_own() {
+fn transactions() {
     let mut folders = Folders::new();
+    transactions_of_their_own(&mut folders);
+    what_a_transaction_of_its_own_left_behind_is_gone_on_with(&mut folders);
+}
+
+#[test]
+fn bytes_histories_and_sessions() {
+    let mut folders = Folders::new();
+    bytes_of_all_kinds(&mut folders);
+    folders.drop_last();
+    the_tools_own_table_and_the_servers_roles(&mut folders);
+    sessions_and_their_settings(&mut folders);
+}
+
+fn transactions_of_their_own(folders: &mut Folders) {
     folders.add("enum", "create type mood as enum ('sad');\ncreate table moods (m mood);");
     folders.add("value", "alter type mood add value 'happy';\n");
     folders
@@ -306,30 +320,26 @@ fn transactions_of_their_own() {
     folders.says("select to_regclass('gone')", "NULL\n");
 }
 
-#[test]
-fn what_a_transaction_of_its_own_left_behind_is_gone_on_with() {
-    let mut folders = Folders::new();
-    folders.add("first", "create table t (id int);\n");
-    let half = "BEGIN;\ninsert into t values (1);\nCOMMIT;\ninsert into nothing values (2);\n";
+fn what_a_transaction_of_its_own_left_behind_is_gone_on_with(folders: &mut Folders) {
+    folders.add("first", "create table h (id int);\n");
+    let half = "BEGIN;\ninsert into h values (1);\nCOMMIT;\ninsert into nothing values (2);\n";
     folders.add("half", half);
     let said = folders.sandbox.dbctl(&["up", "--all"]).fails(1);
     for kind in &KINDS {
-        let place = format!("{}:{}", kind.path(2, "half"), kind.line(4));
+        let place = format!("{}:{}", kind.path(folders.names.len(), "half"), kind.line(4));
         assert!(said.contains(&place), "{place} in {said}");
         let (_, document) = folders.sandbox.json(&["status", kind.key]);
         assert_eq!(document["databases"][0]["counts"]["partial"], 1, "{}: {document}", kind.key);
     }
-    folders.says("select count(*) from t", "1\n");
+    folders.says("select count(*) from h", "1\n");
     folders.sandbox.dbctl(&["migrate", "--all"]).fails(1);
     folders.drop_last();
-    folders.add("half", &half.replace("nothing", "t"));
+    folders.add("half", &half.replace("nothing", "h"));
     folders.up();
-    folders.says("select count(*), max(id) from t", "2|2\n");
+    folders.says("select count(*), max(id) from h", "2|2\n");
 }
 
-#[test]
-fn the_tools_own_table_and_the_servers_roles() {
-    let mut folders = Folders::new();
+fn the_tools_own_table_and_the_servers_roles(folders: &mut Folders) {
     // The table is there before the first file, whatever that does with it.
     folders.add(
         "grants",
@@ -351,7 +361,8 @@ fn the_tools_own_table_and_the_servers_roles() {
     folders.up();
     folders.says("select has_table_privilege('reader', '{table}', 'select')", "t\n");
     folders.says("select count(*) > 3 from log", "t\n");
-    folders.says("select count(*) from {table} where noted = 'x'", "5\n");
+    let all = format!("{}\n", folders.names.len());
+    folders.says("select count(*) from {table} where noted = 'x'", &all);
     folders.sandbox.ok(&["migrate", "--all"]);
 
     // What is applied is not for a file to say.
@@ -360,7 +371,7 @@ fn the_tools_own_table_and_the_servers_roles() {
     folders.says("select to_regclass('forgotten')", "NULL\n");
     folders.add("drops", "drop table {table};\n");
     folders.fails(0, &["changes-history"]);
-    folders.says("select count(*) from {table}", "5\n");
+    folders.says("select count(*) from {table}", &all);
 
     // A role is the server's: what made it for one database fails for the next.
     folders.add("role", "create table before_it (id int);\ncreate role reader;\n");
@@ -368,9 +379,7 @@ fn the_tools_own_table_and_the_servers_roles() {
     folders.says("select to_regclass('before_it')", "NULL\n");
 }
 
-#[test]
-fn sessions_and_their_settings() {
-    let mut folders = Folders::new();
+fn sessions_and_their_settings(folders: &mut Folders) {
     folders.add("role", "do $$ begin if not exists (select from pg_roles where rolname = 'writer') then create role writer nologin; end if; exception when duplicate_object or unique_violation then null; end $$;\n");
     folders.add("path", "select pg_catalog.set_config('search_path', '', false);\nset role writer;\n");
     folders.add(
@@ -388,10 +397,10 @@ fn sessions_and_their_settings() {
     folders.add("leftovers", "create temp table scratch (id int);\nprepare p as select 1;\ndeclare c cursor with hold for select 1;\nlisten x;\nselect pg_advisory_lock(7);\n");
     folders.add(
         "last",
-        "create temp table scratch (id int);\ncreate table last as select current_user::text as who, session_user::text as is, current_setting('search_path') as path, current_setting('lock_timeout') as l, current_setting('session_replication_role') as r, octet_length('ä') as o, (select count(*) from pg_prepared_statements where name = 'p') as p, (select count(*) from pg_cursors where name = 'c') as c;\n",
+        "create temp table scratch (id int);\ncreate table latest as select current_user::text as who, session_user::text as is, current_setting('search_path') as path, current_setting('lock_timeout') as l, current_setting('session_replication_role') as r, octet_length('ä') as o, (select count(*) from pg_prepared_statements where name = 'p') as p, (select count(*) from pg_cursors where name = 'c') as c;\n",
     );
     folders.up();
-    folders.says("select * from last", "postgres|postgres|\"$user\", public|5s|origin|2|0|0\n");
+    folders.says("select * from latest", "postgres|postgres|\"$user\", public|5s|origin|2|0|0\n");
     folders.says("select to_regclass('side.in_side'), to_regclass('public.in_side')", "side.in_side|NULL\n");
     folders.says("select count(*) from pg_locks where locktype = 'advisory' and objid = 7", "0\n");
 
@@ -403,9 +412,7 @@ fn sessions_and_their_settings() {
     folders.says("select path from public.since", "\"\"\n");
 }
 
-#[test]
-fn bytes_of_all_kinds() {
-    let mut folders = Folders::new();
+fn bytes_of_all_kinds(folders: &mut Folders) {
     folders.add("blank", "");
     folders.add("comments", "/* nothing /* at */ all; */\n-- nor here;");
     folders
