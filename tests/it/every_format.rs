@@ -5,6 +5,9 @@ use std::{cell::OnceCell, fmt::Write as _};
 
 use crate::support::Sandbox;
 
+/// A file's path and its text, of a migration's number and name.
+type Beside = fn(usize, &str) -> (String, String);
+
 /// A kind of folder.
 struct Kind {
     /// Its database's key and its folder.
@@ -20,7 +23,7 @@ struct Kind {
     /// The tool's own marker for a file outside a transaction, in the place of what stands before the SQL.
     outside: &'static str,
     /// A file beside the migration's.
-    beside: Option<fn(usize, &str) -> (String, String)>,
+    beside: Option<Beside>,
 }
 
 fn stamp(at: usize) -> String {
@@ -469,4 +472,65 @@ fn bytes_of_all_kinds(folders: &mut Folders) {
         text.encode_utf16().flat_map(u16::to_le_bytes).collect()
     });
     folders.refused(3, 0, &[":1:1", "UTF-16", "save the file as UTF-8"]);
+}
+
+/// What reverts: the paths of the up and the down file, and what stands before each part. Drizzle and Supabase have
+/// nothing that reverts.
+const DOWNS: [(&str, &str, &str, &str); 6] = [
+    ("native", "native/20260101000009_back.sql", "native/20260101000009_back.down.sql", ""),
+    ("node", "node/1767225690009_back.sql", "", "-- Down Migration\n"),
+    ("prisma", "prisma/20260101000009_back/migration.sql", "prisma/20260101000009_back/down.sql", ""),
+    ("sqlx", "sqlx/9_back.up.sql", "sqlx/9_back.down.sql", ""),
+    ("dbmate", "dbmate/20260101000009_back.sql", "", "-- migrate:down\n"),
+    ("custom", "custom/009_back.sql", "custom/009_back.down.sql", ""),
+];
+
+/// Downs that are broken, and one that does not fit in the transaction that its up fits in.
+#[test]
+fn ways_back() {
+    let mut folders = Folders::new();
+    folders.add("first", "create table t (id int);\n");
+    // Each with the line that fails.
+    for (round, down, line) in [
+        (7, "drop table back7;\ndrop table nowhere;\n", Some(2)),
+        (8, "drop table back8;\nROLLBACK;\n", Some(2)),
+        (9, "drop index concurrently id9;\ndrop table back9;\n", None),
+    ] {
+        let named = |path: &str| path.replace("9_back", &format!("{round}_back"));
+        let up = format!("create index id{round} on t (id);\ncreate table back{round} (id int);\n");
+        let mut keys = Vec::new();
+        for (key, up_path, down_path, marker) in DOWNS {
+            let kind = KINDS.iter().find(|kind| kind.key == key).unwrap();
+            let up = format!("{}{up}", kind.around.0);
+            match down_path {
+                "" => folders.sandbox.write(&named(up_path), format!("{up}{marker}{down}")),
+                _ => {
+                    folders.sandbox.write(&named(up_path), up);
+                    folders.sandbox.write(&named(down_path), down);
+                }
+            }
+            keys.push(key);
+        }
+        folders.sandbox.ok(&[&["up"][..], &keys].concat());
+        let back = folders.sandbox.dbctl(&[&["rollback", "--yes"][..], &keys].concat());
+        for (key, up_path, down_path, marker) in DOWNS {
+            let rows = folders.sandbox.query(
+                key,
+                &format!("select to_regclass('back{round}') is null, to_regclass('id{round}') is null"),
+            );
+            let Some(line) = line else {
+                assert_eq!(rows, "t|t\n", "{key}: {back}");
+                continue;
+            };
+            assert_eq!(rows, "f|f\n", "{key}: {back}");
+            let before = if marker.is_empty() { 0 } else { 4 };
+            let path = named(if down_path.is_empty() { up_path } else { down_path });
+            let place = format!("{path}:{}", before + line);
+            assert!(back.stderr.contains(&place), "{place} in {back}");
+        }
+        match line {
+            Some(_) => _ = folders.sandbox.ok(&[&["status", "--check"][..], &keys].concat()),
+            None => assert_eq!(back.code, 0, "{back}"),
+        }
+    }
 }
