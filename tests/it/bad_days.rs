@@ -262,6 +262,7 @@ fn a_clock_that_goes_backwards() {
 }
 
 #[test]
+#[ignore = "takes minutes: CI runs it once, as `cargo test -- --ignored bad_days`"]
 fn five_thousand_migrations_are_pending() {
     let sandbox = Sandbox::new(
         "workspace: a\ndatabases: { a: { migrations: [{ path: m, format: native }] } }\n",
@@ -313,6 +314,7 @@ fn a_file_of_50_mb_takes_four_times_its_size_at_most() {
 
 #[cfg(target_os = "linux")]
 #[test]
+#[ignore = "takes minutes: CI runs it once, as `cargo test -- --ignored bad_days`"]
 fn three_hundred_databases_take_40_mb_at_most() {
     let server = OwnServer::start();
     // The disk has no part in this.
