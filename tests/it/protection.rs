@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     own_server::OwnServer,
-    process::until,
+    process::{signal, until},
     support::{Ran, Sandbox, binary},
 };
 
@@ -155,8 +155,8 @@ impl fmt::Display for Case {
     }
 }
 
-/// A command with a terminal of its own, on which somebody answers.
-fn on_terminal(command: &Command, answer: &str) -> Ran {
+/// A command with a terminal of its own.
+fn terminal(command: &Command) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let mut script = Command::new("script");
@@ -164,7 +164,12 @@ fn on_terminal(command: &Command, answer: &str) -> Ran {
     script.env_clear().current_dir(command.get_current_dir().unwrap());
     script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = script.spawn().expect("util-linux has `script`");
+    script
+}
+
+/// A command with a terminal of its own, on which somebody answers.
+fn on_terminal(command: &Command, answer: &str) -> Ran {
+    let mut child = terminal(command).spawn().expect("util-linux has `script`");
     std::io::Write::write_all(child.stdin.as_mut().unwrap(), answer.as_bytes()).unwrap();
     // Its input stays open: its end would be that of the terminal.
     let stdin = child.stdin.take();
@@ -174,6 +179,45 @@ fn on_terminal(command: &Command, answer: &str) -> Ran {
     // A terminal has one stream.
     ran.stderr = std::mem::take(&mut ran.stdout);
     ran
+}
+
+#[test]
+fn whoever_is_asked_may_close_the_terminal() {
+    let sandbox = Sandbox::new("workspace: w\ndatabases: { a: {} }\n", &[]);
+    sandbox.ok(&["create", "a"]);
+    let mut command = sandbox.command(binary());
+    command.args(["drop", "a"]);
+    for terminated in [false, true] {
+        let mut child = terminal(&command).spawn().expect("util-linux has `script`");
+        let mut shown = String::new();
+        let mut output = child.stdout.take().unwrap();
+        while !shown.contains("Go on?") {
+            let mut chunk = [0; 1024];
+            let read = std::io::Read::read(&mut output, &mut chunk).unwrap();
+            assert!(read > 0, "{shown}");
+            shown += &String::from_utf8_lossy(&chunk[..read]);
+        }
+        // It may have been started by a shell.
+        let of = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let mut asking = child.id();
+        while let Some(started) = of(asking).split_whitespace().next() {
+            asking = started.parse().unwrap();
+        }
+        if terminated {
+            signal(&asking.to_string(), "TERM");
+        } else {
+            child.kill().unwrap();
+        }
+        until("the question is withdrawn", || {
+            // One that has ended may wait for somebody to ask how.
+            let status = std::fs::read_to_string(format!("/proc/{asking}/stat")).unwrap_or_default();
+            status.is_empty() || status.contains(") Z ")
+        });
+        let _ = child.kill();
+        child.wait().unwrap();
+        sandbox.ok(&["status", "a"]);
+        assert_eq!(sandbox.query("a", "select 1"), "1\n");
+    }
 }
 
 #[test]

@@ -3,13 +3,16 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    thread,
 };
 
 use inquire::{Confirm, InquireError, ui::RenderConfig};
+use tokio::sync::oneshot;
 
 use crate::{
     console::{Console, Mode},
     error::CliError,
+    signals::unless_closed,
 };
 
 /// What is about to happen.
@@ -43,10 +46,10 @@ pub(crate) fn can_ask(
 }
 
 /// Asks, and comes back only after a yes. Where nobody can be asked that is an error.
-pub(crate) fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<(), CliError> {
+pub(crate) async fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<(), CliError> {
     can_ask(asking.destruction, console)?;
     describe(asking, console.err, console.mode)?;
-    go_on(console)
+    go_on(console.mode).await
 }
 
 /// What is about to be deleted, which is no database alone.
@@ -60,7 +63,7 @@ pub(crate) struct Deleting {
 }
 
 /// Says what would be deleted, then asks as [`ask`] does.
-pub(crate) fn ask_to_delete(deleting: &Deleting, console: &mut Console<'_>) -> Result<(), CliError> {
+pub(crate) async fn ask_to_delete(deleting: &Deleting, console: &mut Console<'_>) -> Result<(), CliError> {
     let (command, _) = deleting.destruction;
     writeln!(console.err, "`{command}` {}:", deleting.effect)?;
     for folder in &deleting.folders {
@@ -68,16 +71,55 @@ pub(crate) fn ask_to_delete(deleting: &Deleting, console: &mut Console<'_>) -> R
     }
     console.err.flush()?;
     can_ask(deleting.destruction, console)?;
-    go_on(console)
+    go_on(console.mode).await
 }
 
-fn go_on(console: &Console<'_>) -> Result<(), CliError> {
-    let render = if console.mode.err.0 { RenderConfig::default_colored() } else { RenderConfig::empty() };
-    match Confirm::new("Go on?").with_default(false).with_render_config(render).prompt() {
+async fn go_on(mode: Mode) -> Result<(), CliError> {
+    let render = if mode.err.0 { RenderConfig::default_colored() } else { RenderConfig::empty() };
+    let terminal = Terminal::as_it_is();
+    let (tell, told) = oneshot::channel();
+    // On a thread beside, so that signals are heard: a terminal that was closed answers nothing any more.
+    thread::spawn(move || {
+        let answer = Confirm::new("Go on?").with_default(false).with_render_config(render).prompt();
+        // Nobody is there to be told after a signal.
+        let _ = tell.send(answer);
+    });
+    let answer = match unless_closed(told).await {
+        Ok(answer) => answer.map_err(|_| CliError::Interrupted)?,
+        Err(error) => {
+            terminal.put_back();
+            return Err(error);
+        }
+    };
+    match answer {
         Ok(true) => Ok(()),
         Ok(false) | Err(InquireError::OperationCanceled) => Err(CliError::Declined),
         Err(InquireError::OperationInterrupted) => Err(CliError::Interrupted),
         Err(error) => Err(CliError::Ask(error)),
+    }
+}
+
+/// How the terminal reads what is typed: whoever asks has it give away each key.
+struct Terminal {
+    #[cfg(unix)]
+    attributes: Option<rustix::termios::Termios>,
+}
+
+impl Terminal {
+    fn as_it_is() -> Self {
+        Self {
+            #[cfg(unix)]
+            attributes: rustix::termios::tcgetattr(io::stdin()).ok(),
+        }
+    }
+
+    fn put_back(&self) {
+        #[cfg(unix)]
+        if let Some(attributes) = &self.attributes {
+            // One that is gone needs nothing.
+            let now = rustix::termios::OptionalActions::Now;
+            let _ = rustix::termios::tcsetattr(io::stdin(), now, attributes);
+        }
     }
 }
 
@@ -180,11 +222,11 @@ mod tests {
         ");
     }
 
-    #[test]
-    fn without_a_terminal_nothing_is_asked() {
+    #[tokio::test]
+    async fn without_a_terminal_nothing_is_asked() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut console = Console { out: &mut out, err: &mut err, mode: PIPED };
-        let error = ask(&asking(), &mut console).unwrap_err();
+        let error = ask(&asking(), &mut console).await.unwrap_err();
         assert_eq!(error.to_string(), "`drop` destroys data, and there is no terminal to ask on");
         assert!(out.is_empty() && err.is_empty());
     }

@@ -59,7 +59,7 @@ pub(crate) async fn carry_out(
         if !foreseen.failed.is_empty() {
             return Err(CliError::Databases(foreseen.failed));
         }
-        confirm::ask(&asking(context, &plan, destruction, foreseen.reverts), console)?;
+        confirm::ask(&asking(context, &plan, destruction, foreseen.reverts), console).await?;
     }
 
     let mut signals = Signals::listen()?;

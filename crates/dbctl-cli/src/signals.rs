@@ -24,6 +24,19 @@ pub(crate) async fn unless_stopped<T>(work: impl Future<Output = T>) -> Result<T
     }
 }
 
+/// Awaits an answer from the terminal. A signal ends that, and so does a terminal that is closed, under nohup too: nobody is
+/// left who could answer.
+pub(crate) async fn unless_closed<T>(answer: impl Future<Output = T>) -> Result<T, CliError> {
+    let mut signals = Signals::listen()?;
+    #[cfg(unix)]
+    signals.hear_hangup()?;
+    tokio::select! {
+        biased;
+        () = signals.once() => Err(CliError::Interrupted),
+        answer = answer => Ok(answer),
+    }
+}
+
 /// The signals that end a run, heard from now on instead of ending the process.
 pub(crate) struct Signals {
     #[cfg(unix)]
@@ -56,6 +69,13 @@ impl Signals {
             use tokio::signal::windows::{ctrl_break, ctrl_c};
             Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_break()? })
         }
+    }
+
+    #[cfg(unix)]
+    fn hear_hangup(&mut self) -> io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        self.hangup = Some(signal(SignalKind::hangup())?);
+        Ok(())
     }
 
     /// Cancels `stop` at the first signal, and comes back at the second.

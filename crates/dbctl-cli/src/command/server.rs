@@ -113,7 +113,7 @@ pub(super) async fn run(
                     writeln!(console.out, "embedded: there is none")?;
                 }
             } else {
-                site.may_remove(&known, global, console)?;
+                site.may_remove(&known, global, console).await?;
             }
             for server in known {
                 let state = match remove(&server.spec).await? {
@@ -280,7 +280,7 @@ impl Site {
     }
 
     /// Whether these may be deleted; asks where nobody said so.
-    fn may_remove(
+    async fn may_remove(
         &self,
         servers: &[Known],
         global: &Global,
@@ -299,7 +299,7 @@ impl Site {
         }
         let folders = servers.iter().filter_map(Known::folder).collect();
         let effect = "deletes the private PostgreSQL of this repository, with every database on it";
-        confirm::ask_to_delete(&Deleting { destruction, effect, folders }, console)
+        confirm::ask_to_delete(&Deleting { destruction, effect, folders }, console).await
     }
 
     /// What runs can be looked at and stopped where the manifest is gone.
