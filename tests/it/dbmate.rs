@@ -59,7 +59,7 @@ fn folder(files: &[(&str, &str)]) -> Sandbox {
 }
 
 /// Runs dbmate on a database.
-fn dbmate(sandbox: &Sandbox, version: &str, target: &str, args: &[&str]) -> Ran {
+pub(crate) fn dbmate(sandbox: &Sandbox, version: &str, target: &str, args: &[&str]) -> Ran {
     let program = npm(&[&format!("dbmate@{version}")]).join("node_modules/.bin/dbmate");
     let mut command = sandbox.command(program);
     let url = sandbox.url(target);

@@ -64,6 +64,7 @@ mod requires;
 mod runs;
 #[cfg(unix)]
 mod safety;
+mod search_path;
 mod secrets;
 mod seeds;
 mod sqlx;

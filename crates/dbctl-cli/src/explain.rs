@@ -194,6 +194,7 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
         EngineError::Locked { .. } => word("locked"),
         EngineError::Prepared { .. } | EngineError::NoDecisions { .. } => word("in_doubt"),
         EngineError::Pooled { .. } => word("pooled"),
+        EngineError::Elsewhere { .. } => word("history_elsewhere"),
         EngineError::InUse { .. } => word("in_use"),
         EngineError::Clean(_) => word("clean_refused"),
         EngineError::Lost { .. } => word("connection_lost"),

@@ -301,6 +301,11 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
              the file as it is now need not run: `dbctl history resolve {key} {} --done N`",
             typed(&named(path))
         ),
+        EngineError::Elsewhere { source_name, table, found, .. } => format!(
+            "say of {source_name} in the manifest where its history is: `schema: {}`, or connect with that schema on the \
+             search_path. If it is somebody else's, and these files are to run all the same: `schema: {}`",
+            found.schema, table.schema
+        ),
         EngineError::Seed { .. } => return None,
         EngineError::InUse { .. } => "end those sessions, or add --disconnect, which ends them".to_owned(),
         EngineError::Clean(refusal) => {

@@ -115,6 +115,9 @@ pub trait Reader: Send {
     async fn identity(&mut self) -> Result<Identity, EngineError>;
     /// What is applied of a source; empty where neither its table nor the ledger exists.
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError>;
+    /// The source's own history table, where the connection's `search_path` may say in which schema; `None` where the
+    /// ledger is the truth.
+    async fn history_table(&mut self, source: &SourceRef<'_>) -> Result<Option<TableName>, EngineError>;
     /// Every row of the ledger, whatever source it belongs to; empty where there is no ledger.
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError>;
     /// Which runs have been at work here, in the order in which they began; empty where older versions alone have.
@@ -241,6 +244,13 @@ impl SourceRef<'_> {
     }
 }
 
+impl<'a> SourceRef<'a> {
+    /// The same with another history, where there is one.
+    pub(crate) fn with(self, history: Option<&'a dyn History>) -> Self {
+        Self { history: history.or(self.history), ..self }
+    }
+}
+
 /// How many names [`Reader::belongings`] gives at most.
 pub const BELONGINGS: usize = 4;
 
@@ -268,6 +278,20 @@ pub enum Note<'a> {
         /// Whether they are those of the file as it is now, rather than those that were recorded.
         as_it_is: bool,
     },
+}
+
+impl<'a> Note<'a> {
+    /// The source of the migration.
+    pub(crate) fn source(&self) -> &SourceRef<'a> {
+        match self {
+            Self::Applied(source, _)
+            | Self::Forgotten(source, _)
+            | Self::Repaired(source, _)
+            | Self::Begun(source, _)
+            | Self::Withdrawn(source, _)
+            | Self::Reached { source, .. } => source,
+        }
+    }
 }
 
 /// Where a migration outside a transaction stopped.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dbctl_migration::split::SplitError;
+use dbctl_migration::{TableName, split::SplitError};
 use thiserror::Error;
 
 use crate::{LockHolder, Prepared, clean::CleanRefusal, embedded::EmbeddedError, libpq::ConnInfoError};
@@ -101,6 +101,21 @@ pub enum EngineError {
         done: usize,
         /// Whether those are what they were, and only the one after them has changed, which was started.
         started: bool,
+    },
+    /// A history table is not where the tool has it on this connection, but one in another schema knows the files.
+    #[error(
+        "{table} is not there, but {found} says that {migrations} of the files of {source_name} are applied: they would \
+         run a second time"
+    )]
+    Elsewhere {
+        /// The source, as the manifest spells it.
+        source_name: String,
+        /// Where the tool has its table.
+        table: TableName,
+        /// Where one is.
+        found: TableName,
+        /// How many of its rows are of the source's files.
+        migrations: usize,
     },
     /// A seed file cannot be loaded as it is.
     #[error("{}{}: {message}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]

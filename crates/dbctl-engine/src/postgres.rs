@@ -8,6 +8,7 @@ mod failure;
 mod hide;
 mod inventory;
 mod layout;
+mod locate;
 mod lock;
 mod note;
 mod pooler;
@@ -225,7 +226,7 @@ impl Engine for Postgres {
     ) -> Result<Box<dyn Reader + 's>, EngineError> {
         let settings = self.direct(target, session).await?;
         let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
-        Ok(Box::new(ReadSession::new(link)))
+        Ok(Box::new(ReadSession::new(link, target.settings.clone())))
     }
 
     async fn open_exclusive<'s>(

@@ -105,6 +105,15 @@ pub trait History: Send + Sync {
     fn search_path(&self) -> Option<&str> {
         None
     }
+    /// The same history in that schema, where the tool names its table without one, so that the connection's
+    /// `search_path` says where it is; `None` where the schema is said.
+    fn within(&self, _schema: &str) -> Option<Box<dyn History>> {
+        None
+    }
+    /// Whether the tool itself makes the first schema of a `search_path` that its connection settings name.
+    fn makes_schema(&self) -> bool {
+        false
+    }
     /// Says that a migration outside a transaction has begun, where the tool would; [`Self::record`] then finishes that
     /// row, and [`Self::forget`] removes it.
     fn start(&self, _migration: &Migration) -> Vec<Statement> {

@@ -103,7 +103,10 @@ pub(crate) async fn look<R: Reader + ?Sized>(
     let undecided =
         sources.iter().zip(&rows).any(|(source, rows)| source.baseline.is_some() && rows.is_empty());
     let belongings = match undecided {
-        true => reader.belongings(&history_tables(sources)).await?,
+        true => {
+            let tables = history_tables(reader, sources).await?;
+            reader.belongings(&tables).await?
+        }
         false => Vec::new(),
     };
     Ok(Found { rows, belongings })

@@ -79,15 +79,37 @@ pub(crate) fn peer_locks(sources: &[SourceFiles], database: &str) -> Vec<i64> {
 }
 
 /// The history tables of the sources' own tools.
-pub(crate) fn history_tables(sources: &[SourceFiles]) -> Vec<TableName> {
-    sources.iter().filter_map(|source| Some(source.format.history()?.table().clone())).collect()
+pub(crate) async fn history_tables<R: Reader + ?Sized>(
+    reader: &mut R,
+    sources: &[SourceFiles],
+) -> Result<Vec<TableName>, EngineError> {
+    Ok(tables(reader, sources).await?.into_iter().flatten().collect())
+}
+
+/// The same, source by source.
+async fn tables<R: Reader + ?Sized>(
+    reader: &mut R,
+    sources: &[SourceFiles],
+) -> Result<Vec<Option<TableName>>, EngineError> {
+    let mut tables = Vec::with_capacity(sources.len());
+    for source in sources {
+        tables.push(reader.history_table(&source.history()).await?);
+    }
+    Ok(tables)
 }
 
 /// The same, without reading the folders.
-pub(crate) fn history_tables_of(database: &Database) -> Vec<TableName> {
-    let formats =
-        database.sources.iter().map(|source| source.format.kind().open(&source.folder, &source.options));
-    formats.filter_map(|format| Some(format.history()?.table().clone())).collect()
+pub(crate) async fn history_tables_of<R: Reader + ?Sized>(
+    reader: &mut R,
+    database: &Database,
+) -> Result<Vec<TableName>, EngineError> {
+    let mut tables = Vec::new();
+    for source in &database.sources {
+        let format = source.format.kind().open(&source.folder, &source.options);
+        let unread = SourceRef { name: &source.name, history: format.history(), migrations: &[] };
+        tables.extend(reader.history_table(&unread).await?);
+    }
+    Ok(tables)
 }
 
 /// What a database says of one source.
@@ -102,21 +124,23 @@ pub(crate) async fn applied<R: Reader + ?Sized>(
     for source in sources {
         applied.push(reader.applied(&source.history()).await?);
     }
-    Ok(apart(sources, applied))
+    match sources {
+        [_] => Ok(applied),
+        _ => Ok(apart(sources, &tables(reader, sources).await?, applied)),
+    }
 }
 
 /// Several folders may share one table, as dbmate's do: a row belongs to the folder that has its file, and one whose
 /// file is gone to the first of them.
-fn apart(sources: &[SourceFiles], mut rows: Vec<Rows>) -> Vec<Rows> {
-    let table = |source: &SourceFiles| source.format.history().map(|history| history.table().clone());
+fn apart(sources: &[SourceFiles], tables: &[Option<TableName>], mut rows: Vec<Rows>) -> Vec<Rows> {
     let keys = |source: &SourceFiles| -> HashSet<String> {
         let keyed_by = source.history().keyed_by();
         source.migrations.iter().map(|migration| keyed_by.of(migration).to_owned()).collect()
     };
     for (at, source) in sources.iter().enumerate() {
-        let Some(shared) = table(source) else { continue };
+        let Some(shared) = &tables[at] else { continue };
         let others = |range: std::ops::Range<usize>| {
-            range.filter(|other| *other != at && table(&sources[*other]).as_ref() == Some(&shared))
+            range.filter(|other| *other != at && tables[*other].as_ref() == Some(shared))
         };
         if others(0..sources.len()).next().is_none() {
             continue;

@@ -150,7 +150,7 @@ async fn read(
             });
         }
         let [migrations, _, _] = ledger::tables();
-        let table = history.history.map_or(migrations, |history| history.table().clone());
+        let table = reader.history_table(&history).await?.unwrap_or(migrations);
         histories.push(SourceHistory {
             source: source.name.clone(),
             format: source.kind.as_str(),

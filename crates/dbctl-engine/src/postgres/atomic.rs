@@ -172,6 +172,10 @@ impl Reader for AtomicSession<'_> {
         self.session.applied(source).await
     }
 
+    async fn history_table(&mut self, source: &SourceRef<'_>) -> Result<Option<TableName>, EngineError> {
+        self.session.history_table(source).await
+    }
+
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
         self.session.ledger().await
     }

@@ -9,26 +9,26 @@ use dbctl_migration::{
 
 use crate::{Note, Resume, SourceRef};
 
-/// The statements of one note.
-pub(super) fn statements(note: &Note<'_>, stamp: &RunStamp) -> Vec<Statement> {
+/// The statements of one note, of `source` with its table where it is.
+pub(super) fn statements(note: &Note<'_>, source: &SourceRef<'_>, stamp: &RunStamp) -> Vec<Statement> {
     match note {
-        Note::Applied(source, migration) => {
+        Note::Applied(_, migration) => {
             let mut statements = forgotten(source, source.keyed_by().of(migration));
             statements.extend(recorded(source, migration, stamp, Duration::ZERO));
             statements
         }
-        Note::Forgotten(source, key) => forgotten(source, key),
-        Note::Repaired(source, migration) => {
+        Note::Forgotten(_, key) => forgotten(source, key),
+        Note::Repaired(_, migration) => {
             let mut statements = source.history.map_or_else(Vec::new, |history| history.repair(migration));
             statements.push(ledger::repair(source.name, migration));
             statements
         }
-        Note::Begun(source, migration) => {
+        Note::Begun(_, migration) => {
             let nothing = Resume { done: 0, started: false, digest: None };
             vec![progress(source, migration, stamp, &nothing)]
         }
-        Note::Withdrawn(source, migration) => vec![unknown(source, migration)],
-        Note::Reached { source, name, done, as_it_is } => {
+        Note::Withdrawn(_, migration) => vec![unknown(source, migration)],
+        Note::Reached { source: _, name, done, as_it_is } => {
             vec![ledger::reached(source.name, name, *done, *as_it_is)]
         }
     }

@@ -1,6 +1,6 @@
 //! What a session can say of a database without writing to it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use dbctl_migration::{
@@ -14,6 +14,7 @@ use super::{
     belongings::belongings,
     failure::Failure,
     inventory::inventory,
+    locate::locate,
     session::{Link, get},
     two_phase,
 };
@@ -21,20 +22,24 @@ use crate::{EngineError, Identity, Reader, SourceRef, TwoPhase, clean::Inventory
 
 /// A session that cannot write: whatever it asks it asks in a read-only transaction, so that nothing stays set on a
 /// connection that a pooler hands to somebody else. Nothing is asked of the role but to connect, and a replica will do.
-pub(super) struct ReadSession<'s>(Link<'s>);
+pub(super) struct ReadSession<'s> {
+    link: Link<'s>,
+    settings: BTreeMap<String, String>,
+}
 
 impl<'s> ReadSession<'s> {
-    pub(super) fn new(link: Link<'s>) -> Self {
-        Self(link)
+    /// `settings` are those with which files begin.
+    pub(super) fn new(link: Link<'s>, settings: BTreeMap<String, String>) -> Self {
+        Self { link, settings }
     }
 
     async fn begin(&mut self) -> Result<&mut Link<'s>, EngineError> {
-        self.0.begin_reading("").await?;
-        Ok(&mut self.0)
+        self.link.begin_reading("").await?;
+        Ok(&mut self.link)
     }
 
     async fn end<T>(&mut self, result: Result<T, EngineError>) -> Result<T, EngineError> {
-        self.0.rollback().await;
+        self.link.rollback().await;
         result
     }
 }
@@ -47,8 +52,20 @@ impl Reader for ReadSession<'_> {
     }
 
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError> {
-        let result = applied(self.begin().await?, source).await;
+        self.begin().await?;
+        let result = async {
+            let history = locate(&mut self.link, source, &self.settings).await?;
+            applied(&mut self.link, &source.with(history.as_deref())).await
+        }
+        .await;
         self.end(result).await
+    }
+
+    async fn history_table(&mut self, source: &SourceRef<'_>) -> Result<Option<TableName>, EngineError> {
+        self.begin().await?;
+        let result = locate(&mut self.link, source, &self.settings).await;
+        let history = self.end(result).await?;
+        Ok(source.with(history.as_deref()).history.map(|history| history.table().clone()))
     }
 
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
@@ -78,7 +95,7 @@ impl Reader for ReadSession<'_> {
 
     async fn inventory(&mut self) -> Result<Inventory, EngineError> {
         // Several queries of one moment: it has its own transaction, read-only too.
-        inventory(&mut self.0).await
+        inventory(&mut self.link).await
     }
 
     async fn belongings(&mut self, histories: &[TableName]) -> Result<Vec<String>, EngineError> {
@@ -87,7 +104,7 @@ impl Reader for ReadSession<'_> {
     }
 
     async fn close(self: Box<Self>) {
-        self.0.close().await;
+        self.link.close().await;
     }
 }
 
@@ -129,7 +146,7 @@ async fn rows(link: &mut Link<'_>, table: &TableName, sql: &str) -> Result<Vec<R
     link.query(sql, &[]).await.map_err(|failure| unreadable(failure, &link.user, table))
 }
 
-fn unreadable(failure: Failure, user: &str, table: &TableName) -> EngineError {
+pub(super) fn unreadable(failure: Failure, user: &str, table: &TableName) -> EngineError {
     if failure.code() == "42703" {
         return failure.with_hint(|| {
             format!(
@@ -202,7 +219,7 @@ fn ledger_row(row: &Row) -> Result<LedgerRow, EngineError> {
     })
 }
 
-fn foreign_row(row: &Row) -> Result<Applied, EngineError> {
+pub(super) fn foreign_row(row: &Row) -> Result<Applied, EngineError> {
     let failed = get::<Option<bool>>(row, 5)?.unwrap_or_default();
     Ok(Applied {
         version: Version::new(text(row, 0)?),

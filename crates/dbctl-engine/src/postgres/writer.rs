@@ -1,6 +1,6 @@
 //! The one session that may write: it holds the locks, and every file of its finds it as new.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use dbctl_migration::{
@@ -15,6 +15,7 @@ use super::{
     failure::Failure,
     inventory::inventory,
     layout::Layout,
+    locate::locate,
     lock, note, reader,
     script::{self, LOCK_TIMEOUT, Ran, Work, not_recorded, wait_for_lock},
     seed,
@@ -38,6 +39,8 @@ pub(super) struct WriteSession<'s> {
     /// The tables that say what is applied.
     records: Vec<TableName>,
     settings: BTreeMap<String, String>,
+    /// The histories of sources whose tables have been looked for, by the sources' names.
+    located: BTreeMap<String, Option<Arc<dyn History>>>,
     /// Whether a file may have left something behind in the session.
     used: bool,
     /// Whether the run is recorded to be at work here.
@@ -64,7 +67,15 @@ impl<'s> WriteSession<'s> {
                     // This session holds none.
                     keys.clear();
                 }
-                Ok(Self { link, keys, records: Vec::new(), settings, used: true, begun: false })
+                Ok(Self {
+                    link,
+                    keys,
+                    records: Vec::new(),
+                    settings,
+                    located: BTreeMap::new(),
+                    used: true,
+                    begun: false,
+                })
             }
             Err(error) => {
                 link.close().await;
@@ -105,6 +116,30 @@ impl<'s> WriteSession<'s> {
             self.used = false;
         }
         Ok(&mut self.link)
+    }
+
+    /// The source's history where the tool has its table on this connection; looked for once, for a file may make what
+    /// would change the answer.
+    async fn located(&mut self, source: &SourceRef<'_>) -> Result<Option<Arc<dyn History>>, EngineError> {
+        if let Some(known) = self.located.get(source.name) {
+            return Ok(known.clone());
+        }
+        let history = match source.history {
+            Some(_) => {
+                let settings = self.settings.clone();
+                let link = self.fresh().await?;
+                link.begin("").await?;
+                let history = locate(link, source, &settings).await;
+                link.rollback().await;
+                history?
+            }
+            None => None,
+        };
+        // Without the files it is a guess.
+        if !source.migrations.is_empty() {
+            self.located.insert(source.name.to_owned(), history.clone());
+        }
+        Ok(history)
     }
 
     /// A fresh session with the manifest's settings, for a file to use.
@@ -197,6 +232,18 @@ impl<'s> WriteSession<'s> {
     }
 
     async fn make_tables(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
+        // Meanwhile a tool may have made its table.
+        self.located.clear();
+        let mut histories = Vec::with_capacity(sources.len());
+        for source in sources {
+            histories.push(self.located(source).await?);
+        }
+        let sources: Vec<_> =
+            sources.iter().zip(&histories).map(|(source, history)| source.with(history.as_deref())).collect();
+        self.guard(&ledger::tables());
+        for history in sources.iter().filter_map(|source| source.history) {
+            self.guard(std::slice::from_ref(history.table()));
+        }
         let link = self.fresh().await?;
         let mut ddl = Vec::new();
         for table in ledger::tables() {
@@ -209,7 +256,11 @@ impl<'s> WriteSession<'s> {
         for source in sources {
             let Some(history) = source.history else { continue };
             if !reader::table_exists(link, history.table()).await? {
-                ddl.extend(history.create());
+                let is_there = schema_exists(link, &history.table().schema).await?;
+                // Where it is there, making it takes a right all the same.
+                ddl.extend(
+                    history.create().into_iter().filter(|sql| !(is_there && sql.starts_with(MAKE_SCHEMA))),
+                );
             } else if let Some(upgrade) = history.upgrade(source.migrations) {
                 let row = link.one_of(&upgrade.needed).await?;
                 if let Some(refused) = get::<Option<String>>(&row, 1)? {
@@ -243,6 +294,14 @@ impl<'s> WriteSession<'s> {
     }
 }
 
+/// How histories begin that make a schema for their table.
+const MAKE_SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS ";
+
+async fn schema_exists(link: &mut Link<'_>, schema: &str) -> Result<bool, EngineError> {
+    let sql = "select exists (select from pg_catalog.pg_namespace where nspname = $1::text)";
+    get(&link.one(sql, &[(&schema, Type::TEXT)]).await?, 0)
+}
+
 fn not_made(failure: Failure, user: &str, database: &str) -> EngineError {
     if failure.code() != "42501" {
         return failure.into();
@@ -268,7 +327,13 @@ impl Reader for WriteSession<'_> {
     }
 
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError> {
-        reader::applied(self.fresh().await?, source).await
+        let history = self.located(source).await?;
+        reader::applied(self.fresh().await?, &source.with(history.as_deref())).await
+    }
+
+    async fn history_table(&mut self, source: &SourceRef<'_>) -> Result<Option<TableName>, EngineError> {
+        let history = self.located(source).await?;
+        Ok(source.with(history.as_deref()).history.map(|history| history.table().clone()))
     }
 
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError> {
@@ -309,9 +374,6 @@ impl Reader for WriteSession<'_> {
 #[async_trait]
 impl Applier for WriteSession<'_> {
     async fn prepare(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
-        let histories = sources.iter().filter_map(|source| source.history).map(|history| history.table());
-        let tables: Vec<TableName> = ledger::tables().into_iter().chain(histories.cloned()).collect();
-        self.guard(&tables);
         match self.make_tables(sources, environment).await {
             // A tool that takes no lock has made its table meanwhile.
             Err(error) if lost_race(&error) => self.make_tables(sources, environment).await,
@@ -351,6 +413,8 @@ impl Applier for WriteSession<'_> {
         migration: &Migration,
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
+        let history = self.located(source).await.map_err(EngineError::between_files)?;
+        let source = &source.with(history.as_deref());
         let stamp = self.link.session().stamp;
         let record = |ran: &Ran| applied(source, migration, stamp, ran);
         let own = source.history.map(|_| (source, migration));
@@ -392,6 +456,8 @@ impl Applier for WriteSession<'_> {
         own: bool,
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
+        let history = self.located(source).await.map_err(EngineError::between_files)?;
+        let source = &source.with(history.as_deref());
         let stamp = self.link.session().stamp;
         let record = |ran: &Ran| note::past(source, file, past, own, stamp, ran.elapsed);
         let progress = |at: &Resume, _| vec![note::progress(source, file, stamp, at)];
@@ -401,8 +467,11 @@ impl Applier for WriteSession<'_> {
 
     async fn note(&mut self, notes: &[Note<'_>]) -> Result<(), EngineError> {
         let stamp = self.link.session().stamp;
-        let statements: Vec<Statement> =
-            notes.iter().flat_map(|note| note::statements(note, stamp)).collect();
+        let mut statements: Vec<Statement> = Vec::new();
+        for note in notes {
+            let history = self.located(note.source()).await?;
+            statements.extend(note::statements(note, &note.source().with(history.as_deref()), stamp));
+        }
         in_transaction(self.fresh().await?, &[], &statements).await
     }
 }
@@ -440,6 +509,8 @@ impl Writer for WriteSession<'_> {
                 migration.up.path.display()
             )));
         };
+        let history = self.located(source).await?;
+        let source = &source.with(history.as_deref());
         let record = |_: &Ran| note::forgotten(source, source.keyed_by().of(migration));
         let stamp = self.link.session().stamp;
         let progress = |at: &Resume, _| {

@@ -81,7 +81,8 @@ pub(crate) async fn check(
 
 async fn look<R: Reader + ?Sized>(reader: &mut R, sources: &[SourceFiles]) -> Result<Found, StepError> {
     let rows = applied(reader, sources).await?;
-    Ok(Found { rows, belongings: reader.belongings(&history_tables(sources)).await? })
+    let tables = history_tables(reader, sources).await?;
+    Ok(Found { rows, belongings: reader.belongings(&tables).await? })
 }
 
 /// What is to be recorded, in order; nothing where it is all recorded already.

@@ -54,7 +54,7 @@ async fn plan<R: Reader + ?Sized>(
     sources: &[SourceFiles],
 ) -> Result<CleanPlan, StepError> {
     let inventory = reader.inventory().await?;
-    let plan = plan_clean(&inventory, &context.database.keep, &history_tables(sources));
+    let plan = plan_clean(&inventory, &context.database.keep, &history_tables(reader, sources).await?);
     let plan = plan.map_err(EngineError::from)?;
     // Most likely a table whose name is mistyped, and which would be emptied.
     if !plan.unmatched.is_empty() {

@@ -125,7 +125,8 @@ async fn run_files(
     missing_only: bool,
 ) -> Result<bool, StepError> {
     context.prepare(writer, &[]).await?;
-    writer.guard(&history_tables_of(context.database));
+    let histories = history_tables_of(writer, context.database).await?;
+    writer.guard(&histories);
     let recorded = if missing_only { writer.seeds().await? } else { Vec::new() };
     let work = missing(files, &recorded);
     for (at, file) in work.iter().enumerate() {

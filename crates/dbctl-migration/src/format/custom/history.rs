@@ -34,8 +34,11 @@ impl Records {
 /// Rows may hold a file's name with or without `.sql` and the folders before it, or the version alone: what is there is
 /// recognised whatever the manifest says, and new rows are written like the last one. Of a row only the columns that
 /// the manifest names are written; the others have to have defaults.
+#[derive(Clone)]
 pub(super) struct CustomTable {
     table: TableName,
+    /// Whether somebody has said in which schema.
+    placed: bool,
     pattern: Pattern,
     name_column: String,
     applied_column: Option<String>,
@@ -51,6 +54,7 @@ impl CustomTable {
         let or = |set: &Option<String>, default: &str| set.clone().unwrap_or_else(|| default.to_owned());
         Self {
             table: TableName::new(or(&options.schema, "public"), or(&options.table, "migrations")),
+            placed: options.schema.is_some(),
             pattern,
             name_column: or(&options.name_column, "name"),
             applied_column: options.applied_column.clone(),
@@ -226,6 +230,11 @@ impl History for CustomTable {
 
     fn keyed_by(&self) -> KeyedBy {
         KeyedBy::Name
+    }
+
+    fn within(&self, schema: &str) -> Option<Box<dyn History>> {
+        let table = TableName::new(schema, &self.table.name);
+        (!self.placed).then(|| Box::new(Self { table, ..self.clone() }) as Box<dyn History>)
     }
 
     /// Rows that spell out a name come first; of the others, one belongs to a migration if no other migration is spelled

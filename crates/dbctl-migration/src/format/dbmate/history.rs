@@ -3,14 +3,20 @@
 use crate::{History, KeyedBy, Recording, SourceOptions, Statement, TableName, Value, quote_ident};
 
 /// One row per version and nothing else.
+#[derive(Clone)]
 pub(super) struct SchemaMigrations {
     table: TableName,
+    /// Whether somebody has said in which schema.
+    placed: bool,
 }
 
 impl SchemaMigrations {
     pub(super) fn new(options: &SourceOptions) -> Self {
         let or = |set: &Option<String>, default: &str| set.clone().unwrap_or_else(|| default.to_owned());
-        Self { table: TableName::new(or(&options.schema, "public"), or(&options.table, "schema_migrations")) }
+        Self {
+            table: TableName::new(or(&options.schema, "public"), or(&options.table, "schema_migrations")),
+            placed: options.schema.is_some(),
+        }
     }
 }
 
@@ -59,6 +65,15 @@ impl History for SchemaMigrations {
 
     fn keyed_by(&self) -> KeyedBy {
         KeyedBy::Version
+    }
+
+    fn within(&self, schema: &str) -> Option<Box<dyn History>> {
+        let table = TableName::new(schema, &self.table.name);
+        (!self.placed).then(|| Box::new(Self { table, ..self.clone() }) as Box<dyn History>)
+    }
+
+    fn makes_schema(&self) -> bool {
+        true
     }
 }
 

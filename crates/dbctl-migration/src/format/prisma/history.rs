@@ -14,8 +14,11 @@ const UUID: &str = "pg_catalog.overlay(pg_catalog.overlay(pg_catalog.md5(pg_cata
                     17)::uuid::text";
 
 /// One row per attempt: unfinished ones have failed, and those that were rolled back do not count.
+#[derive(Clone)]
 pub(super) struct PrismaMigrations {
     table: TableName,
+    /// Whether somebody has said in which schema.
+    placed: bool,
 }
 
 impl PrismaMigrations {
@@ -23,6 +26,7 @@ impl PrismaMigrations {
         let or = |set: &Option<String>, default: &str| set.clone().unwrap_or_else(|| default.to_owned());
         Self {
             table: TableName::new(or(&options.schema, "public"), or(&options.table, "_prisma_migrations")),
+            placed: options.schema.is_some(),
         }
     }
 
@@ -113,9 +117,14 @@ impl History for PrismaMigrations {
         KeyedBy::Name
     }
 
+    fn within(&self, schema: &str) -> Option<Box<dyn History>> {
+        let table = TableName::new(schema, &self.table.name);
+        (!self.placed).then(|| Box::new(Self { table, ..self.clone() }) as Box<dyn History>)
+    }
+
     /// `?schema=` of its URLs is where its table is, and where its files work.
     fn search_path(&self) -> Option<&str> {
-        (self.table.schema != "public").then_some(self.table.schema.as_str())
+        (self.placed && self.table.schema != "public").then_some(self.table.schema.as_str())
     }
 
     /// The tool calls an unfinished row failed (P3009) and does nothing until it is resolved.

@@ -9,8 +9,11 @@ use crate::{
 const LOCK_FACTOR: i64 = 0x3d32_ad9e;
 
 /// One row per version with the SHA-384 of its file; `success` is false of one that was begun outside a transaction.
+#[derive(Clone)]
 pub(super) struct SqlxMigrations {
     table: TableName,
+    /// Whether somebody has said in which schema.
+    placed: bool,
 }
 
 impl SqlxMigrations {
@@ -24,6 +27,7 @@ impl SqlxMigrations {
                 or(&options.schema, &config.schema, "public"),
                 or(&options.table, &config.table, "_sqlx_migrations"),
             ),
+            placed: options.schema.is_some() || config.schema.is_some(),
         }
     }
 
@@ -105,6 +109,11 @@ impl History for SqlxMigrations {
 
     fn keyed_by(&self) -> KeyedBy {
         KeyedBy::Version
+    }
+
+    fn within(&self, schema: &str) -> Option<Box<dyn History>> {
+        let table = TableName::new(schema, &self.table.name);
+        (!self.placed).then(|| Box::new(Self { table, ..self.clone() }) as Box<dyn History>)
     }
 
     /// The tool then calls the database dirty and does nothing with it.
