@@ -26,10 +26,10 @@ fn workspace(server: &OwnServer, url_end: &str, entry: &str, files: &[(&str, &st
     Sandbox::new(&manifest, files)
 }
 
-const DBMATE: &str = "migrations: [{ path: db, format: dbmate }]";
+const DBMATE: &str = "migrations: [{ path: db/migrations, format: dbmate }]";
 const DBMATE_FILES: [(&str, &str); 2] = [
-    ("db/1_a.sql", "-- migrate:up\ncreate table a (id int);\n-- migrate:down\ndrop table a;\n"),
-    ("db/2_b.sql", "-- migrate:up\ninsert into a values (1);\n-- migrate:down\ndelete from a;\n"),
+    ("db/migrations/1_a.sql", "-- migrate:up\ncreate table a (id int);\n-- migrate:down\ndrop table a;\n"),
+    ("db/migrations/2_b.sql", "-- migrate:up\ninsert into a values (1);\n-- migrate:down\ndelete from a;\n"),
 ];
 
 /// Where tables of such names are.
@@ -100,7 +100,7 @@ fn options_in_the_url_and_all_or_nothing_go_by_the_same_rule() {
     }
     // What a file sets is not the session's.
     sandbox.write(
-        "db/3_c.sql",
+        "db/migrations/3_c.sql",
         "-- migrate:up\nset search_path = public;\ncreate table app.c ();\n-- migrate:down\n",
     );
     sandbox.ok(&["migrate", "its"]);
@@ -168,14 +168,15 @@ fn a_history_beside_the_path_is_told_of_before_anything_runs_twice() {
         assert!(
             said.stderr.contains(
                 "\"public\".\"schema_migrations\" is not there, but \"app\".\"schema_migrations\" says that 2 of the files \
-                 of db are applied"
+                 of db/migrations are applied"
             ) && said.stderr.contains("`schema: app`"),
             "{said}"
         );
     }
     assert_eq!(schemas(&server, "its", "schema_migrations"), "app.schema_migrations");
     // It is said where it is, or that these are others.
-    let with = |schema: &str| format!("migrations: [{{ path: db, format: dbmate, schema: {schema} }}]");
+    let with =
+        |schema: &str| format!("migrations: [{{ path: db/migrations, format: dbmate, schema: {schema} }}]");
     nothing_to_do(&workspace(&server, "", &with("app"), &DBMATE_FILES), "its");
     workspace(&server, "", &with("public"), &DBMATE_FILES).ok(&["migrate", "its"]);
     assert_eq!(
