@@ -111,9 +111,9 @@ pub enum EngineError {
         /// The source, as the manifest spells it.
         source_name: String,
         /// Where the tool has its table.
-        table: TableName,
+        table: Box<TableName>,
         /// Where one is.
-        found: TableName,
+        found: Box<TableName>,
         /// How many of its rows are of the source's files.
         migrations: usize,
     },

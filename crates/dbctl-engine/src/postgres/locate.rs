@@ -78,8 +78,8 @@ pub(super) async fn locate(
         if migrations > 0 {
             return Err(EngineError::Elsewhere {
                 source_name: source.name.to_owned(),
-                table: TableName::new(made, &history.table().name),
-                found: history.table().clone(),
+                table: Box::new(TableName::new(made, &history.table().name)),
+                found: Box::new(history.table().clone()),
                 migrations,
             });
         }
