@@ -17,6 +17,7 @@ mod records;
 mod script;
 mod seed;
 mod session;
+mod tables;
 mod two_phase;
 mod watch;
 mod words;
