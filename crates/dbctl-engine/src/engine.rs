@@ -117,7 +117,9 @@ pub trait Reader: Send {
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError>;
     /// The source's own history table, where the connection's `search_path` may say in which schema; `None` where the
     /// ledger is the truth.
-    async fn history_table(&mut self, source: &SourceRef<'_>) -> Result<Option<TableName>, EngineError>;
+    async fn history_table(&mut self, source: &SourceRef<'_>) -> Result<Option<TableName>, EngineError> {
+        Ok(source.history.map(|history| history.table().clone()))
+    }
     /// Every row of the ledger, whatever source it belongs to; empty where there is no ledger.
     async fn ledger(&mut self) -> Result<Vec<LedgerRow>, EngineError>;
     /// Which runs have been at work here, in the order in which they began; empty where older versions alone have.

@@ -469,10 +469,6 @@ impl Reader for FakeSession<'_> {
         Ok(Inventory::default())
     }
 
-    async fn history_table(&mut self, source: &SourceRef<'_>) -> Result<Option<TableName>, EngineError> {
-        Ok(source.history.map(|history| history.table().clone()))
-    }
-
     async fn belongings(&mut self, _histories: &[TableName]) -> Result<Vec<String>, EngineError> {
         let found = self.seen().into_iter().flat_map(|database| database.belongings);
         Ok(found.take(BELONGINGS).collect())
