@@ -85,14 +85,14 @@ impl<'s> WriteSession<'s> {
     }
 
     /// The session as it was after connecting, its own locks apart: `DISCARD ALL` would release them, and `RESET ALL`
-    /// alone keeps `SET ROLE` and the locks that a file has taken.
+    /// alone keeps `SET ROLE` and the locks that a file has taken. A file's `statement_timeout` is not for dbctl's own.
     pub(super) async fn fresh(&mut self) -> Result<&mut Link<'s>, EngineError> {
         if self.link.is_pooled() {
             self.link.begin_anew().await?;
         }
         if self.used || self.link.nested {
             let mut sql = format!(
-                "RESET SESSION AUTHORIZATION; RESET ROLE; {}; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
+                "SET statement_timeout = 0; RESET SESSION AUTHORIZATION; RESET ROLE; {}; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
                  DISCARD PLANS; DISCARD SEQUENCES; DEALLOCATE ALL",
                 lock::leave_only(&self.keys)
             );

@@ -212,7 +212,7 @@ async fn every_file_starts_in_a_clean_session() {
     let leak = "select set_config('app.seen', current_setting('app.tenant'), false);\n\
                 create table seen as select current_setting('app.tenant') as tenant;\n\
                 create temp table t (id int); prepare p as select 1; listen x;\n\
-                set search_path = ''; set role leaky; set lock_timeout = 1; set statement_timeout = 1;\n\
+                set search_path = ''; set role leaky; set lock_timeout = '10s'; set statement_timeout = '10s';\n\
                 set app.tenant = 'other'; set session characteristics as transaction read only;";
     writer.apply(&OWN, &migration("1_leak", leak, None), None).await.unwrap();
     let check = "create table found as select current_user <> 'leaky' as role, current_setting('search_path') as path, \
