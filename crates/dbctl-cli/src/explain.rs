@@ -197,6 +197,7 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
         EngineError::Elsewhere { .. } => word("history_elsewhere"),
         EngineError::InUse { .. } => word("in_use"),
         EngineError::Clean(_) => word("clean_refused"),
+        EngineError::File { path, .. } => Explained { path: Some(path.clone()), ..word("file") },
         EngineError::Lost { .. } => word("connection_lost"),
         EngineError::Unsupported(_) => word("unsupported"),
         EngineError::Cancelled => word("cancelled"),

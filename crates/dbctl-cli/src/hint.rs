@@ -306,6 +306,9 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
              search_path. If it is somebody else's, and these files are to run all the same: `schema: {}`",
             found.schema, table.schema
         ),
+        EngineError::File { .. } => {
+            "see that the folder is there and that it and the file may be read and written".to_owned()
+        }
         EngineError::Seed { .. } => return None,
         EngineError::InUse { .. } => "end those sessions, or add --disconnect, which ends them".to_owned(),
         EngineError::Clean(refusal) => {

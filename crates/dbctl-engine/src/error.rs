@@ -80,6 +80,16 @@ pub enum EngineError {
         /// Why.
         reason: &'static str,
     },
+    /// The file of a database, or of its lock, cannot be used.
+    #[error("cannot {doing} {}: {reason}", path.display())]
+    File {
+        /// What was tried: `open`, `lock`, ….
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
     /// A migration outside a transaction stopped in a statement of which nobody knows whether it took effect.
     #[error("{}:{line}: an earlier run stopped in this statement, and nobody knows whether it took effect: {statement}", path.display())]
     Unresolved {

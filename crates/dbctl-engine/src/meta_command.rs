@@ -6,6 +6,7 @@ use dbctl_migration::split::SplitError;
 pub fn split_hint(error: &SplitError) -> Option<String> {
     match error {
         SplitError::MetaCommand { command, .. } => Some(instead_of(command).to_owned()),
+        SplitError::DotCommand { .. } => Some("write out in SQL what it does".to_owned()),
         SplitError::Unterminated { .. } | SplitError::UnterminatedCopy { .. } => None,
     }
 }

@@ -5,7 +5,6 @@ mod again;
 mod atomic;
 mod belongings;
 mod failure;
-mod hide;
 mod inventory;
 mod layout;
 mod locate;
@@ -30,7 +29,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use dbctl_migration::Script;
+use dbctl_migration::{Dialect, Script, ledger::Ledger};
 use secrecy::ExposeSecret;
 use tokio::{
     sync::{Mutex, OnceCell},
@@ -47,6 +46,9 @@ use atomic::AtomicSession;
 use reader::ReadSession;
 use session::Link;
 use writer::WriteSession;
+
+/// dbctl's own tables.
+const LEDGER: Ledger = Ledger::new(Dialect::Postgres);
 
 /// How long a server may stay away that was lost between two migrations.
 const COMING_BACK: Duration = Duration::from_secs(30);
@@ -78,6 +80,10 @@ impl Postgres {
                 let url = format!("{}?sslmode=disable", running.url("postgres").expose_secret());
                 Ok(libpq::settings(&url, &PgVars::default())?)
             }
+            Endpoint::Sqlite(path) => Err(EngineError::Unsupported(format!(
+                "{} is a file, and no PostgreSQL server",
+                path.display()
+            ))),
         }
     }
 
@@ -169,7 +175,7 @@ impl Postgres {
 fn may_come_back(target: &Target) -> bool {
     match target.direct.as_ref().unwrap_or(&target.endpoint) {
         Endpoint::ConnInfo { .. } | Endpoint::Variables(_) => true,
-        Endpoint::Embedded(_) => false,
+        Endpoint::Embedded(_) | Endpoint::Sqlite(_) => false,
     }
 }
 
@@ -318,7 +324,7 @@ impl Engine for Postgres {
         let name = target.name.as_str();
         let url = match &target.endpoint {
             Endpoint::ConnInfo { text, .. } => settings.url_from(text.expose_secret(), name),
-            Endpoint::Variables(_) | Endpoint::Embedded(_) => settings.url(name),
+            Endpoint::Variables(_) | Endpoint::Embedded(_) | Endpoint::Sqlite(_) => settings.url(name),
         };
         Ok(Access { url, vars: settings.vars(name) })
     }

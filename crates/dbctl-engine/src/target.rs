@@ -1,8 +1,8 @@
 //! Where a database is and how to reach it, as the runner hands it to an engine.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
-use dbctl_migration::DatabaseName;
+use dbctl_migration::{DatabaseName, Dialect};
 use secrecy::SecretString;
 
 use crate::embedded::EmbeddedSpec;
@@ -36,6 +36,16 @@ pub struct Target {
     pub max_connections: NonZeroUsize,
 }
 
+impl Target {
+    /// Whose SQL the database speaks.
+    pub fn dialect(&self) -> Dialect {
+        match self.endpoint {
+            Endpoint::ConnInfo { .. } | Endpoint::Variables(_) | Endpoint::Embedded(_) => Dialect::Postgres,
+            Endpoint::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+}
+
 /// A way to a server.
 #[derive(Debug, Clone)]
 pub enum Endpoint {
@@ -50,6 +60,8 @@ pub enum Endpoint {
     Variables(PgVars),
     /// The private server that dbctl starts on demand.
     Embedded(EmbeddedSpec),
+    /// A file of SQLite's.
+    Sqlite(PathBuf),
 }
 
 /// The variables libpq reads (`PG*`, and `HOME`, `APPDATA`, `USER` for its default files and user). They may hold

@@ -7,19 +7,15 @@
 
 mod decisions;
 mod runs;
+mod statements;
 
 use std::collections::HashMap;
 
 pub use self::{
     decisions::{create_decisions, decisions_table, read_decision, record_decision},
-    runs::{RunRow, begin_run, create_runs, end_run, read_runs, runs_table},
+    runs::RunRow,
 };
-use crate::{
-    Applied, History, KeyedBy, Migration, Progress, Recording, RunStamp, Statement, TableName, Value,
-};
-
-/// The schema that holds everything dbctl writes into a database.
-pub const SCHEMA: &str = "dbctl";
+use crate::{Applied, Dialect, KeyedBy, Progress, Value};
 
 /// One row of `dbctl.migration_history`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,66 +39,15 @@ pub struct SeedRow {
     pub checksum: crate::Checksum,
 }
 
-/// The tables of [`create`], for `to_regclass`.
-pub fn tables() -> [TableName; 3] {
-    ["migration_history", "seed_history", "environment"].map(|name| TableName::new(SCHEMA, name))
-}
+/// dbctl's own tables in the SQL of a server: what to create, read, record and forget.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger(Dialect);
 
-/// DDL of the ledger, the seed record and the environment record, in order, each safe to run again.
-///
-/// To be run only where one of [`tables`] is missing, with notices switched off: `CREATE SCHEMA IF NOT EXISTS` asks for
-/// the right to create schemas even where the schema is there, and every `IF NOT EXISTS` that finds something says so
-/// in a notice. For PostgreSQL 12 and later.
-///
-/// `migration_history` is kept in the order of its `id`: clocks go backwards, the identity does not. Both `version`
-/// and `name` are stored for every row, since formats differ in what identifies one; the names of one source are
-/// unique in every format, its versions only in some. Where `reverting` is set, the columns `statement…` speak of the
-/// down part.
-pub fn create() -> Vec<String> {
-    [
-        "CREATE SCHEMA IF NOT EXISTS \"dbctl\"",
-        "CREATE TABLE IF NOT EXISTS \"dbctl\".\"migration_history\" (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    source text NOT NULL,
-    version text NOT NULL,
-    name text NOT NULL,
-    checksum text,
-    applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    elapsed_ms bigint,
-    applied_by text NOT NULL DEFAULT session_user,
-    run_id text NOT NULL,
-    dbctl_version text NOT NULL,
-    statements_done bigint,
-    statement_started boolean,
-    statements_digest text,
-    reverting boolean NOT NULL DEFAULT false,
-    UNIQUE (source, name)
-)",
-        "CREATE TABLE IF NOT EXISTS \"dbctl\".\"seed_history\" (
-    file text PRIMARY KEY,
-    checksum text NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    run_id text NOT NULL,
-    dbctl_version text NOT NULL
-)",
-        "CREATE TABLE IF NOT EXISTS \"dbctl\".\"environment\" (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    environment text NOT NULL,
-    recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-)",
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
-
-/// Selects the ledger: `source text, version text, name text, checksum text, applied_at_us bigint, elapsed_ms bigint,
-/// run_id text, statements_done bigint, statement_started boolean, statements_digest text, reverting boolean,
-/// applied_by text` (`statements_done` NULL = whole), in the order in which the rows were first written.
-pub fn read() -> String {
-    "SELECT source, version, name, checksum, \
-     (EXTRACT(EPOCH FROM applied_at) * 1000000)::bigint AS applied_at_us, elapsed_ms, run_id, \
-     statements_done, statement_started, statements_digest, reverting, applied_by FROM \"dbctl\".\"migration_history\" ORDER BY id"
-        .to_owned()
+impl Ledger {
+    /// Of a server that speaks this.
+    pub const fn new(dialect: Dialect) -> Self {
+        Self(dialect)
+    }
 }
 
 /// What the ledger should hold of a migration before a row of it is written.
@@ -120,196 +65,6 @@ impl Before {
             Self::Absent => String::new(),
             Self::Any => format!(" ON CONFLICT (source, name) DO UPDATE SET {update}"),
         }
-    }
-}
-
-/// Removes ledger rows of migrations that their tool has rolled back and that stand in the way of this one. To be run
-/// before the tool's own row is written.
-pub fn forget_stale(source: &str, history: &dyn History, migration: &Migration) -> Statement {
-    let key = match history.keyed_by() {
-        KeyedBy::Version => "version",
-        KeyedBy::Name => "name",
-    };
-    Statement {
-        sql: format!(
-            "DELETE FROM \"dbctl\".\"migration_history\" AS known \
-             WHERE known.source = $1::text AND (known.{key} = $2::text OR known.name = $3::text) \
-             AND (known.{key} <> $2::text OR NOT EXISTS (SELECT FROM ({}) AS tool (version, name, checksum, \
-             applied_at_us, elapsed_ms, failed) WHERE tool.{key} = known.{key}))",
-            history.read()
-        ),
-        params: vec![text(source), text(history.keyed_by().of(migration)), text(&migration.name)],
-    }
-}
-
-/// Records an applied migration (inserts, or finishes a partial row).
-pub fn record(source: &str, recording: &Recording<'_>, before: Before) -> Statement {
-    let Recording { migration, elapsed, stamp } = *recording;
-    Statement {
-        sql: "INSERT INTO \"dbctl\".\"migration_history\" \
-              (source, version, name, checksum, elapsed_ms, run_id, dbctl_version) \
-              VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::text, $7::text)"
-            .to_owned()
-            + &before.on_conflict(
-                "version = excluded.version, checksum = excluded.checksum, \
-              applied_at = excluded.applied_at, elapsed_ms = excluded.elapsed_ms, \
-              applied_by = excluded.applied_by, run_id = excluded.run_id, \
-              dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL, \
-              statements_digest = NULL, reverting = false",
-            ),
-        params: vec![
-            text(source),
-            text(migration.version.as_str()),
-            text(&migration.name),
-            text(migration.checksum.as_str()),
-            Value::Int(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)),
-            text(&stamp.run),
-            text(&stamp.dbctl_version),
-        ],
-    }
-}
-
-/// Records how far a migration outside a transaction got. `digest` says what the statements were that ran, so that the
-/// next run sees whether the file still begins with them; it means nothing here.
-pub fn record_progress(
-    source: &str,
-    migration: &Migration,
-    stamp: &RunStamp,
-    done: usize,
-    started: bool,
-    digest: &str,
-    before: Before,
-) -> Statement {
-    // A bound parameter is text or bigint; the literal keeps the boolean out of the list.
-    let started = if started { "true" } else { "false" };
-    Statement {
-        sql: format!(
-            "INSERT INTO \"dbctl\".\"migration_history\" \
-             (source, version, name, checksum, run_id, dbctl_version, statements_done, statement_started, statements_digest) \
-             VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, {started}, $8::text)"
-        ) + &before.on_conflict(
-            "version = excluded.version, checksum = excluded.checksum, \
-             applied_at = excluded.applied_at, elapsed_ms = NULL, applied_by = excluded.applied_by, \
-             run_id = excluded.run_id, dbctl_version = excluded.dbctl_version, \
-             statements_done = excluded.statements_done, statement_started = excluded.statement_started, \
-             statements_digest = excluded.statements_digest, reverting = false",
-        ),
-        params: progress_params(source, migration, stamp, done, digest),
-    }
-}
-
-/// Records how far the down part of a migration outside a transaction got; what is known of its application stays.
-pub fn record_reverting(
-    source: &str,
-    migration: &Migration,
-    stamp: &RunStamp,
-    done: usize,
-    started: bool,
-    digest: &str,
-) -> Statement {
-    let started = if started { "true" } else { "false" };
-    Statement {
-        sql: format!(
-            "INSERT INTO \"dbctl\".\"migration_history\" \
-             (source, version, name, checksum, run_id, dbctl_version, statements_done, statement_started, \
-             statements_digest, reverting) \
-             VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, {started}, $8::text, true) \
-             ON CONFLICT (source, name) DO UPDATE SET statements_done = excluded.statements_done, \
-             statement_started = excluded.statement_started, statements_digest = excluded.statements_digest, \
-             reverting = true"
-        ),
-        params: progress_params(source, migration, stamp, done, digest),
-    }
-}
-
-fn progress_params(
-    source: &str,
-    migration: &Migration,
-    stamp: &RunStamp,
-    done: usize,
-    digest: &str,
-) -> Vec<Value> {
-    vec![
-        text(source),
-        text(migration.version.as_str()),
-        text(&migration.name),
-        text(migration.checksum.as_str()),
-        text(&stamp.run),
-        text(&stamp.dbctl_version),
-        Value::Int(i64::try_from(done).unwrap_or(i64::MAX)),
-        text(digest),
-    ]
-}
-
-/// Removes a migration by its key.
-pub fn forget(source: &str, keyed_by: KeyedBy, key: &str) -> Statement {
-    let column = match keyed_by {
-        KeyedBy::Version => "version",
-        KeyedBy::Name => "name",
-    };
-    Statement {
-        sql: format!(
-            "DELETE FROM \"dbctl\".\"migration_history\" WHERE source = $1::text AND {column} = $2::text"
-        ),
-        params: vec![text(source), text(key)],
-    }
-}
-
-/// Puts the file's present checksum into the row of an applied migration.
-pub fn repair(source: &str, migration: &Migration) -> Statement {
-    Statement {
-        sql: "UPDATE \"dbctl\".\"migration_history\" SET checksum = $3::text WHERE source = $1::text AND name = $2::text"
-            .to_owned(),
-        params: vec![text(source), text(&migration.name), text(migration.checksum.as_str())],
-    }
-}
-
-/// Says of a migration that stopped outside a transaction, up or down, that so many statements are done and that the next
-/// was not started. `as_it_is` trusts the file's present text instead of the one that ran.
-pub fn reached(source: &str, name: &str, done: usize, as_it_is: bool) -> Statement {
-    let digest = if as_it_is { ", statements_digest = NULL" } else { "" };
-    Statement {
-        sql: format!(
-            "UPDATE \"dbctl\".\"migration_history\" SET statements_done = $3::bigint, statement_started = false{digest} \
-             WHERE source = $1::text AND name = $2::text AND statements_done IS NOT NULL"
-        ),
-        params: vec![text(source), text(name), Value::Int(i64::try_from(done).unwrap_or(i64::MAX))],
-    }
-}
-
-/// Selects the seed record: `file text, checksum text`.
-pub fn read_seeds() -> String {
-    "SELECT file, checksum FROM \"dbctl\".\"seed_history\" ORDER BY file COLLATE \"C\"".to_owned()
-}
-
-/// Records a seed file as run.
-pub fn record_seed(seed: &SeedRow, stamp: &RunStamp) -> Statement {
-    Statement {
-        sql: "INSERT INTO \"dbctl\".\"seed_history\" (file, checksum, run_id, dbctl_version) \
-              VALUES ($1::text, $2::text, $3::text, $4::text) \
-              ON CONFLICT (file) DO UPDATE SET checksum = excluded.checksum, applied_at = excluded.applied_at, \
-              run_id = excluded.run_id, dbctl_version = excluded.dbctl_version"
-            .to_owned(),
-        params: vec![text(&seed.file), text(seed.checksum.as_str()), text(&stamp.run), text(&stamp.dbctl_version)],
-    }
-}
-
-/// Forgets all seeds, as `clean` does.
-pub fn forget_seeds() -> Statement {
-    Statement { sql: "DELETE FROM \"dbctl\".\"seed_history\"".to_owned(), params: Vec::new() }
-}
-
-/// Selects the environment the database belongs to: `environment text`, at most one row.
-pub fn read_environment() -> String {
-    "SELECT environment FROM \"dbctl\".\"environment\"".to_owned()
-}
-
-/// Records the environment where none is recorded yet.
-pub fn record_environment(environment: &str) -> Statement {
-    Statement {
-        sql: "INSERT INTO \"dbctl\".\"environment\" (environment) VALUES ($1::text) ON CONFLICT DO NOTHING"
-            .to_owned(),
-        params: vec![text(environment)],
     }
 }
 

@@ -6,6 +6,7 @@
 mod applied;
 mod baseline;
 mod checksum;
+mod dialect;
 mod directive;
 mod files;
 pub mod format;
@@ -23,6 +24,7 @@ pub mod text;
 pub use applied::{Applied, Progress};
 pub use baseline::{Baseline, BaselineFile, LastVersion};
 pub use checksum::{Checksum, ToolChecksum};
+pub use dialect::Dialect;
 pub use directive::{DirectiveError, Directives, Requirement};
 pub use files::{Files, Record, Seen, Tree};
 pub use format::{

@@ -4,6 +4,7 @@
 //! The rules are those of psql's `psqlscan.l`: a statement ends at a `;` outside of quotes, comments, parentheses and
 //! SQL-standard function bodies. Nothing here is recursive, and every byte is looked at a fixed number of times.
 
+pub mod sqlite;
 mod tokens;
 mod transaction;
 
@@ -38,6 +39,14 @@ pub enum SplitError {
         /// Byte offset in the script.
         offset: usize,
     },
+    /// A command of SQLite's shell, such as `.read`; SQLite itself does not know it.
+    #[error("`{}` is a command of the sqlite3 shell, which SQLite itself does not know", one_line(command))]
+    DotCommand {
+        /// The command with its dot.
+        command: String,
+        /// Byte offset in the script.
+        offset: usize,
+    },
     /// A quote, dollar quote or comment that never ends.
     #[error("this {what} never ends")]
     Unterminated {
@@ -53,6 +62,18 @@ pub enum SplitError {
         /// Byte offset of the statement.
         offset: usize,
     },
+}
+
+impl SplitError {
+    /// Where it is wrong, as a byte offset in the script.
+    pub fn offset(&self) -> usize {
+        match self {
+            Self::MetaCommand { offset, .. }
+            | Self::DotCommand { offset, .. }
+            | Self::Unterminated { offset, .. }
+            | Self::UnterminatedCopy { offset } => *offset,
+        }
+    }
 }
 
 /// Splits a script into its statements; empty ones and comments alone are left out. `\restrict` and `\unrestrict`

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use dbctl_engine::{Engine, Reader, Session, Target};
-use dbctl_migration::{Progress, State, TableName, ledger};
+use dbctl_migration::{Progress, State, TableName, ledger::Ledger};
 use dbctl_workspace::{Key, Workspace};
 use jiff::Timestamp;
 
@@ -98,7 +98,7 @@ pub async fn history(
     let target = &targets[key];
     let sources = read_sources(workspace.database(key))?;
     let mut reader = engine.open(target, session).await?;
-    let read = read(&mut *reader, &sources, source).await;
+    let read = read(&mut *reader, &sources, source, Ledger::new(target.dialect())).await;
     reader.close().await;
     Ok(DatabaseHistory {
         key: key.clone(),
@@ -112,6 +112,7 @@ async fn read(
     reader: &mut dyn Reader,
     sources: &[SourceFiles],
     only: Option<&str>,
+    ledger: Ledger,
 ) -> Result<Vec<SourceHistory>, StepError> {
     let rows = applied(reader, sources).await?;
     let known = reader.ledger().await?;
@@ -149,7 +150,7 @@ async fn read(
                 },
             });
         }
-        let [migrations, _, _] = ledger::tables();
+        let [migrations, _, _] = ledger.tables();
         let table = reader.history_table(&history).await?.unwrap_or(migrations);
         histories.push(SourceHistory {
             source: source.name.clone(),

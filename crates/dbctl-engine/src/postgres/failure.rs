@@ -2,14 +2,10 @@
 
 use tokio_postgres::error::{DbError, Severity};
 
-use super::hide::hide_passwords;
-use crate::{EngineError, SqlError};
-
-/// Texts are cut to this many characters in errors.
-const SHOWN_CHARS: usize = 300;
-
-/// Statements of files are cut to this many characters in errors.
-const STATEMENT_CHARS: usize = 2_000;
+use crate::{
+    EngineError, SqlError,
+    shown::{hide_passwords, shorten},
+};
 
 /// Why a query did not work out.
 #[derive(Debug)]
@@ -106,25 +102,8 @@ fn hint(error: &DbError, sql: &str) -> Option<&'static str> {
 }
 
 fn creates_role(sql: &str) -> bool {
-    let upper: String = sql.chars().take(SHOWN_CHARS).collect::<String>().to_ascii_uppercase();
+    let upper: String = sql.chars().take(300).collect::<String>().to_ascii_uppercase();
     ["CREATE ROLE", "CREATE USER", "CREATE GROUP"].iter().any(|words| upper.contains(words))
-}
-
-/// The text cut to a length that can be shown.
-pub(super) fn shorten(text: &str) -> String {
-    cut(text, SHOWN_CHARS)
-}
-
-/// A statement of a file as it is shown.
-pub(super) fn shown_statement(statement: &str) -> String {
-    hide_passwords(&cut(statement, STATEMENT_CHARS))
-}
-
-fn cut(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// A value as a SQL string literal, for utility statements, which take no parameters.

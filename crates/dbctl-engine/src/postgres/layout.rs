@@ -1,43 +1,31 @@
-//! How a script meets transactions, decided from its statements alone: as a whole in one, or in units that commit one
-//! by one.
-
-use std::ops::Range;
+//! What PostgreSQL's statements mean to a script's layout, and where in it an error of the server's is.
 
 use dbctl_migration::{
-    Checksum, Script, Transaction, quote_ident,
-    split::{Piece, SplitError, refuses_transaction, split},
-    text::{line_at, offset_of_char, position},
+    Script, Transaction, quote_ident,
+    split::{Piece, refuses_transaction, split},
+    text::offset_of_char,
 };
 use tokio_postgres::error::{DbError, ErrorPosition};
 
-use super::{
-    failure::{shorten, shown_statement, sql_error},
-    hide::hide_passwords,
-    words::Words,
+use super::{failure::sql_error, words::Words};
+use crate::{
+    EngineError, Mark, SqlError,
+    layout::{Control, Grammar},
+    shown::{hide_passwords, shorten, shown_statement},
 };
-use crate::{EngineError, Mark, Resume, SqlError, SqlLocation};
 
-/// A script cut into what commits together.
-#[derive(Debug)]
-pub(super) struct Layout<'a> {
-    script: &'a Script,
-    pieces: Vec<Piece>,
-    /// Of the first so many statements, each computed from the one before it.
-    digests: Vec<Checksum>,
-    /// In order, and together all pieces.
-    pub(super) units: Vec<Unit>,
-    /// Whether the one unit is the whole script, so that its history rows can commit with it.
-    pub(super) whole: bool,
-}
+pub(super) use crate::layout::{Layout, Unit};
 
-/// Statements that commit together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unit {
-    /// Which pieces.
-    pub(super) pieces: Range<usize>,
-    /// Whether it is one statement that runs outside a transaction block.
-    pub(super) alone: bool,
-}
+static GRAMMAR: Grammar = Grammar {
+    split,
+    control,
+    refuses_transaction: |statement| refuses_transaction(statement).is_some(),
+    alone: |statement, transaction| {
+        refuses_transaction(statement).is_some()
+            || runs_procedures(statement)
+            || transaction == Transaction::None && may_refuse_transaction(statement)
+    },
+};
 
 /// What to do with a piece.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,45 +40,12 @@ pub(super) enum Act<'a> {
     Nothing,
 }
 
-/// A statement's part in transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Control<'a> {
-    Begin {
-        modes: &'a str,
-    },
-    Commit {
-        chain: bool,
-    },
-    /// `ROLLBACK` of the whole transaction, or `PREPARE TRANSACTION`.
-    Undo,
-    None,
-}
-
 impl<'a> Layout<'a> {
     /// Splits a script. `stepwise` has it run statement by statement whatever it holds.
     pub(super) fn of(script: &'a Script, stepwise: bool) -> Result<Self, EngineError> {
-        refuse_nul(script)?;
-        let pieces = split(&script.sql).map_err(|error| unsplit(script, error))?;
-        let mut layout = Self { script, pieces, digests: Vec::new(), units: Vec::new(), whole: false };
-        layout.refuse_undo()?;
+        let layout = Self::cut(script, stepwise, &GRAMMAR)?;
         layout.refuse_copy_out()?;
-        layout.whole = !stepwise && script.transaction == Transaction::One && layout.fits_one_transaction();
-        if !layout.whole {
-            layout.digests = layout.chain();
-        }
-        layout.units =
-            if layout.whole { vec![Unit { pieces: 0..layout.len(), alone: false }] } else { layout.steps() };
         Ok(layout)
-    }
-
-    /// How many statements there are.
-    pub(super) fn len(&self) -> usize {
-        self.pieces.len()
-    }
-
-    /// A statement's text, as it is sent.
-    pub(super) fn statement(&self, piece: usize) -> &'a str {
-        &self.script.sql[self.pieces[piece].range.clone()]
     }
 
     /// What to do with a piece within a unit.
@@ -136,93 +91,10 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// The line of the first statement that cannot be part of one transaction; `None` where all can.
-    pub(super) fn not_whole(&self) -> Option<usize> {
-        let alone = self.units.iter().find(|unit| unit.alone).or(self.units.get(1));
-        (!self.whole).then(|| alone.map_or(1, |unit| self.line(unit.pieces.start)))
-    }
-
     /// Whether nobody can say what a statement left behind once it has failed outside a transaction.
     pub(super) fn leaves_traces(&self, piece: usize) -> bool {
         let statement = self.statement(piece);
         runs_procedures(statement) || statement.to_ascii_lowercase().contains("concurrently")
-    }
-
-    fn chain(&self) -> Vec<Checksum> {
-        let mut chain = vec![Checksum::of_text("")];
-        for Piece { range, copy_data } in &self.pieces {
-            let data = copy_data.clone().map_or("", |data| &self.script.sql[data]);
-            let before = chain.last().expect("it starts with one");
-            // No statement holds a NUL.
-            chain.push(Checksum::of_text(&format!("{before}\0{}\0{data}", &self.script.sql[range.clone()])));
-        }
-        chain
-    }
-
-    /// What is recorded of the statements that have run: the first `done`, and the one after them where it was started.
-    /// Both are there then, so that whoever resolves a started statement need not know of digests.
-    pub(super) fn digest(&self, done: usize, started: bool) -> String {
-        let end = if started { done + 1 } else { done };
-        let both = self.digests.get(done..=end).unwrap_or_default();
-        both.iter().map(Checksum::as_str).collect::<Vec<_>>().join(" ")
-    }
-
-    /// Whether the file still begins with the statements that a digest was made of.
-    pub(super) fn begins_with(&self, resume: &Resume) -> bool {
-        let Some(recorded) = &resume.digest else { return resume.done <= self.len() };
-        let ran = |count: usize| {
-            self.digests.get(count).is_some_and(|now| recorded.split(' ').any(|one| one == now.as_str()))
-        };
-        ran(resume.done) && (!resume.started || ran(resume.done + 1))
-    }
-
-    fn fits_one_transaction(&self) -> bool {
-        let all = || (0..self.len()).map(|n| self.statement(n));
-        let last = self.len().checked_sub(1);
-        let commits: Vec<_> = all()
-            .enumerate()
-            .filter_map(|(n, statement)| match control(statement) {
-                Control::Commit { chain } => Some((Some(n), chain)),
-                Control::Begin { .. } | Control::Undo | Control::None => None,
-            })
-            .collect();
-        let only_at_the_end = commits.is_empty() || commits == [(last, false)];
-        only_at_the_end && !all().any(|statement| refuses_transaction(statement).is_some())
-    }
-
-    /// `BEGIN` … `COMMIT` of the file stays together; every other statement is on its own.
-    fn steps(&self) -> Vec<Unit> {
-        let mut units = Vec::new();
-        let mut open = None;
-        for n in 0..self.len() {
-            let statement = self.statement(n);
-            match control(statement) {
-                Control::Begin { .. } => {
-                    open.get_or_insert(n);
-                }
-                Control::Commit { chain } => {
-                    units.push(Unit { pieces: open.take().unwrap_or(n)..n + 1, alone: false });
-                    open = chain.then_some(n + 1);
-                }
-                Control::Undo | Control::None if open.is_none() => {
-                    let alone = refuses_transaction(statement).is_some()
-                        || runs_procedures(statement)
-                        || self.script.transaction == Transaction::None && may_refuse_transaction(statement);
-                    units.push(Unit { pieces: n..n + 1, alone });
-                }
-                Control::Undo | Control::None => {}
-            }
-        }
-        if let Some(open) = open.filter(|open| *open < self.len()) {
-            units.push(Unit { pieces: open..self.len(), alone: false });
-        }
-        units
-    }
-
-    fn refuse_undo(&self) -> Result<(), EngineError> {
-        let message = "the file undoes or prepares its own transaction, so it cannot be recorded as applied";
-        let hint = "leave the transaction to dbctl; `ROLLBACK TO SAVEPOINT` is fine";
-        self.refuse(|statement| control(statement) == Control::Undo, "2D000", message, hint)
     }
 
     /// The rows of a `COPY … TO STDOUT` would have to be read by somebody.
@@ -245,32 +117,6 @@ impl<'a> Layout<'a> {
             Some(n) => Err(self.complaint(n, "0A000", message.to_owned(), hint.to_owned())),
             None => Ok(()),
         }
-    }
-
-    fn refuse(
-        &self,
-        refused: impl Fn(&str) -> bool,
-        code: &str,
-        message: &str,
-        hint: &str,
-    ) -> Result<(), EngineError> {
-        match (0..self.len()).find(|n| refused(self.statement(*n))) {
-            Some(n) => Err(self.complaint(n, code, message.to_owned(), hint.to_owned())),
-            None => Ok(()),
-        }
-    }
-
-    /// What dbctl itself has against a statement.
-    pub(super) fn complaint(&self, piece: usize, code: &str, message: String, hint: String) -> EngineError {
-        EngineError::Sql(Box::new(SqlError {
-            code: code.to_owned(),
-            message,
-            detail: None,
-            hint: Some(hint),
-            context: None,
-            statement: Some(shown_statement(self.statement(piece))),
-            location: Some(self.location(self.pieces[piece].range.start, Mark::Error)),
-        }))
     }
 
     /// What helps a statement that cannot be where the file has it.
@@ -302,26 +148,6 @@ impl<'a> Layout<'a> {
             }
         }
         false
-    }
-
-    /// Whether a statement stands between the file's own `BEGIN` and `COMMIT`.
-    fn in_own_transaction(&self, piece: usize) -> bool {
-        let controls = (0..piece).map(|n| control(self.statement(n)));
-        controls.fold(false, |open, control| match control {
-            Control::Begin { .. } => true,
-            Control::Commit { chain } => chain,
-            Control::Undo | Control::None => open,
-        })
-    }
-
-    /// The line of a statement in its file.
-    pub(super) fn line(&self, piece: usize) -> usize {
-        self.location(self.pieces[piece].range.start, Mark::Statement).line
-    }
-
-    /// Where a byte of the script is in its file.
-    fn location(&self, offset: usize, mark: Mark) -> SqlLocation {
-        locate(self.script, offset, mark)
     }
 
     /// A failure of a statement as a whole, at its start.
@@ -379,42 +205,6 @@ impl<'a> Layout<'a> {
             None => EngineError::Sql(Box::new(sql_error(error, sql))),
         }
     }
-}
-
-/// Where a byte of a script is in its file.
-fn locate(script: &Script, offset: usize, mark: Mark) -> SqlLocation {
-    let position = position(&script.sql, offset);
-    SqlLocation {
-        path: script.path.clone(),
-        line: position.line + script.first_line - 1,
-        column: position.column,
-        source_line: hide_passwords(line_at(&script.sql, offset)),
-        mark,
-    }
-}
-
-/// The protocol ends its texts with NUL, so no statement can hold one.
-fn refuse_nul(script: &Script) -> Result<(), EngineError> {
-    let Some(offset) = script.sql.find('\0') else { return Ok(()) };
-    Err(EngineError::Sql(Box::new(SqlError {
-        code: "22021".to_owned(),
-        message: "the file holds a NUL character, which PostgreSQL does not take".to_owned(),
-        detail: None,
-        hint: Some("save it as UTF-8 text".to_owned()),
-        context: None,
-        statement: None,
-        location: Some(locate(script, offset, Mark::Error)),
-    })))
-}
-
-fn unsplit(script: &Script, error: SplitError) -> EngineError {
-    let offset = match &error {
-        SplitError::MetaCommand { offset, .. }
-        | SplitError::Unterminated { offset, .. }
-        | SplitError::UnterminatedCopy { offset } => *offset,
-    };
-    let SqlLocation { path, line, column, source_line, .. } = locate(script, offset, Mark::Error);
-    EngineError::Split { path, line, column, source_line, error }
 }
 
 /// The line of a `COPY`'s data that PostgreSQL's context names: `COPY t, line 3, column x: "y"`, in any language.

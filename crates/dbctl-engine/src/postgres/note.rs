@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use dbctl_migration::{
-    History, Migration, Recording, RunStamp, Statement,
-    ledger::{self, Before},
-};
+use dbctl_migration::{History, Migration, Recording, RunStamp, Statement, ledger::Before};
 
+use super::LEDGER;
 use crate::{Note, Resume, SourceRef};
 
 /// The statements of one note, of `source` with its table where it is.
@@ -20,7 +18,7 @@ pub(super) fn statements(note: &Note<'_>, source: &SourceRef<'_>, stamp: &RunSta
         Note::Forgotten(_, key) => forgotten(source, key),
         Note::Repaired(_, migration) => {
             let mut statements = source.history.map_or_else(Vec::new, |history| history.repair(migration));
-            statements.push(ledger::repair(source.name, migration));
+            statements.push(LEDGER.repair(source.name, migration));
             statements
         }
         Note::Begun(_, migration) => {
@@ -29,7 +27,7 @@ pub(super) fn statements(note: &Note<'_>, source: &SourceRef<'_>, stamp: &RunSta
         }
         Note::Withdrawn(_, migration) => vec![unknown(source, migration)],
         Note::Reached { source: _, name, done, as_it_is } => {
-            vec![ledger::reached(source.name, name, *done, *as_it_is)]
+            vec![LEDGER.reached(source.name, name, *done, *as_it_is)]
         }
     }
 }
@@ -37,7 +35,7 @@ pub(super) fn statements(note: &Note<'_>, source: &SourceRef<'_>, stamp: &RunSta
 /// What removes every record of a migration.
 pub(super) fn forgotten(source: &SourceRef<'_>, key: &str) -> Vec<Statement> {
     let mut statements = source.history.map_or_else(Vec::new, |history| history.forget(key));
-    statements.push(ledger::forget(source.name, source.keyed_by(), key));
+    statements.push(LEDGER.forget(source.name, source.keyed_by(), key));
     statements
 }
 
@@ -49,7 +47,7 @@ pub(super) fn progress(
     at: &Resume,
 ) -> Statement {
     let digest = at.digest.as_deref().unwrap_or_default();
-    ledger::record_progress(source.name, migration, stamp, at.done, at.started, digest, Before::Any)
+    LEDGER.record_progress(source.name, migration, stamp, at.done, at.started, digest, Before::Any)
 }
 
 /// What is recorded once a file has run that stands for a source's past: that past in its order, then the file itself
@@ -78,7 +76,7 @@ pub(super) fn past(
 /// What the ledger alone says of a migration goes: to its tool the name of a file beside the folder means nothing.
 fn unknown(source: &SourceRef<'_>, migration: &Migration) -> Statement {
     let keyed_by = source.keyed_by();
-    ledger::forget(source.name, keyed_by, keyed_by.of(migration))
+    LEDGER.forget(source.name, keyed_by, keyed_by.of(migration))
 }
 
 fn recorded(
@@ -90,6 +88,6 @@ fn recorded(
     let recording = Recording { migration, elapsed, stamp };
     let mut statements =
         source.history.map_or_else(Vec::new, |history: &dyn History| history.record(&recording));
-    statements.push(ledger::record(source.name, &recording, Before::Any));
+    statements.push(LEDGER.record(source.name, &recording, Before::Any));
     statements
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio_postgres::{Row, types::Type};
 
 use super::{
+    LEDGER,
     belongings::belongings,
     failure::Failure,
     inventory::inventory,
@@ -188,8 +189,8 @@ pub(super) async fn foreign(
 }
 
 pub(super) async fn ledger_rows(link: &mut Link<'_>) -> Result<Vec<LedgerRow>, EngineError> {
-    let [migrations, _, _] = ledger::tables();
-    rows(link, &migrations, &ledger::read()).await?.iter().map(ledger_row).collect()
+    let [migrations, _, _] = LEDGER.tables();
+    rows(link, &migrations, &LEDGER.read()).await?.iter().map(ledger_row).collect()
 }
 
 fn ledger_row(row: &Row) -> Result<LedgerRow, EngineError> {
@@ -259,12 +260,12 @@ pub(super) async fn runs(link: &mut Link<'_>) -> Result<Vec<RunRow>, EngineError
             dbctl_version: get(row, 8)?,
         })
     };
-    rows(link, &ledger::runs_table(), &ledger::read_runs()).await?.iter().map(run).collect()
+    rows(link, &LEDGER.runs_table(), &LEDGER.read_runs()).await?.iter().map(run).collect()
 }
 
 pub(super) async fn seeds(link: &mut Link<'_>) -> Result<Vec<SeedRow>, EngineError> {
-    let [_, seeds, _] = ledger::tables();
-    rows(link, &seeds, &ledger::read_seeds())
+    let [_, seeds, _] = LEDGER.tables();
+    rows(link, &seeds, &LEDGER.read_seeds())
         .await?
         .iter()
         .map(|row| Ok(SeedRow { file: get(row, 0)?, checksum: Checksum::recorded(text(row, 1)?) }))
@@ -272,8 +273,8 @@ pub(super) async fn seeds(link: &mut Link<'_>) -> Result<Vec<SeedRow>, EngineErr
 }
 
 pub(super) async fn environment(link: &mut Link<'_>) -> Result<Option<String>, EngineError> {
-    let [_, _, environment] = ledger::tables();
-    match rows(link, &environment, &ledger::read_environment()).await?.first() {
+    let [_, _, environment] = LEDGER.tables();
+    match rows(link, &environment, &LEDGER.read_environment()).await?.first() {
         Some(row) => get(row, 0),
         None => Ok(None),
     }

@@ -10,7 +10,7 @@ use super::{
     reader,
     session::{Link, get},
 };
-use crate::{EngineError, SourceRef, SqlError};
+use crate::{EngineError, SourceRef, records::changed_rows};
 
 /// How each table looks, `None` where there is none: otherwise once a row of it was written in this transaction.
 ///
@@ -93,21 +93,5 @@ pub(super) async fn unchanged(
         return Ok(true);
     }
     let changed: Vec<String> = changed.into_iter().map(|(_, table)| table.to_string()).collect();
-    Err(EngineError::Sql(Box::new(SqlError {
-        code: "55000".to_owned(),
-        message: format!(
-            "{} changed the rows of {}, which say what is applied; it has been undone",
-            file.display(),
-            changed.join(" and ")
-        ),
-        detail: None,
-        hint: Some(
-            "take that out of the file: `dbctl baseline` and `dbctl history` change what is recorded; a migration that \
-             has to do it says so at its top, `-- dbctl:changes-history`"
-                .to_owned(),
-        ),
-        context: None,
-        statement: None,
-        location: None,
-    })))
+    Err(changed_rows(file, &changed))
 }

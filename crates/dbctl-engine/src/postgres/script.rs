@@ -15,7 +15,7 @@ use super::{
     session::{Link, get, set_local},
     watch::Watch,
 };
-use crate::{EngineError, LockHolder, Resume, SourceRef, SqlError};
+use crate::{EngineError, LockHolder, Resume, SourceRef, SqlError, shown::shorten};
 
 /// How long transactional statements wait for a lock where no directive says otherwise.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -259,7 +259,7 @@ async fn took_effect(
 fn unresolved(script: &Script, layout: &Layout<'_>, piece: usize) -> EngineError {
     let path = script.path.clone();
     if piece < layout.len() {
-        let statement = super::failure::shorten(layout.statement(piece));
+        let statement = shorten(layout.statement(piece));
         return EngineError::Unresolved { path, line: layout.line(piece), statement };
     }
     let statement = format!("(statement {} of a file that now has {})", piece + 1, layout.len());

@@ -13,13 +13,12 @@ use tokio_util::bytes::Bytes;
 
 use super::{
     failure::{Failure, sql_error},
-    hide::hide_passwords,
     layout::{copy_line, insert_check},
     records,
     script::{LOCK_TIMEOUT, wait_for_lock},
     session::{Link, get, set_local},
 };
-use crate::{EngineError, Mark, SqlLocation};
+use crate::{EngineError, Mark, SqlLocation, shown::hide_passwords};
 
 /// How much of a file is sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;

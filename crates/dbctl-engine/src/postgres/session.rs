@@ -14,7 +14,6 @@ use tokio_util::bytes::Bytes;
 
 use super::{
     failure::{Failure, quote_literal},
-    hide::hide_passwords,
     lock,
     pooler::Pool,
 };
@@ -22,6 +21,7 @@ use crate::{
     EngineError, Notice, Session, Severity,
     connect::{Canceller, Connected, Messages, connect},
     libpq::Settings,
+    shown::hide_passwords,
 };
 
 /// How long a statement may take to end once it is cancelled, and a connection to end once it is closed.

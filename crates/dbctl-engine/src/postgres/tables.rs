@@ -1,9 +1,9 @@
 //! Making the tables that say what is applied, where they are missing.
 
-use dbctl_migration::ledger;
 use tokio_postgres::types::Type;
 
 use super::{
+    LEDGER,
     failure::Failure,
     reader,
     session::{Link, get, set_local},
@@ -18,9 +18,9 @@ pub(super) async fn make(
     environment: &str,
 ) -> Result<(), EngineError> {
     let mut ddl = Vec::new();
-    for table in ledger::tables() {
+    for table in LEDGER.tables() {
         if !reader::table_exists(link, &table).await? {
-            ddl = ledger::create();
+            ddl = LEDGER.create();
             break;
         }
     }
@@ -54,7 +54,7 @@ pub(super) async fn make(
         for statement in &upgrades {
             link.execute(statement).await?;
         }
-        link.execute(&ledger::record_environment(environment)).await?;
+        link.execute(&LEDGER.record_environment(environment)).await?;
         link.commit().await
     }
     .await;

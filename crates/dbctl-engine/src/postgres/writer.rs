@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use dbctl_migration::{
     Applied, Directives, History, Migration, Progress, Recording, RunStamp, Script, Statement, TableName,
-    ledger::{self, Before, LedgerRow, RunRow, SeedRow},
+    ledger::{Before, LedgerRow, RunRow, SeedRow},
 };
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{
-    atomic,
+    LEDGER, atomic,
     belongings::belongings,
     failure::Failure,
     inventory::inventory,
@@ -240,7 +240,7 @@ impl<'s> WriteSession<'s> {
         }
         let sources: Vec<_> =
             sources.iter().zip(&histories).map(|(source, history)| source.with(history.as_deref())).collect();
-        self.guard(&ledger::tables());
+        self.guard(&LEDGER.tables());
         for history in sources.iter().filter_map(|source| source.history) {
             self.guard(std::slice::from_ref(history.table()));
         }
@@ -313,13 +313,13 @@ impl Applier for WriteSession<'_> {
         if self.begun {
             return Ok(());
         }
-        let statement = ledger::begin_run(self.link.session().stamp, command);
+        let statement = LEDGER.begin_run(self.link.session().stamp, command);
         let link = self.fresh().await?;
-        if reader::table_exists(link, &ledger::runs_table()).await? {
+        if reader::table_exists(link, &LEDGER.runs_table()).await? {
             link.execute(&statement).await?;
             link.commit_kept().await?;
         } else if make {
-            in_transaction(link, &[ledger::create_runs()], &[statement]).await?;
+            in_transaction(link, &[LEDGER.create_runs()], &[statement]).await?;
         } else {
             return Ok(());
         }
@@ -353,7 +353,7 @@ impl Applier for WriteSession<'_> {
                 statements.extend(history.start(migration));
             }
             let (done, started) = (at.done, at.started);
-            statements.push(ledger::record_progress(
+            statements.push(LEDGER.record_progress(
                 source.name,
                 migration,
                 stamp,
@@ -410,7 +410,7 @@ impl Writer for WriteSession<'_> {
         if !self.begun {
             return Ok(());
         }
-        let statement = ledger::end_run(self.link.session().stamp, outcome, migrations);
+        let statement = LEDGER.end_run(self.link.session().stamp, outcome, migrations);
         self.link.shield(true);
         if self.link.interrupted() {
             self.link.rollback().await;
@@ -443,7 +443,7 @@ impl Writer for WriteSession<'_> {
         let stamp = self.link.session().stamp;
         let progress = |at: &Resume, _| {
             let digest = at.digest.as_deref().unwrap_or_default();
-            vec![ledger::record_reverting(source.name, migration, stamp, at.done, at.started, digest)]
+            vec![LEDGER.record_reverting(source.name, migration, stamp, at.done, at.started, digest)]
         };
         let resume = self.reverted_so_far(source, migration).await?;
         self.run_script(
@@ -459,7 +459,7 @@ impl Writer for WriteSession<'_> {
     }
 
     async fn seed(&mut self, work: &SeedWork, row: &SeedRow) -> Result<Duration, EngineError> {
-        let statement = ledger::record_seed(row, self.link.session().stamp);
+        let statement = LEDGER.record_seed(row, self.link.session().stamp);
         match work {
             SeedWork::Sql(script) => {
                 if let Some(line) = Layout::of(script, false)?.not_whole() {
@@ -498,9 +498,9 @@ impl Writer for WriteSession<'_> {
         }
         batches.extend(plan.restart.iter().map(|name| format!("ALTER SEQUENCE {name} RESTART")));
         batches.extend(plan.refresh.iter().map(|name| format!("REFRESH MATERIALIZED VIEW {name}")));
-        let [_, seeds, _] = ledger::tables();
+        let [_, seeds, _] = LEDGER.tables();
         let forget = match reader::table_exists(link, &seeds).await? {
-            true => vec![ledger::forget_seeds()],
+            true => vec![LEDGER.forget_seeds()],
             false => Vec::new(),
         };
         in_transaction(link, &batches, &forget).await
@@ -514,7 +514,7 @@ fn search_path<'a>(source: &SourceRef<'a>) -> Option<&'a str> {
 /// What has to go before a first row: the ledger's row of a migration that the tool has rolled back.
 fn stale(source: &SourceRef<'_>, migration: &Migration, before: Before) -> Vec<Statement> {
     match (before, source.history) {
-        (Before::Absent, Some(history)) => vec![ledger::forget_stale(source.name, history, migration)],
+        (Before::Absent, Some(history)) => vec![LEDGER.forget_stale(source.name, history, migration)],
         (Before::Absent, None) | (Before::Any, _) => Vec::new(),
     }
 }
@@ -523,13 +523,13 @@ fn applied(source: &SourceRef<'_>, migration: &Migration, stamp: &RunStamp, ran:
     let &Ran { elapsed, before, by_itself } = ran;
     let recording = Recording { migration, elapsed, stamp };
     if by_itself {
-        return vec![ledger::record(source.name, &recording, Before::Any)];
+        return vec![LEDGER.record(source.name, &recording, Before::Any)];
     }
     let mut statements = stale(source, migration, before);
     if let Some(history) = source.history {
         statements.extend(history.record(&recording));
     }
-    statements.push(ledger::record(source.name, &recording, before));
+    statements.push(LEDGER.record(source.name, &recording, before));
     statements
 }
 

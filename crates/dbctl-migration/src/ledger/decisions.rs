@@ -1,11 +1,11 @@
 //! `dbctl.decisions`: what becomes of transactions that several databases have prepared, kept in one of them.
 
-use super::{SCHEMA, text};
-use crate::{Statement, TableName, Value};
+use super::text;
+use crate::{Dialect, Statement, TableName, Value};
 
 /// The table.
 pub fn decisions_table() -> TableName {
-    TableName::new(SCHEMA, "decisions")
+    Dialect::Postgres.own_table("decisions")
 }
 
 /// Its DDL with that of its schema, safe to run again.

@@ -3,6 +3,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::*;
+use crate::{Recording, RunStamp, Statement};
+
+const LEDGER: Ledger = Ledger::new(Dialect::Postgres);
 use crate::{Checksum, Version, test_support::migration};
 
 fn applied(name: &str, checksum: Option<&str>, progress: Progress) -> Applied {
@@ -46,26 +49,32 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
     let recording = Recording { migration: &one, elapsed: Duration::from_millis(12), stamp: &stamp };
     let seed = SeedRow { file: "a.sql".to_owned(), checksum: Checksum::recorded("c") };
     let statements = [
-        record("m", &recording, Before::Any),
-        record_progress("m", &one, &stamp, 3, true, "d", Before::Absent),
-        record_progress("m", &one, &stamp, 3, false, "d", Before::Any),
-        record_reverting("m", &one, &stamp, 3, true, "d"),
-        forget("m", KeyedBy::Version, one.version.as_str()),
-        forget("m", KeyedBy::Name, &one.name),
-        reached("m", &one.name, 2, false),
-        reached("m", &one.name, 2, true),
-        record_seed(&seed, &stamp),
-        forget_seeds(),
-        record_environment("test"),
-        begin_run(&stamp, "migrate"),
-        end_run(&stamp, "done", 3),
+        LEDGER.record("m", &recording, Before::Any),
+        LEDGER.record_progress("m", &one, &stamp, 3, true, "d", Before::Absent),
+        LEDGER.record_progress("m", &one, &stamp, 3, false, "d", Before::Any),
+        LEDGER.record_reverting("m", &one, &stamp, 3, true, "d"),
+        LEDGER.forget("m", KeyedBy::Version, one.version.as_str()),
+        LEDGER.forget("m", KeyedBy::Name, &one.name),
+        LEDGER.reached("m", &one.name, 2, false),
+        LEDGER.reached("m", &one.name, 2, true),
+        LEDGER.record_seed(&seed, &stamp),
+        LEDGER.forget_seeds(),
+        LEDGER.record_environment("test"),
+        LEDGER.begin_run(&stamp, "migrate"),
+        LEDGER.end_run(&stamp, "done", 3),
     ];
     for statement in &statements {
         check_params(statement);
     }
-    let reads = [read(), read_seeds(), read_environment(), read_runs(), create_runs()];
-    let tables = [&tables()[..], &[runs_table()]].concat();
-    for sql in statements.iter().map(|statement| &statement.sql).chain(&reads).chain(&create()[1..]) {
+    let reads = [
+        LEDGER.read(),
+        LEDGER.read_seeds(),
+        LEDGER.read_environment(),
+        LEDGER.read_runs(),
+        LEDGER.create_runs(),
+    ];
+    let tables = [&LEDGER.tables()[..], &[LEDGER.runs_table()]].concat();
+    for sql in statements.iter().map(|statement| &statement.sql).chain(&reads).chain(&LEDGER.create()[1..]) {
         assert!(tables.iter().any(|table| sql.contains(&table.to_string())), "{sql}");
         assert!(!sql.contains(';') && !sql.contains("  AND"), "{sql}");
     }
@@ -81,10 +90,10 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
 
 #[test]
 fn ddl_is_safe_to_run_again() {
-    for sql in create().into_iter().chain([create_runs()]) {
+    for sql in LEDGER.create().into_iter().chain([LEDGER.create_runs()]) {
         assert!(sql.contains(" IF NOT EXISTS \"dbctl\""), "{sql}");
     }
-    assert_eq!(create().len(), tables().len() + 1);
+    assert_eq!(LEDGER.create().len(), LEDGER.tables().len() + 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn count(sql: &str) -> Result<usize, String> {
     let _ = Directives::parse(sql);
     refuses_transaction(sql);
     split(sql).map(|pieces| pieces.len()).map_err(|error| match error {
-        SplitError::MetaCommand { command, .. } => command,
+        SplitError::MetaCommand { command, .. } | SplitError::DotCommand { command, .. } => command,
         SplitError::Unterminated { what, .. } => what.to_owned(),
         SplitError::UnterminatedCopy { .. } => "copy".to_owned(),
     })

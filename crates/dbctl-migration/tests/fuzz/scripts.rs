@@ -56,7 +56,9 @@ fn texts(sql: &str, pieces: &[Piece]) -> Vec<(String, Option<String>)> {
 /// The variant and what it is about, without its place.
 fn kind(error: &SplitError) -> String {
     match error {
-        SplitError::MetaCommand { command, .. } => format!("command {command}"),
+        SplitError::MetaCommand { command, .. } | SplitError::DotCommand { command, .. } => {
+            format!("command {command}")
+        }
         SplitError::Unterminated { what, .. } => (*what).to_owned(),
         SplitError::UnterminatedCopy { .. } => "copy".to_owned(),
     }
@@ -106,9 +108,7 @@ proptest! {
         if let Err(error) = split(&sql) {
             let text = error.to_string();
             prop_assert!(!text.contains(char::is_control), "{:?}", text);
-            let (SplitError::MetaCommand { offset, .. }
-            | SplitError::Unterminated { offset, .. }
-            | SplitError::UnterminatedCopy { offset }) = error;
+            let offset = error.offset();
             prop_assert!(offset < sql.len() && sql.is_char_boundary(offset));
             prop_assert!(position(&sql, offset).line <= sql.lines().count().max(1) + sql.matches('\r').count());
         }

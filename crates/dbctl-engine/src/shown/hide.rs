@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Stars for the characters of passwords: what follows the word `PASSWORD` in quotes, as in `CREATE ROLE`, and what stands
 /// in URLs and connection strings. Nothing moves.
-pub(super) fn hide_passwords(text: &str) -> String {
+pub(crate) fn hide_passwords(text: &str) -> String {
     let mut hidden = in_urls(text);
     after_the_word(text, &mut hidden);
     hidden.sort_by_key(|range| range.start);
