@@ -3,19 +3,27 @@
 use std::{fs, time::Duration};
 
 use crate::{
+    held::hold,
     own_server::OwnServer,
     process::{Running, until},
     support::{Ran, Sandbox, binary, set_mode},
 };
 
-/// With everything that URLs, keyword strings and shells treat specially, and no part that stands elsewhere by chance.
-const CANARY: &str = "kanarien/vogel@4711 #?%\\'x";
+/// With everything that URLs, keyword strings and shells treat specially.
+const CANARY: &str = "kanarien/vogel@zaunkoenig #?%\\'x";
 /// As a URL spells it.
-const IN_URL: &str = "kanarien%2Fvogel%404711%20%23%3F%25%5C%27x";
+const IN_URL: &str = "kanarien%2Fvogel%40zaunkoenig%20%23%3F%25%5C%27x";
 /// As a password file spells it.
-const IN_PASSFILE: &str = "kanarien/vogel@4711 #?%\\\\'x";
+const IN_PASSFILE: &str = "kanarien/vogel@zaunkoenig #?%\\\\'x";
+/// What of it looks the same however it is spelled, and stands nowhere by chance, as digits would in an id or a port.
+const PARTS: [&str; 2] = ["kanarien", "zaunkoenig"];
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
+    // What a hook sees of all processes; and it prints all that it was given.
+    (
+        "look",
+        "env; env >&2\n{ ps -A -ww -o args= || cat /proc/[0-9]*/cmdline; true; } >> seen 2> ps-failed\n",
+    ),
     ("migrations/20260101000000_t.sql", "create table t (id int primary key);\n"),
     ("migrations/20260101000000_t.down.sql", "drop table t;\n"),
     ("seeds/t.csv", "id\n1\n"),
@@ -25,7 +33,8 @@ const FILES: [(&str, &str); 4] = [
 fn manifest(server: &str, url: &str) -> String {
     format!(
         "workspace: a\n{server}databases:\n  a:\n    name: a_db\n{url}    env: {{ OTHER_URL: b }}\n    \
-         migrations: [{{ path: migrations, format: native }}]\n    seeds: {{ path: seeds, runners: {{ sh: 'sh {{file}}' }} }}\n  b: {{}}\n"
+         migrations: [{{ path: migrations, format: native }}]\n    \
+         hooks: {{ before_migrate: sh look, after_migrate: sh look }}\n    seeds: {{ path: seeds, runners: {{ sh: 'sh {{file}}' }} }}\n  b: {{}}\n"
     )
 }
 
@@ -47,8 +56,7 @@ fn unwritten(sandbox: &Sandbox, given: &[&str]) {
                 folders.push(path);
             } else if !given.iter().any(|given| name == *given) {
                 let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
-                let shown = ["kanarien", "4711"].iter().any(|part| text.contains(part));
-                assert!(!shown, "{} holds the password: {text}", path.display());
+                assert!(!shows(&text), "{} holds the password: {text}", path.display());
                 seen += 1;
             }
         }
@@ -56,13 +64,20 @@ fn unwritten(sandbox: &Sandbox, given: &[&str]) {
     assert!(seen > 0);
 }
 
+fn shows(text: &str) -> bool {
+    PARTS.iter().any(|part| text.contains(part))
+}
+
 #[track_caller]
 fn silent(args: &[&str], ran: &Ran) {
-    for text in [&ran.stdout, &ran.stderr] {
-        for part in ["kanarien", "4711"] {
-            assert!(!text.contains(part), "{args:?} shows the password: {ran}");
-        }
-    }
+    assert!(!shows(&ran.stdout) && !shows(&ran.stderr), "{args:?} shows the password: {ran}");
+}
+
+/// All that dbctl has recorded in a database.
+fn recorded(sandbox: &Sandbox, database: &str) -> String {
+    let written = "select string_agg(query_to_xml(format('select * from dbctl.%I', relname), true, true, '')::text, ' ') \
+                   from pg_class where relnamespace = 'dbctl'::regnamespace and relkind = 'r'";
+    sandbox.query(database, written)
 }
 
 /// Runs what there is to run, and looks at all that is printed.
@@ -73,6 +88,11 @@ fn all_is_silent(sandbox: &Sandbox, given: &[&str]) {
         "migrate --plan frozen.json --format ndjson -v",
         "drop --all --yes",
         "up a --no-deps -v",
+        "drop --all --yes",
+        "create --all",
+        "migrate --all --atomic=two-phase --format ndjson -v",
+        "rollback a --yes",
+        "migrate --all --atomic=two-phase -v",
         "drop --all --yes",
         "migrate a --atomic -v",
         "up --all -v",
@@ -124,24 +144,28 @@ fn all_is_silent(sandbox: &Sandbox, given: &[&str]) {
     }
     sandbox.ok(&["up", "--all"]);
     sandbox.write("migrations/20260102000000_bad.sql", "select 1;\nselect nothing from nowhere;\n");
-    for args in [&["up", "--all", "-v"][..], &["migrate", "a", "--format", "json"]] {
+    for args in [
+        &["up", "--all", "-v"][..],
+        &["migrate", "a", "--format", "json"],
+        &["migrate", "--all", "--atomic=two-phase", "-v"],
+        &["migrate", "a", "--atomic=two-phase", "--format", "json"],
+    ] {
         let ran = sandbox.dbctl(args);
         assert_eq!(ran.code, 1, "{ran}");
         silent(args, &ran);
     }
     let env = sandbox.ok(&["env", "a"]);
     assert!(
-        env.contains(IN_URL) && env.contains("kanarien/vogel@4711"),
+        env.contains(IN_URL) && env.contains("kanarien/vogel@zaunkoenig"),
         "where it is asked for, it is: {env}"
     );
     for database in ["a", "b"] {
-        let written = "select string_agg(query_to_xml(format('select * from dbctl.%I', relname), true, true, '')::text, ' ') \
-                       from pg_class where relnamespace = 'dbctl'::regnamespace and relkind = 'r'";
-        let written = sandbox.query(database, written);
-        assert!(!written.contains("kanarien") && !written.contains("4711"), "{written}");
+        let written = recorded(sandbox, database);
+        assert!(!shows(&written), "{written}");
     }
     sandbox.ok(&["drop", "--all", "--yes"]);
     assert!(sandbox.root().join("frozen.json").exists());
+    assert!(sandbox.read("seen").contains("dbctl"), "hooks see processes: {}", sandbox.read("ps-failed"));
     unwritten(sandbox, given);
 }
 
@@ -322,7 +346,7 @@ fn no_failure_shows_a_password() {
         ("migrations/20260102000000_bad.sql", format!("select 'open {url}\n"), "bad.sql"),
         (
             "migrations/20260102000000_bad.sql",
-            "alter role postgres connection limit 1 password 'kanarien-4711' nonsense;\n".to_owned(),
+            "alter role postgres connection limit 1 password 'kanarien-zaunkoenig' nonsense;\n".to_owned(),
             "nonsense",
         ),
         ("seeds/v.sql", format!("select '{url}'::int;\n"), "v.sql"),
@@ -352,7 +376,7 @@ fn no_failure_shows_a_password() {
         "postgres",
         "select string_agg(application_name || query, ' ') from pg_stat_activity where datname = 'a_db'",
     );
-    assert!(shown.contains("dbctl up ") && !shown.contains("kanarien") && !shown.contains("4711"), "{shown}");
+    assert!(shown.contains("dbctl up ") && !shows(&shown), "{shown}");
     running.signal("KILL");
     silent(&["up"], &running.wait(Duration::from_secs(10)));
     server.query("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where query ~ 'pg_sleep.424244' and pid <> pg_backend_pid()");
@@ -414,4 +438,71 @@ fn no_command_line_holds_a_password() {
     assert!(shown.is_empty(), "a seed's runner: {shown:?}");
     seed.signal("INT");
     assert_eq!(seed.wait(Duration::from_secs(10)).code, 130);
+}
+
+/// A run that is killed between its phases: what is in doubt then, and all that is done about it.
+#[test]
+fn what_is_in_doubt_shows_no_password() {
+    let mut server = OwnServer::start();
+    server.query("postgres", &format!("alter role postgres password '{}'", CANARY.replace('\'', "''")));
+    server.password = IN_URL.to_owned();
+    let mut sandbox = loud(Sandbox::new(
+        &manifest("", "    url: ${A_URL}\n")
+            .replace("b: {}", "b:\n    url: ${B_URL}\n    migrations: [{ path: b, format: native }]"),
+        &FILES,
+    ));
+    sandbox.write("b/20260101000000_u.sql", "create table u (id int);\n");
+    sandbox.set("A_URL", &server.url("a_db")).set("B_URL", &server.url("b"));
+    sandbox.ok(&["create", "--all"]);
+    sandbox.ok(&["migrate", "--all", "--atomic=two-phase"]);
+    for (n, direction) in [(1, "--commit"), (2, "--rollback")] {
+        for folder in ["migrations", "b"] {
+            sandbox.write(
+                &format!("{folder}/2026010{}000000_next.sql", n + 1),
+                format!("create table next_{n} ();\n"),
+            );
+        }
+        let lock = hold(&server.url("a_db"), "begin; lock table dbctl.decisions in access exclusive mode");
+        let run =
+            Running::start(sandbox.command(binary()).args(["migrate", "--all", "--atomic=two-phase", "-v"]));
+        let deciding = "select count(*) from pg_stat_activity where wait_event = 'relation' \
+                        and query ilike 'insert into%decisions%' and application_name like 'dbctl migrate %'";
+        until("it is about to decide", || server.query("postgres", deciding) == "1\n");
+        let prepared = server.query("postgres", "select string_agg(p::text, ' ') from pg_prepared_xacts p");
+        assert!(prepared.contains("a_db") && !shows(&prepared), "{prepared}");
+        run.signal("KILL");
+        silent(&["migrate"], &run.wait(Duration::from_secs(10)));
+        drop(lock);
+        let left = "select count(*) from pg_stat_activity where application_name like 'dbctl %'";
+        until("its sessions have ended", || server.query("postgres", left) == "0\n");
+
+        let (_, status) = sandbox.json(&["status", "b"]);
+        let id = status["databases"][0]["prepared"][0]["run"].as_str().unwrap().to_owned();
+        // Where the decision is cannot be reached.
+        sandbox.set("A_URL", &format!("postgres://postgres:{IN_URL}@{}:1/a_db", server.host));
+        for (args, code) in [
+            (&["status", "b", "-v"][..], 0),
+            (&["status", "b", "--check", "--format", "json"], 4),
+            (&["migrate", "b", "-v"], 1),
+            (&["history", "resolve", "b", "--run", &id, direction, "--yes", "-v"], 0),
+            (&["history", "resolve", "b", "--run", &id, direction, "--yes", "--format", "json"], 1),
+        ] {
+            let ran = sandbox.dbctl(args);
+            silent(args, &ran);
+            assert_eq!(ran.code, code, "{args:?} {ran}");
+        }
+        sandbox.set("A_URL", &server.url("a_db"));
+        for args in
+            [&["migrate", "--all", "-v"][..], &["history", "runs"], &["status", "--all", "--check", "-v"]]
+        {
+            let ran = sandbox.dbctl(args);
+            silent(args, &ran);
+            ran.ok();
+        }
+        for database in ["a", "b"] {
+            let written = recorded(&sandbox, database);
+            assert!(!shows(&written), "{written}");
+        }
+    }
+    unwritten(&sandbox, &[]);
 }
