@@ -74,6 +74,41 @@ fn runs_at_once_take_turns() {
     }
 }
 
+/// Each has a database of its own first, and then two that the other wants, too.
+#[test]
+fn runs_over_different_databases_do_not_wait_for_each_other_forever() {
+    let database = |key: char| format!("  {key}: {{ migrations: [{{ path: {key}, format: native }}] }}\n");
+    let manifest: String = ('a'..='d').map(database).collect();
+    let sandbox = Sandbox::new(&format!("workspace: turns\ndatabases:\n{manifest}"), &[]);
+    let next = |round: u32| {
+        for key in 'a'..='d' {
+            let path = format!("{key}/2026010{round}000000_next.sql");
+            sandbox.write(&path, format!("create table next_{round} (id int);\n"));
+        }
+    };
+    next(0);
+    sandbox.ok(&["up", "--all"]);
+    for round in 1..=6 {
+        next(round);
+        let how = if round % 2 == 0 { "--atomic" } else { "--atomic=two-phase" };
+        // Both have their first one, and wait for the next, when it is free.
+        let holder = hold(&sandbox.url("c"), &format!("select pg_advisory_lock({})", 0x64_6263_746c_i64));
+        let start = |databases: [&str; 3]| {
+            let args = ["migrate", how, "--wait", "1h"];
+            Running::start(sandbox.command(binary()).args(args).args(databases))
+        };
+        let runs = [start(["a", "c", "d"]), start(["b", "c", "d"])];
+        let waiting = "select count(distinct application_name) from pg_stat_activity \
+                       where datname = 'c' and application_name like 'dbctl migrate %'";
+        process::until("both wait", || sandbox.query("c", waiting) == "2\n");
+        drop(holder);
+        for run in runs {
+            run.wait(Duration::from_secs(120)).ok();
+        }
+        sandbox.ok(&["status", "--all", "--check"]);
+    }
+}
+
 #[test]
 fn places_that_are_taken_are_counted() {
     let mut world = World::new();

@@ -12,6 +12,7 @@ use dbctl_engine::{Engine, Identity, Session, Target};
 use dbctl_migration::RunStamp;
 use dbctl_workspace::{Key, Workspace};
 use futures::{FutureExt, StreamExt, future::FusedFuture, stream::FuturesUnordered};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -54,8 +55,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) gate: Gate,
     /// Which key reached which database first; two keys on one database are an error.
     claims: Mutex<BTreeMap<Identity, Key>>,
-    /// Cancelled once the first database of a run that is all or nothing has its lock, or has failed to get it.
-    pub(crate) first_locked: CancellationToken,
+    /// How many databases of a run that is all or nothing have their locks, in the plan's order, or have failed to get them.
+    pub(crate) locked: watch::Sender<usize>,
     /// Whether nothing may be done, only looked at.
     pub(crate) foresees: bool,
     /// What the checks of a run that is all or nothing have found.
@@ -193,7 +194,7 @@ impl<'a> Shared<'a> {
             cancel,
             gate: Gate::new(run.targets.values().chain(run.elsewhere)),
             claims: Mutex::default(),
-            first_locked: CancellationToken::new(),
+            locked: watch::Sender::new(0),
             foresees: false,
             looked: Mutex::default(),
             rows: Mutex::default(),

@@ -12,13 +12,12 @@ use crate::{
 use dbctl_engine::{Atomic as Session, EngineError};
 
 pub(super) async fn run<'s>(context: &'s StepContext<'_>, migrate: &Migrate) -> Result<Ran<'s>, StepError> {
-    let is_first = context.shared.run.plan.databases.first() == Some(&context.database.key);
-    let opened = open(context, migrate, is_first).await;
-    if is_first {
-        context.shared.first_locked.cancel();
-    }
+    let databases = &context.shared.run.plan.databases;
+    let turn = databases.iter().position(|key| *key == context.database.key).unwrap_or_default();
+    let decides = migrate.atomic() == Some(Atomic::TwoPhase) && turn == 0;
+    let opened = open(context, turn, decides).await;
+    context.shared.locked.send_replace(turn + 1);
     let (sources, mut upstream, mut session) = opened?;
-    let decides = decides(migrate, is_first);
     let done = work(context, &mut *session, migrate, &sources, &mut upstream).await;
     match done {
         Ok(changed) if changed || decides => return Ok(Ran::Open { session, changed }),
@@ -36,28 +35,21 @@ pub(super) async fn run<'s>(context: &'s StepContext<'_>, migrate: &Migrate) -> 
     done.map(Ran::Over)
 }
 
-fn decides(migrate: &Migrate, is_first: bool) -> bool {
-    migrate.atomic() == Some(Atomic::TwoPhase) && is_first
-}
-
 type Opened<'s> = (Vec<SourceFiles>, Upstream, Seated<'s, dyn Session + 's>);
 
-async fn open<'s>(
-    context: &'s StepContext<'_>,
-    migrate: &Migrate,
-    is_first: bool,
-) -> Result<Opened<'s>, StepError> {
-    // All hold what they have until all have it: of two runs over the same databases the later one is to hold none.
-    if !is_first {
-        tokio::select! {
-            () = context.shared.first_locked.cancelled() => {}
-            () = context.shared.work.cancelled() => return Err(EngineError::Cancelled.into()),
-        }
+async fn open<'s>(context: &'s StepContext<'_>, turn: usize, decides: bool) -> Result<Opened<'s>, StepError> {
+    // All hold what they have until all have it. Every run takes its locks in the workspace's order, so that no two wait
+    // for each other, whichever databases they share.
+    let mut locked = context.shared.locked.subscribe();
+    tokio::select! {
+        biased;
+        () = context.shared.work.cancelled() => return Err(EngineError::Cancelled.into()),
+        _ = locked.wait_for(|taken| *taken >= turn) => {}
     }
     let sources = read_sources(context.database)?;
     let upstream = requires::look_upstream(context, &sources).await?;
     context.begin_run_apart().await?;
-    let session = context.open_atomic(&sources, decides(migrate, is_first)).await?;
+    let session = context.open_atomic(&sources, decides).await?;
     Ok((sources, upstream, session))
 }
 

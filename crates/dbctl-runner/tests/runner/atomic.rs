@@ -78,6 +78,41 @@ fn all_are_committed_once_all_have_succeeded_what_is_depended_on_first() {
     assert_eq!(outcomes(&summary), "core: unchanged, app: unchanged, shop: unchanged");
 }
 
+/// Two runs over the same databases, in part or in whole, then never wait for each other.
+#[test]
+fn locks_are_taken_in_the_workspaces_order() {
+    const DATABASES: [(&str, &[&str]); 5] =
+        [("a", &["e"]), ("b", &[]), ("c", &[]), ("d", &["b"]), ("e", &[])];
+    for jobs in 1..=5 {
+        for atomic in [Atomic::OnePhase, Atomic::TwoPhase] {
+            let (fixture, fake) = created(&DATABASES);
+            let migrate = Migrate { atomic: Some(atomic), ..Migrate::default() };
+            let mut request = fixture.request(vec![Action::Migrate(migrate)], &["d", "a", "c"]);
+            request.limits.jobs = NonZeroUsize::new(jobs).unwrap();
+            // The earlier it is, the longer it takes.
+            let slow = |call: &Call| Behaviour {
+                yields: match call.kind {
+                    CallKind::Lock => 200 - 30 * usize::from(call.database.as_bytes()[0] - b'a'),
+                    _ => 0,
+                },
+                ..Behaviour::default()
+            };
+            let before = fake.log().len();
+            let fake = fake.with_script(slow);
+            let (summary, _) = fixture.run(&fake, &request);
+            assert_eq!(outcomes(&summary), "b: done, c: done, d: done, e: done, a: done");
+            let of = |record: &Record| match record {
+                Record::Started(Call { database, kind: CallKind::Lock }) => Some(database.clone()),
+                Record::Started(_) | Record::Ended(..) => None,
+            };
+            let mut order: Vec<String> = fake.log()[before..].iter().filter_map(of).collect();
+            order.dedup();
+            // In the end each is opened once more, to record what came of it.
+            assert_eq!(order[..5], ["b_db", "c_db", "d_db", "e_db", "a_db"], "{jobs} {atomic:?}");
+        }
+    }
+}
+
 #[test]
 fn one_that_fails_takes_all_others_back() {
     for (kind, fault) in [
