@@ -299,3 +299,65 @@ fn a_decision_on_another_server_is_found() {
         sandbox.ok(&["status", "--all", "--check"]);
     }
 }
+
+/// What is recorded may not have come to a standby yet: it is not asked, and nobody takes its silence for a no.
+#[cfg(unix)]
+#[test]
+fn a_standby_does_not_decide() {
+    let mut server = OwnServer::start();
+    let mut sandbox = Sandbox::new(
+        "workspace: far\ndatabases:\n  core:\n    url: ${CORE}\n    migrations: [{ path: core, format: native }]\n  \
+         lone:\n    migrations: [{ path: lone, format: native }]\n",
+        &[
+            ("core/20260101000000_users.sql", "create table users (id int);\n"),
+            ("lone/20260101000000_notes.sql", "create table notes (id int);\n"),
+        ],
+    );
+    sandbox.set("CORE", &server.url("core"));
+    sandbox.ok(&["create", "--all"]);
+    sandbox.ok(&["migrate", "--all", "--atomic=two-phase"]);
+    let replica = server.replica();
+    let primary = server.url("core");
+    sandbox.set("CORE", &primary);
+    replica.query("postgres", "select pg_wal_replay_pause()");
+
+    for path in ["core", "lone"] {
+        sandbox.write(&format!("{path}/20260201000000_next.sql"), "create table next (id int);\n");
+    }
+    let lock = hold(&primary, "begin; lock table dbctl.decisions in access exclusive mode");
+    let run = Running::start(sandbox.command(binary()).args(["migrate", "--all", "--atomic=two-phase"]));
+    let deciding = "select count(*) from pg_stat_activity where wait_event = 'relation' \
+                    and query ilike 'insert into%decisions%' and application_name like 'dbctl migrate %'";
+    process::until("it is about to decide", || server.query("postgres", deciding) == "1\n");
+    // The other database hears of nothing any more.
+    let of_run =
+        "select pid from pg_stat_activity where datname = 'lone' and application_name like 'dbctl %'";
+    let pid = sandbox.query("lone", of_run).trim().to_owned();
+    process::signal(&pid, "STOP");
+    drop(lock);
+    let next = "select to_regclass('next') is not null";
+    process::until("the first is committed", || server.query("core", next) == "t\n");
+    run.signal("KILL");
+    drop(run);
+    process::signal(&pid, "KILL");
+
+    sandbox.set("CORE", &replica.url("core"));
+    process::until("the other server is up", || sandbox.dbctl(&["status", "lone"]).code == 0);
+    let (code, document) = sandbox.json(&["migrate", "lone"]);
+    let error = &document["databases"][0]["error"];
+    assert_eq!((code, &error["code"]), (1, &Value::from("in_doubt")), "{document}");
+    assert!(error["message"].as_str().unwrap().contains("core is a standby"), "{error}");
+    assert_eq!(sandbox.query("lone", next), "f\n");
+    // A standby is read.
+    let (code, status) = sandbox.json(&["status", "--all", "--check"]);
+    let databases = status["databases"].as_array().unwrap();
+    let pending = |key: &str| &databases.iter().find(|one| one["key"] == key).unwrap()["counts"]["pending"];
+    assert_eq!((code, pending("core"), pending("lone")), (4, &Value::from(1), &Value::from(1)), "{status}");
+
+    sandbox.set("CORE", &primary);
+    let (code, document) = sandbox.json(&["migrate", "lone"]);
+    assert_eq!(code, 0, "{document}");
+    assert!(warnings(&document).contains("is committed"), "{document}");
+    assert_eq!(sandbox.query("lone", next), "t\n");
+    sandbox.ok(&["status", "--all", "--check"]);
+}
