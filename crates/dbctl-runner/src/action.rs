@@ -11,9 +11,12 @@ mod redo;
 mod rollback;
 pub(crate) mod seed;
 
+use std::time::{Duration, Instant};
+
 use dbctl_engine::{Applier, Atomic, Creation, EngineError, Reader, Target, Writer};
 use dbctl_workspace::Database;
-use tokio::sync::SemaphorePermit;
+use tokio::{sync::SemaphorePermit, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Action, Event, StepError,
@@ -46,6 +49,29 @@ pub(crate) enum Ran<'s> {
         /// Whether there is anything in it; else the session is there to decide for others.
         changed: bool,
     },
+}
+
+/// Waits for another run that has prepared a transaction, and most likely is about to finish it.
+struct Patience<'s> {
+    /// For ever where that is too long for the clock.
+    until: Option<Instant>,
+    stop: &'s CancellationToken,
+}
+
+impl Patience<'_> {
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    /// For a moment; the error where it has waited long enough.
+    async fn wait_for(&self, prepared: EngineError) -> Result<(), EngineError> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return Err(prepared);
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(EngineError::Cancelled),
+            () = sleep(Self::PAUSE) => Ok(()),
+        }
+    }
 }
 
 /// Runs one action on one database.
@@ -145,6 +171,7 @@ impl StepContext<'_> {
         let peers = peer_locks(sources, self.database.name.as_str());
         let engine = self.shared.engine;
         let mut attempts = 0..SETTLEMENTS;
+        let patience = self.patience();
         let mut writer = loop {
             let place = self.enter().await?;
             let opened = match again {
@@ -153,6 +180,10 @@ impl StepContext<'_> {
             };
             match opened {
                 Ok(writer) => break Seated::new(writer, place),
+                Err(error @ EngineError::Prepared { .. }) if self.holds_others() => {
+                    drop(place);
+                    patience.wait_for(error).await?;
+                }
                 Err(EngineError::Prepared { prepared, .. }) if attempts.next().is_some() => {
                     drop(place);
                     self.settle(&prepared).await?;
@@ -174,17 +205,37 @@ impl StepContext<'_> {
         }
     }
 
+    /// Whether the run may hold other databases while it opens this one. Then it finishes nothing that others have left: it
+    /// would ask for places while it has some. What was left before it began is finished by its checks.
+    fn holds_others(&self) -> bool {
+        self.shared.run.plan.request.atomic().is_some()
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        let until = Instant::now().checked_add(self.shared.run.plan.request.limits.wait);
+        Patience { until, stop: &self.shared.work }
+    }
+
     /// As [`Self::open_writer`], with a transaction that stays open: closing it undoes everything.
     pub(crate) async fn open_atomic<'s>(
         &'s self,
         sources: &[SourceFiles],
         decides: bool,
     ) -> Result<Seated<'s, dyn Atomic + 's>, StepError> {
-        let place = self.enter().await?;
         let session = self.shared.session(&self.ear);
         let peers = peer_locks(sources, self.database.name.as_str());
-        let writer = self.shared.engine.open_atomic(self.target, &peers, decides, &session).await?;
-        let mut writer = Seated::new(writer, place);
+        let patience = self.patience();
+        let mut writer = loop {
+            let place = self.enter().await?;
+            match self.shared.engine.open_atomic(self.target, &peers, decides, &session).await {
+                Ok(writer) => break Seated::new(writer, place),
+                Err(error @ EngineError::Prepared { .. }) => {
+                    drop(place);
+                    patience.wait_for(error).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
         match self.claim(&mut *writer).await {
             Ok(()) => Ok(writer),
             Err(error) => {
