@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The latest version, and one of those whose table has `varchar(128)`.
-const VERSIONS: [&str; 2] = ["2.36.0", "2.18.0"];
+pub(crate) const VERSIONS: [&str; 2] = ["2.36.0", "2.18.0"];
 
 /// What people have in such folders, each with a trap of its own.
 const FILES: [(&str, &str); 10] = [

@@ -16,6 +16,7 @@ mod proxy;
 mod support;
 mod tools;
 
+mod applied_anew;
 #[cfg(unix)]
 mod atomic;
 mod atriz;

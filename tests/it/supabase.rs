@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The latest version, and one of those in Go, whose order is that of the file names.
-const VERSIONS: [&str; 2] = ["3.1.0", "2.104.0"];
+pub(crate) const VERSIONS: [&str; 2] = ["3.1.0", "2.104.0"];
 
 /// What people have in such folders, each with a trap of its own.
 const FILES: [(&str, &str); 15] = [
@@ -105,7 +105,7 @@ fn remove(sandbox: &Sandbox, name: &str) {
 }
 
 /// Runs the tool's `migration` command on a database.
-fn supabase(sandbox: &Sandbox, version: &str, target: &str, args: &[&str]) -> Ran {
+pub(crate) fn supabase(sandbox: &Sandbox, version: &str, target: &str, args: &[&str]) -> Ran {
     let home = npm(&[&format!("supabase@{version}")]);
     let mut command = sandbox.command(home.join("node_modules/.bin/supabase"));
     command.arg("migration").args(args).args(["--yes", "--db-url", &sandbox.url(target)]);

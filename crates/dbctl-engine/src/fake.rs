@@ -92,6 +92,7 @@ impl Database {
             at: Timestamp::from_second(self.clock).ok(),
             elapsed: None,
             progress: Progress::Whole,
+            tool_row: None,
         });
     }
 }

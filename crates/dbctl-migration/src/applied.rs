@@ -21,6 +21,19 @@ pub struct Applied {
     pub elapsed: Option<Duration>,
     /// How far it got.
     pub progress: Progress,
+    /// What tells the tool's row from a later one of the same migration; `None` where nothing does.
+    pub tool_row: Option<String>,
+}
+
+impl Applied {
+    /// Whether both may speak of one application. A tool that rolls a migration back and applies it again writes another
+    /// row; where nobody can tell, it is taken to be the same.
+    pub fn may_be(&self, other: &Self) -> bool {
+        match (&self.tool_row, &other.tool_row) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
 }
 
 /// How far an applied migration got.

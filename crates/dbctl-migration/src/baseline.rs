@@ -164,6 +164,7 @@ mod tests {
             at: None,
             elapsed: None,
             progress: if text.ends_with('%') { begun } else { Progress::Whole },
+            tool_row: None,
         }
     }
 

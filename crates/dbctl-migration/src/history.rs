@@ -79,7 +79,9 @@ pub struct Recording<'a> {
 /// A foreign tool's history table: its name, shape and lock, as that tool would have made them.
 ///
 /// The rows that [`History::read`] selects have exactly these columns, in this order, each nullable: `version text,
-/// name text, checksum text, applied_at_us bigint` (microseconds since 1970 UTC), `elapsed_ms bigint, failed boolean`.
+/// name text, checksum text, applied_at_us bigint` (microseconds since 1970 UTC), `elapsed_ms bigint, failed boolean,
+/// tool_row text` (what tells the row from a later one of the same migration, which the session's settings do not change;
+/// NULL where nothing does).
 /// Where versions of the tool differ in a column, `to_jsonb(row) ->> 'column'` reads it whether or not it is there.
 pub trait History: Send + Sync {
     /// The table, for `to_regclass` and for `clean`'s list.
@@ -88,6 +90,9 @@ pub trait History: Send + Sync {
     fn create(&self) -> Vec<String>;
     /// Selects all rows in the order in which the tool would read them.
     fn read(&self) -> String;
+    /// Selects `tool_row`, as [`Self::read`] does, of the row last written of a migration: a query whose one parameter has
+    /// that number, and its value. `key` is what [`Self::keyed_by`] says.
+    fn find(&self, key: &str, number: usize) -> (String, Value);
     /// Records a migration as applied, the way the tool does.
     fn record(&self, recording: &Recording<'_>) -> Vec<Statement>;
     /// Removes the record of a migration that was reverted, the way the tool does. `key` is what [`Self::keyed_by`]
@@ -133,6 +138,19 @@ pub trait History: Send + Sync {
         None
     }
 }
+
+/// A table's rows under that name, each with a `dbctl_writer`: the transaction that wrote it, for tables without a column that
+/// tells a row from another that says the same. What writes rows anew, be it `ALTER TABLE`, makes others of them. A view has
+/// no such column, and there it is NULL.
+pub(crate) fn with_writer(table: &TableName, rows: &str) -> String {
+    format!(
+        "(SELECT NULL::xid AS xmin) AS no_table CROSS JOIN LATERAL (SELECT *, '{WRITTEN_BY}' || xmin::text AS \
+         dbctl_writer FROM {table} AS kept) AS {rows}"
+    )
+}
+
+/// What a `tool_row` begins with that names a transaction.
+pub(crate) const WRITTEN_BY: &str = "xmin ";
 
 /// How a history table is brought up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -73,7 +73,8 @@ impl Before {
 /// What the tool does not record (checksum, time, duration, how far it is rolled back) comes from the ledger. A ledger
 /// row alone says that the tool rolled the migration back, and is dropped, unless it is partial: the tool's row is
 /// written with the last statement, so that until then only the ledger knows. Such rows come last, as the latest that
-/// happened.
+/// happened. Nor does it say anything of what the tool itself has finished, or has applied anew after it rolled the
+/// migration back ([`Applied::may_be`]).
 pub fn annotate(
     foreign: Vec<Applied>,
     ledger: &[LedgerRow],
@@ -87,7 +88,11 @@ pub fn annotate(
         .collect();
     let mut applied = foreign;
     for row in &mut applied {
-        if let Some(ledger) = known.remove(keyed_by.of_applied(row)) {
+        let key = keyed_by.of_applied(row);
+        if known.get(key).is_some_and(|ledger| ledger.may_be(row))
+            && let Some(ledger) = known.remove(key)
+            && !is_finished(ledger, row)
+        {
             row.checksum = row.checksum.take().or_else(|| ledger.checksum.clone());
             row.at = row.at.or(ledger.at);
             row.elapsed = row.elapsed.or(ledger.elapsed);
@@ -105,6 +110,11 @@ pub fn annotate(
         matches!(row.progress, Progress::Partial { .. }) && known.contains_key(keyed_by.of_applied(row))
     }));
     applied
+}
+
+/// Whether the tool has finished what dbctl began, from what the file was by then.
+fn is_finished(ledger: &Applied, row: &Applied) -> bool {
+    matches!((&ledger.progress, &row.progress), (Progress::Partial { .. }, Progress::Whole))
 }
 
 /// What the ledger alone says of a source, for formats whose truth it is; in the order in which rows were applied.

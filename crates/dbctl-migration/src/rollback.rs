@@ -195,6 +195,7 @@ mod tests {
                 Some('<') => Progress::Reverting { done: 1, started: false, digest: None },
                 _ => Progress::Whole,
             },
+            tool_row: None,
         }
     }
 

@@ -61,6 +61,7 @@ fn row(migration: &dbctl_migration::Migration) -> Applied {
         at: None,
         elapsed: None,
         progress: Progress::Whole,
+        tool_row: None,
     }
 }
 

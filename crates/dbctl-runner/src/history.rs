@@ -130,9 +130,11 @@ async fn read(
                 entry.applied.as_ref().is_some_and(|applied| keyed_by.of_applied(applied) == key)
             });
             let Some(entry) = entry else { continue };
-            let note = known
-                .iter()
-                .find(|note| note.source == source.name && keyed_by.of_applied(&note.applied) == key);
+            let note = known.iter().find(|note| {
+                note.source == source.name
+                    && keyed_by.of_applied(&note.applied) == key
+                    && note.applied.may_be(row)
+            });
             shown.push(HistoryRow {
                 version: entry.local.map_or(&row.version, |local| &local.version).to_string(),
                 name: entry.name().to_owned(),

@@ -67,7 +67,8 @@ fn known(
     let row = |(source, entry): Place| {
         let applied = reconciled[source].entries[entry].applied.as_ref()?;
         let source = &sources[source];
-        rows.get(&(source.name.as_str(), source.history().keyed_by().of_applied(applied))).copied()
+        let key = source.history().keyed_by().of_applied(applied);
+        rows.get(&(source.name.as_str(), key)).copied().filter(|at| ledger[*at].applied.may_be(applied))
     };
     walk.iter().filter_map(|place| Some((*place, row(*place)?))).collect()
 }

@@ -7,18 +7,23 @@ use dbctl_migration::{History, Migration, Recording, RunStamp, Statement, ledger
 use super::LEDGER;
 use crate::{Note, Resume, SourceRef};
 
-/// The statements of one note, of `source` with its table where it is.
-pub(super) fn statements(note: &Note<'_>, source: &SourceRef<'_>, stamp: &RunStamp) -> Vec<Statement> {
+/// The statements of one note, of `source` with its table where it is. `tool`: [`ledger::record`].
+pub(super) fn statements(
+    note: &Note<'_>,
+    source: &SourceRef<'_>,
+    tool: Option<&dyn History>,
+    stamp: &RunStamp,
+) -> Vec<Statement> {
     match note {
         Note::Applied(_, migration) => {
             let mut statements = forgotten(source, source.keyed_by().of(migration));
-            statements.extend(recorded(source, migration, stamp, Duration::ZERO));
+            statements.extend(recorded(source, tool, migration, stamp, Duration::ZERO));
             statements
         }
         Note::Forgotten(_, key) => forgotten(source, key),
         Note::Repaired(_, migration) => {
             let mut statements = source.history.map_or_else(Vec::new, |history| history.repair(migration));
-            statements.push(LEDGER.repair(source.name, migration));
+            statements.push(LEDGER.repair(source.name, migration, tool));
             statements
         }
         Note::Begun(_, migration) => {
@@ -54,6 +59,7 @@ pub(super) fn progress(
 /// if it is a migration, else nothing more of how far it got.
 pub(super) fn past(
     source: &SourceRef<'_>,
+    tool: Option<&dyn History>,
     file: &Migration,
     past: &[&Migration],
     own: bool,
@@ -64,10 +70,10 @@ pub(super) fn past(
     for migration in past {
         // The tool may have rolled it back once, which only the ledger still knows.
         statements.push(unknown(source, migration));
-        statements.extend(recorded(source, migration, stamp, Duration::ZERO));
+        statements.extend(recorded(source, tool, migration, stamp, Duration::ZERO));
     }
     match own {
-        true => statements.extend(recorded(source, file, stamp, elapsed)),
+        true => statements.extend(recorded(source, tool, file, stamp, elapsed)),
         false => statements.push(unknown(source, file)),
     }
     statements
@@ -81,6 +87,7 @@ fn unknown(source: &SourceRef<'_>, migration: &Migration) -> Statement {
 
 fn recorded(
     source: &SourceRef<'_>,
+    tool: Option<&dyn History>,
     migration: &Migration,
     stamp: &RunStamp,
     elapsed: Duration,
@@ -88,6 +95,6 @@ fn recorded(
     let recording = Recording { migration, elapsed, stamp };
     let mut statements =
         source.history.map_or_else(Vec::new, |history: &dyn History| history.record(&recording));
-    statements.push(LEDGER.record(source.name, &recording, Before::Any));
+    statements.push(LEDGER.record(source.name, &recording, Before::Any, tool));
     statements
 }

@@ -214,6 +214,7 @@ fn ledger_row(row: &Row) -> Result<LedgerRow, EngineError> {
             at: moment(row, 4)?,
             elapsed: elapsed(row, 5)?,
             progress,
+            tool_row: get(row, 12)?,
         },
         run: get(row, 6)?,
         by: get(row, 11)?,
@@ -229,6 +230,7 @@ pub(super) fn foreign_row(row: &Row) -> Result<Applied, EngineError> {
         at: moment(row, 3)?,
         elapsed: elapsed(row, 4)?,
         progress: if failed { Progress::Failed } else { Progress::Whole },
+        tool_row: get(row, 6)?,
     })
 }
 

@@ -6,6 +6,7 @@ use super::{
     LEDGER,
     failure::Failure,
     reader,
+    script::LOCK_TIMEOUT,
     session::{Link, get, set_local},
 };
 use crate::{EngineError, SourceRef};
@@ -23,6 +24,9 @@ pub(super) async fn make(
             ddl = LEDGER.create();
             break;
         }
+    }
+    if ddl.is_empty() && !is_grown(link).await? {
+        grow(link).await?;
     }
     let mut upgrades = Vec::new();
     for source in sources {
@@ -64,6 +68,36 @@ pub(super) async fn make(
     let (user, database) = (link.user.clone(), link.database().to_owned());
     made.map_err(|failure| not_made(failure, &user, &database))
 }
+
+/// Whether the ledger says which rows of their tools its own speak of.
+pub(super) async fn is_grown(link: &mut Link<'_>) -> Result<bool, EngineError> {
+    get(&link.one_of(&LEDGER.is_grown()).await?, 0)
+}
+
+/// Adds what the ledger of an older dbctl lacks, if its owner is at work and nobody reads it for long: without it all is as it
+/// was.
+async fn grow(link: &mut Link<'_>) -> Result<(), EngineError> {
+    let timeout = set_local("lock_timeout", &format!("{}ms", LOCK_TIMEOUT.as_millis()));
+    let grown = async {
+        link.begin(&timeout).await?;
+        link.batch(&LEDGER.grow()).await?;
+        link.commit().await
+    }
+    .await;
+    match grown {
+        Ok(()) => Ok(()),
+        Err(failure) => {
+            link.rollback().await;
+            match failure.code() {
+                NOT_ALLOWED | LOCKED => Ok(()),
+                _ => Err(failure.into()),
+            }
+        }
+    }
+}
+
+const NOT_ALLOWED: &str = "42501";
+const LOCKED: &str = "55P03";
 
 /// How histories begin that make a schema for their table.
 const MAKE_SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS ";

@@ -41,6 +41,8 @@ pub(super) struct WriteSession<'s> {
     settings: BTreeMap<String, String>,
     /// The histories of sources whose tables have been looked for, by the sources' names.
     located: BTreeMap<String, Option<Arc<dyn History>>>,
+    /// Whether the ledger has a column for the rows of tools, once that is known.
+    grown: Option<bool>,
     /// Whether a file may have left something behind in the session.
     used: bool,
     /// Whether the run is recorded to be at work here.
@@ -73,6 +75,7 @@ impl<'s> WriteSession<'s> {
                     records: Vec::new(),
                     settings,
                     located: BTreeMap::new(),
+                    grown: None,
                     used: true,
                     begun: false,
                 })
@@ -140,6 +143,19 @@ impl<'s> WriteSession<'s> {
             self.located.insert(source.name.to_owned(), history.clone());
         }
         Ok(history)
+    }
+
+    /// The history that a source's rows in the ledger speak of, where the ledger has room for that.
+    async fn spoken_of<'h>(
+        &mut self,
+        history: Option<&'h dyn History>,
+    ) -> Result<Option<&'h dyn History>, EngineError> {
+        let is_grown = match self.grown {
+            Some(known) => known,
+            None => tables::is_grown(self.fresh().await?).await?,
+        };
+        self.grown = Some(is_grown);
+        Ok(history.filter(|_| is_grown))
     }
 
     /// A fresh session with the manifest's settings, for a file to use.
@@ -234,6 +250,7 @@ impl<'s> WriteSession<'s> {
     async fn make_tables(&mut self, sources: &[SourceRef<'_>], environment: &str) -> Result<(), EngineError> {
         // Meanwhile a tool may have made its table.
         self.located.clear();
+        self.grown = None;
         let mut histories = Vec::with_capacity(sources.len());
         for source in sources {
             histories.push(self.located(source).await?);
@@ -343,8 +360,9 @@ impl Applier for WriteSession<'_> {
     ) -> Result<Duration, EngineError> {
         let history = self.located(source).await.map_err(EngineError::between_files)?;
         let source = &source.with(history.as_deref());
+        let tool = self.spoken_of(source.history).await.map_err(EngineError::between_files)?;
         let stamp = self.link.session().stamp;
-        let record = |ran: &Ran| applied(source, migration, stamp, ran);
+        let record = |ran: &Ran| applied(source, tool, migration, stamp, ran);
         let own = source.history.map(|_| (source, migration));
         let progress = |at: &Resume, before| {
             let digest = at.digest.as_deref().unwrap_or_default();
@@ -386,8 +404,9 @@ impl Applier for WriteSession<'_> {
     ) -> Result<Duration, EngineError> {
         let history = self.located(source).await.map_err(EngineError::between_files)?;
         let source = &source.with(history.as_deref());
+        let tool = self.spoken_of(source.history).await.map_err(EngineError::between_files)?;
         let stamp = self.link.session().stamp;
-        let record = |ran: &Ran| note::past(source, file, past, own, stamp, ran.elapsed);
+        let record = |ran: &Ran| note::past(source, tool, file, past, own, stamp, ran.elapsed);
         let progress = |at: &Resume, _| vec![note::progress(source, file, stamp, at)];
         let (search_path, directives) = (search_path(source), &file.directives);
         self.run_script(search_path, &file.up, directives, &record, None, Some(&progress), resume).await
@@ -398,7 +417,8 @@ impl Applier for WriteSession<'_> {
         let mut statements: Vec<Statement> = Vec::new();
         for note in notes {
             let history = self.located(note.source()).await?;
-            statements.extend(note::statements(note, &note.source().with(history.as_deref()), stamp));
+            let tool = self.spoken_of(history.as_deref()).await?;
+            statements.extend(note::statements(note, &note.source().with(history.as_deref()), tool, stamp));
         }
         in_transaction(self.fresh().await?, &[], &statements).await
     }
@@ -519,17 +539,23 @@ fn stale(source: &SourceRef<'_>, migration: &Migration, before: Before) -> Vec<S
     }
 }
 
-fn applied(source: &SourceRef<'_>, migration: &Migration, stamp: &RunStamp, ran: &Ran) -> Vec<Statement> {
+fn applied(
+    source: &SourceRef<'_>,
+    tool: Option<&dyn History>,
+    migration: &Migration,
+    stamp: &RunStamp,
+    ran: &Ran,
+) -> Vec<Statement> {
     let &Ran { elapsed, before, by_itself } = ran;
     let recording = Recording { migration, elapsed, stamp };
     if by_itself {
-        return vec![LEDGER.record(source.name, &recording, Before::Any)];
+        return vec![LEDGER.record(source.name, &recording, Before::Any, tool)];
     }
     let mut statements = stale(source, migration, before);
     if let Some(history) = source.history {
         statements.extend(history.record(&recording));
     }
-    statements.push(LEDGER.record(source.name, &recording, before));
+    statements.push(LEDGER.record(source.name, &recording, before, tool));
     statements
 }
 

@@ -246,9 +246,15 @@ impl History for Peer {
     fn read(&self) -> String {
         format!(
             "SELECT ''::text, name::text, null::text, (extract(epoch from run_on) * 1000000)::bigint, null::bigint, \
-             null::boolean FROM {} ORDER BY run_on, id",
+             null::boolean, id::text FROM {} ORDER BY run_on, id",
             self.0
         )
+    }
+
+    fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let sql =
+            format!("SELECT id::text FROM {} WHERE name = ${number}::text ORDER BY id DESC LIMIT 1", self.0);
+        (sql, Value::Text(key.to_owned()))
     }
 
     fn record(&self, recording: &Recording<'_>) -> Vec<Statement> {

@@ -1,7 +1,10 @@
 //! The ledger's DDL, queries and rows.
 
 use super::{Before, Ledger, SeedRow, text};
-use crate::{Dialect, History, KeyedBy, Migration, Recording, RunStamp, Statement, TableName, Value};
+use crate::{
+    Dialect, History, KeyedBy, Migration, Recording, RunStamp, Statement, TableName, Value,
+    history::WRITTEN_BY,
+};
 
 const MIGRATIONS: &str = "migration_history";
 const SEEDS: &str = "seed_history";
@@ -22,7 +25,7 @@ impl Ledger {
     /// `migration_history` is kept in the order of its `id`: clocks go backwards, the identity does not. Both `version`
     /// and `name` are stored for every row, since formats differ in what identifies one; the names of one source are
     /// unique in every format, its versions only in some. Where `reverting` is set, the columns `statement…` speak of the
-    /// down part.
+    /// down part. `tool_row` says which row of the tool's table the row speaks of ([`History::find`]).
     pub fn create(self) -> Vec<String> {
         let [migrations, seeds, environment] = self.tables();
         let Self(dialect) = self;
@@ -47,6 +50,7 @@ impl Ledger {
     statement_started boolean,
     statements_digest text,
     reverting boolean NOT NULL DEFAULT false,
+    tool_row text,
     UNIQUE (source, name)
 )",
             numbering = dialect.numbering(),
@@ -71,16 +75,51 @@ impl Ledger {
         ddl
     }
 
+    /// Adds what a ledger of an older dbctl lacks: a column that everything else does without, for whoever may write to the
+    /// table need not own it.
+    pub fn grow(self) -> String {
+        format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS tool_row text", self.migrations())
+    }
+
+    /// Whether the ledger has what [`Self::grow`] adds: one row, `is_grown boolean`. For PostgreSQL.
+    pub fn is_grown(self) -> Statement {
+        Statement {
+            sql: "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass($1::text) AND \
+                  attname = 'tool_row' AND NOT attisdropped) AS is_grown"
+                .to_owned(),
+            params: vec![text(&self.migrations().to_string())],
+        }
+    }
+
     /// Selects the ledger: `source text, version text, name text, checksum text, applied_at_us bigint, elapsed_ms bigint,
     /// run_id text, statements_done bigint, statement_started boolean, statements_digest text, reverting boolean,
-    /// applied_by text` (`statements_done` NULL = whole), in the order in which the rows were first written.
+    /// applied_by text, tool_row text` (`statements_done` NULL = whole), in the order in which the rows were first written.
     pub fn read(self) -> String {
         format!(
             "SELECT source, version, name, checksum, {at} AS applied_at_us, elapsed_ms, run_id, statements_done, \
-             statement_started, statements_digest, reverting, applied_by FROM {table} ORDER BY id",
+             statement_started, statements_digest, reverting, applied_by, {tool_row} AS tool_row FROM {table} AS known ORDER \
+             BY id",
             at = self.0.microseconds("applied_at"),
+            tool_row = self.tool_row(),
             table = self.migrations(),
         )
+    }
+
+    /// What a row says of the tool's row. Where that is told by the transaction that wrote it, the ledger's own is known to
+    /// be of the same one, or of another that it names: in a copy, whose rows all were written anew, nothing is told.
+    fn tool_row(self) -> String {
+        match self.0 {
+            Dialect::Sqlite => "tool_row".to_owned(),
+            Dialect::Postgres => {
+                let said = "pg_catalog.to_jsonb(known) ->> 'tool_row'";
+                let word = |number: u8| format!("pg_catalog.split_part({said}, ' ', {number})");
+                let (its, own) = (word(2), word(3));
+                format!(
+                    "CASE WHEN NOT pg_catalog.starts_with({said}, '{WRITTEN_BY}') THEN {said} WHEN xmin::text = \
+                     COALESCE(NULLIF({own}, ''), {its}) THEN '{WRITTEN_BY}' || {its} END"
+                )
+            }
+        }
     }
 
     fn migrations(self) -> TableName {
@@ -103,30 +142,48 @@ impl Ledger {
         }
     }
 
-    /// Records an applied migration (inserts, or finishes a partial row).
-    pub fn record(self, source: &str, recording: &Recording<'_>, before: Before) -> Statement {
+    /// Records an applied migration (inserts, or finishes a partial row). `tool` is the history that the tool's own row has
+    /// been written to, where there is one and the ledger has the column ([`Self::is_grown`]).
+    pub fn record(
+        self,
+        source: &str,
+        recording: &Recording<'_>,
+        before: Before,
+        tool: Option<&dyn History>,
+    ) -> Statement {
         let Recording { migration, elapsed, stamp } = *recording;
+        let mut params = vec![
+            text(source),
+            text(migration.version.as_str()),
+            text(&migration.name),
+            text(migration.checksum.as_str()),
+            Value::Int(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)),
+            text(&stamp.run),
+            text(&stamp.dbctl_version),
+        ];
+        let (column, value, update) = match tool {
+            Some(history) => {
+                let (find, key) = history.find(history.keyed_by().of(migration), params.len() + 1);
+                params.push(key);
+                (", tool_row", format!(", ({find})"), ", tool_row = excluded.tool_row")
+            }
+            None => ("", String::new(), ""),
+        };
+        let update = format!(
+            "version = excluded.version, checksum = excluded.checksum, \
+             applied_at = excluded.applied_at, elapsed_ms = excluded.elapsed_ms, \
+             applied_by = excluded.applied_by, run_id = excluded.run_id, \
+             dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL, \
+             statements_digest = NULL, reverting = false{update}"
+        );
         Statement {
             sql: format!(
-                "INSERT INTO {table} (source, version, name, checksum, elapsed_ms, run_id, dbctl_version) \
-                 VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::text, $7::text)",
-                table = self.migrations()
-            ) + &before.on_conflict(
-                "version = excluded.version, checksum = excluded.checksum, \
-                 applied_at = excluded.applied_at, elapsed_ms = excluded.elapsed_ms, \
-                 applied_by = excluded.applied_by, run_id = excluded.run_id, \
-                 dbctl_version = excluded.dbctl_version, statements_done = NULL, statement_started = NULL, \
-                 statements_digest = NULL, reverting = false",
+                "INSERT INTO {table} (source, version, name, checksum, elapsed_ms, run_id, dbctl_version{column}) \
+                 VALUES ($1::text, $2::text, $3::text, $4::text, $5::bigint, $6::text, $7::text{value}){on_conflict}",
+                table = self.migrations(),
+                on_conflict = before.on_conflict(&update)
             ),
-            params: vec![
-                text(source),
-                text(migration.version.as_str()),
-                text(&migration.name),
-                text(migration.checksum.as_str()),
-                Value::Int(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)),
-                text(&stamp.run),
-                text(&stamp.dbctl_version),
-            ],
+            params,
         }
     }
 
@@ -197,14 +254,35 @@ impl Ledger {
         }
     }
 
-    /// Puts the file's present checksum into the row of an applied migration.
-    pub fn repair(self, source: &str, migration: &Migration) -> Statement {
+    /// Puts the file's present checksum into the row of an applied migration. `tool` as in [`Self::record`]: the row now
+    /// speaks of the tool's row that is there.
+    pub fn repair(self, source: &str, migration: &Migration, tool: Option<&dyn History>) -> Statement {
+        let mut params = vec![text(source), text(&migration.name), text(migration.checksum.as_str())];
+        let row = match tool {
+            Some(history) => {
+                let (find, key) = history.find(history.keyed_by().of(migration), params.len() + 1);
+                params.push(key);
+                self.repaired_row(&find)
+            }
+            None => String::new(),
+        };
         Statement {
             sql: format!(
-                "UPDATE {} SET checksum = $3::text WHERE source = $1::text AND name = $2::text",
+                "UPDATE {} SET checksum = $3::text{row} WHERE source = $1::text AND name = $2::text",
                 self.migrations()
             ),
-            params: vec![text(source), text(&migration.name), text(migration.checksum.as_str())],
+            params,
+        }
+    }
+
+    fn repaired_row(self, find: &str) -> String {
+        match self.0 {
+            Dialect::Sqlite => format!(", tool_row = ({find})"),
+            // The tool's row is of an older transaction, and the ledger's from now on of this one.
+            Dialect::Postgres => format!(
+                ", tool_row = (SELECT CASE WHEN pg_catalog.starts_with(found, '{WRITTEN_BY}') THEN found || ' ' || \
+                 (pg_catalog.txid_current() % 4294967296)::text ELSE found END FROM ({find}) AS tool (found))"
+            ),
         }
     }
 

@@ -3,10 +3,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::*;
-use crate::{Recording, RunStamp, Statement};
+use crate::{
+    Checksum, Folder, FormatKind, Recording, RunStamp, SourceOptions, Statement, Version,
+    test_support::migration,
+};
 
 const LEDGER: Ledger = Ledger::new(Dialect::Postgres);
-use crate::{Checksum, Version, test_support::migration};
 
 fn applied(name: &str, checksum: Option<&str>, progress: Progress) -> Applied {
     let version = name.split('_').next().unwrap_or_default();
@@ -17,6 +19,7 @@ fn applied(name: &str, checksum: Option<&str>, progress: Progress) -> Applied {
         at: None,
         elapsed: None,
         progress,
+        tool_row: None,
     }
 }
 
@@ -47,9 +50,15 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
     let one = migration("1_a");
     let stamp = RunStamp { run: "r1".to_owned(), dbctl_version: "0.1.0".to_owned() };
     let recording = Recording { migration: &one, elapsed: Duration::from_millis(12), stamp: &stamp };
+    let folder = Folder::new("/nowhere", "nowhere");
+    let history = FormatKind::parse("dbmate").unwrap().open(&folder, &SourceOptions::default());
+    let history = history.history().unwrap();
     let seed = SeedRow { file: "a.sql".to_owned(), checksum: Checksum::recorded("c") };
     let statements = [
-        LEDGER.record("m", &recording, Before::Any),
+        LEDGER.record("m", &recording, Before::Any, None),
+        LEDGER.record("m", &recording, Before::Any, Some(history)),
+        LEDGER.repair("m", &one, None),
+        LEDGER.repair("m", &one, Some(history)),
         LEDGER.record_progress("m", &one, &stamp, 3, true, "d", Before::Absent),
         LEDGER.record_progress("m", &one, &stamp, 3, false, "d", Before::Any),
         LEDGER.record_reverting("m", &one, &stamp, 3, true, "d"),
@@ -79,13 +88,13 @@ fn statements_are_qualified_and_every_parameter_is_cast() {
         assert!(!sql.contains(';') && !sql.contains("  AND"), "{sql}");
     }
     assert_eq!(statements[0].params[4], Value::Int(12));
-    assert_eq!(statements[1].params[6], Value::Int(3));
-    assert!(
-        statements[1].sql.contains("$7::bigint, true, ") && statements[2].sql.contains("$7::bigint, false, ")
-    );
-    assert!(statements[3].sql.contains("$7::bigint, true, $8::text, true)"));
-    assert_eq!(statements[4].params[1], Value::Text("1".to_owned()));
-    assert_eq!(statements[5].params[1], Value::Text("1_a".to_owned()));
+    assert_eq!(statements[1].params[7], Value::Text("1".to_owned()));
+    let [started, stopped, reverting, version, name, ..] = &statements[4..] else { unreachable!() };
+    assert_eq!(started.params[6], Value::Int(3));
+    assert!(started.sql.contains("$7::bigint, true, ") && stopped.sql.contains("$7::bigint, false, "));
+    assert!(reverting.sql.contains("$7::bigint, true, $8::text, true)"));
+    assert_eq!(version.params[1], Value::Text("1".to_owned()));
+    assert_eq!(name.params[1], Value::Text("1_a".to_owned()));
 }
 
 #[test]
@@ -117,13 +126,13 @@ fn the_foreign_table_is_the_truth_and_the_ledger_annotates_it() {
     let foreign = vec![
         applied("1_a", None, Progress::Whole),
         applied("2_b", None, Progress::Whole),
-        applied("6_finished_by_the_tool", Some("the tool's"), Progress::Whole),
+        applied("6_finished_by_the_tool", None, Progress::Whole),
         applied("7_half_undone", None, Progress::Whole),
     ];
     let expected = [
         applied("1_a", None, Progress::Whole),
         known,
-        applied("6_finished_by_the_tool", Some("the tool's"), Progress::Whole),
+        applied("6_finished_by_the_tool", None, Progress::Whole),
         applied("7_half_undone", Some("c7"), REVERTING),
         applied("5_e", Some("c5"), PARTIAL),
         applied("4_d", Some("c4"), PARTIAL),
@@ -141,4 +150,30 @@ fn the_ledger_alone_tells_of_one_source_in_its_order() {
     ];
     assert_eq!(own(&ledger, "m"), [applied("2_b", None, Progress::Whole), applied("1_a", None, PARTIAL)]);
     assert_eq!(own(&ledger, "gone"), []);
+}
+
+/// A row of the ledger, and one of the tool's, speak of one application where they name the same row, or one names none.
+#[test]
+fn what_the_tool_applied_anew_is_not_what_was_applied_before() {
+    let of = |row: Option<&str>, applied: Applied| Applied { tool_row: row.map(str::to_owned), ..applied };
+    let checksum = |ours: Option<&str>, its: Option<&str>| {
+        let ledger = [row("m", of(ours, applied("1_a", Some("c1"), Progress::Whole)))];
+        let rows =
+            annotate(vec![of(its, applied("1_a", None, Progress::Whole))], &ledger, "m", KeyedBy::Name);
+        rows[0].checksum.as_ref().map(ToString::to_string)
+    };
+    let known = Some("c1".to_owned());
+    assert_eq!(checksum(Some("7"), Some("7")), known);
+    assert_eq!(checksum(Some("7"), Some("8")), None);
+    assert_eq!(checksum(None, Some("8")), known);
+    assert_eq!(checksum(Some("7"), None), known);
+
+    // Of several rows of one name it is the one that it names; half undone was another.
+    let ledger = [row("m", of(Some("7"), applied("1_a", Some("c1"), REVERTING)))];
+    let foreign = vec![
+        of(Some("6"), applied("1_a", None, Progress::Whole)),
+        of(Some("7"), applied("1_a", None, Progress::Whole)),
+    ];
+    let expected = [foreign[0].clone(), of(Some("7"), applied("1_a", Some("c1"), REVERTING))];
+    assert_eq!(annotate(foreign, &ledger, "m", KeyedBy::Name), expected);
 }

@@ -24,6 +24,7 @@ fn row(text: &str) -> Applied {
             _ if text.contains('<') => Progress::Reverting { done: 1, started: true, digest: None },
             _ => Progress::Whole,
         },
+        tool_row: None,
     }
 }
 

@@ -118,6 +118,7 @@ fn a_database_with_a_history_never_sees_it() {
         at: None,
         elapsed: None,
         progress: Progress::Whole,
+        tool_row: None,
     };
     for name in ["20240101000000_old", "20250101000000_a", "20250102000000_b", "20250103000000_c"] {
         fake.put("beside", "n", row(name));

@@ -25,7 +25,7 @@ const PARTIAL: Progress = Progress::Partial { done: 2, started: true, digest: No
 fn row(name: &str, progress: Progress) -> Applied {
     let version = Version::new(name.split('_').next().unwrap_or_default());
     let checksum = Some(Checksum::of_text("something else"));
-    Applied { version, name: name.to_owned(), checksum, at: None, elapsed: None, progress }
+    Applied { version, name: name.to_owned(), checksum, at: None, elapsed: None, progress, tool_row: None }
 }
 
 /// What an edit notes where `two` is recorded in that way; or why nothing is.

@@ -3,7 +3,7 @@
 use super::pattern::{Parts, Pattern, is_version, numbers};
 use crate::{
     Applied, History, KeyedBy, Migration, Recording, SourceOptions, Statement, TableName, Value, Version,
-    quote_ident,
+    history::with_writer, quote_ident,
 };
 
 /// What a row says of its migration.
@@ -62,26 +62,31 @@ impl CustomTable {
         }
     }
 
-    /// The table's rows: what each says, its time and its `id` where it has them, and whether it speaks of a failure.
+    /// The table's rows: what each says, its time and its `id` where it has them, whether it speaks of a failure, and what
+    /// tells it from others that say the same: its `id` and time, else who wrote it.
     ///
     /// The name column is asked for as such, so that a mistyped one is an error and no empty history; everything else
     /// through `to_jsonb`, since it may be missing or of any type.
     fn rows(&self) -> String {
         format!(
-            "(SELECT said, CASE WHEN noted ~ '{DATE}' THEN (EXTRACT(EPOCH FROM noted::timestamptz) * 1000000)::bigint END \
+            "(SELECT said, COALESCE(NULLIF(pg_catalog.concat_ws(' ', id, CASE WHEN noted ~ '{INSTANT}' THEN \
+             (EXTRACT(EPOCH FROM noted::timestamptz) * 1000000)::bigint::text ELSE noted END), ''), written) AS tool_row, CASE WHEN noted ~ '{DATE}' THEN (EXTRACT(EPOCH FROM noted::timestamptz) * 1000000)::bigint END \
              AS at_us, CASE WHEN id ~ '^[0-9]{{1,18}}$' THEN id::bigint END AS id, success = 'false' AS failed FROM \
              (SELECT dbctl_row.{name}::text AS said, pg_catalog.to_jsonb(dbctl_row) ->> {applied} AS noted, \
-             pg_catalog.to_jsonb(dbctl_row) ->> 'id' AS id, pg_catalog.to_jsonb(dbctl_row) ->> 'success' AS success FROM \
-             {table} AS dbctl_row) AS raw WHERE said IS NOT NULL) AS rows",
+             pg_catalog.to_jsonb(dbctl_row) ->> 'id' AS id, pg_catalog.to_jsonb(dbctl_row) ->> 'success' AS success, \
+             dbctl_writer AS written FROM {table}) AS raw WHERE said IS NOT NULL) AS rows",
             name = quote_ident(&self.name_column),
             applied = quote_literal(self.applied_column.as_deref().unwrap_or(APPLIED)),
-            table = self.table
+            table = with_writer(&self.table, "dbctl_row")
         )
     }
 }
 
 /// A date as JSON spells it, with or without a time.
 const DATE: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+([+-][0-9:]+|Z)?)?$";
+
+/// One that is the same moment in every session, though not the same text.
+const INSTANT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+([+-][0-9:]+|Z)$";
 
 /// What a row says, without folders and extensions.
 fn bare(said: &str) -> &str {
@@ -157,10 +162,20 @@ impl History for CustomTable {
     fn read(&self) -> String {
         format!(
             "SELECT ''::text AS version, {bare} AS name, NULL::text AS checksum, at_us AS applied_at_us, NULL::bigint AS \
-             elapsed_ms, failed FROM {rows} ORDER BY at_us NULLS FIRST, id NULLS FIRST, said COLLATE \"C\"",
+             elapsed_ms, failed, tool_row FROM {rows} ORDER BY at_us NULLS FIRST, id NULLS FIRST, said COLLATE \"C\"",
             bare = bare_sql("said"),
             rows = self.rows()
         )
+    }
+
+    fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let place = format!("pg_catalog.array_position(${number}::text[], {})", plain_sql("said"));
+        let sql = format!(
+            "SELECT tool_row FROM (SELECT tool_row, at_us, id, {place} AS place FROM {rows}) AS known WHERE place IS NOT \
+             NULL ORDER BY place, at_us DESC NULLS LAST, id DESC NULLS LAST LIMIT 1",
+            rows = self.rows()
+        );
+        (sql, Value::Texts(spellings(&self.pattern, key)))
     }
 
     /// Like the last row: with its folder, with or without `.sql`, or the version alone, with or without zeros before

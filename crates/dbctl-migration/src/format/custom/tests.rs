@@ -234,6 +234,7 @@ fn row(name: &str) -> Applied {
         at: None,
         elapsed: None,
         progress: Progress::Whole,
+        tool_row: None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! The table `schema_migrations`, as dbmate makes and reads it.
 
-use crate::{History, KeyedBy, Recording, SourceOptions, Statement, TableName, Value, quote_ident};
+use crate::{
+    History, KeyedBy, Recording, SourceOptions, Statement, TableName, Value, history::with_writer,
+    quote_ident,
+};
 
 /// One row per version and nothing else.
 #[derive(Clone)]
@@ -38,9 +41,17 @@ impl History for SchemaMigrations {
     fn read(&self) -> String {
         format!(
             "SELECT version::text AS version, ''::text AS name, NULL::text AS checksum, NULL::bigint AS \
-             applied_at_us, NULL::bigint AS elapsed_ms, NULL::boolean AS failed FROM {} AS done ORDER BY \
-             done.version COLLATE \"C\"",
-            self.table
+             applied_at_us, NULL::bigint AS elapsed_ms, NULL::boolean AS failed, dbctl_writer AS tool_row FROM {} ORDER BY \
+             rows.version COLLATE \"C\"",
+            with_writer(&self.table, "rows")
+        )
+    }
+
+    fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let rows = with_writer(&self.table, "rows");
+        (
+            format!("SELECT dbctl_writer FROM {rows} WHERE version = ${number}::text LIMIT 1"),
+            Value::Text(key.to_owned()),
         )
     }
 

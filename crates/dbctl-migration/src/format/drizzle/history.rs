@@ -84,10 +84,22 @@ impl History for DrizzleMigrations {
         format!(
             "SELECT created_at::text AS version, noted ->> 'name' AS name, hash AS checksum, CASE WHEN noted ->> \
              'applied_at' ~ '{DATE}' THEN (EXTRACT(EPOCH FROM (noted ->> 'applied_at')::timestamptz) * 1000000)::bigint \
-             END AS applied_at_us, NULL::bigint AS elapsed_ms, false AS failed FROM (SELECT id, hash, created_at, \
+             END AS applied_at_us, NULL::bigint AS elapsed_ms, false AS failed, id::text AS tool_row FROM (SELECT id, hash, created_at, \
              pg_catalog.to_jsonb(dbctl_row) AS noted FROM {} AS dbctl_row) AS rows ORDER BY id",
             self.table
         )
+    }
+
+    fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let (is_it, key) = match self.layout {
+            Layout::Journal => ("created_at::text", journal::parts(key).0),
+            Layout::Folders => ("pg_catalog.to_jsonb(dbctl_row) ->> 'name'", key),
+        };
+        let sql = format!(
+            "SELECT id::text FROM {} AS dbctl_row WHERE {is_it} = ${number}::text ORDER BY id DESC LIMIT 1",
+            self.table
+        );
+        (sql, text(key))
     }
 
     fn record(&self, recording: &Recording<'_>) -> Vec<Statement> {

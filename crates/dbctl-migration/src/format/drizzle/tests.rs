@@ -399,6 +399,7 @@ fn row(version: &str, name: &str, hash: &str) -> Applied {
         at: None,
         elapsed: None,
         progress: Progress::Whole,
+        tool_row: None,
     }
 }
 

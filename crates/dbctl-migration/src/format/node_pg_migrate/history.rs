@@ -5,6 +5,9 @@ use crate::{History, KeyedBy, Recording, SourceOptions, Statement, TableName, Va
 /// `PG_MIGRATE_LOCK_ID` of the tool, for `pg_try_advisory_lock`.
 const LOCK_KEY: i64 = 7_241_865_325_823_964;
 
+/// A table that was made anew begins its numbers anew, and so the time is part of it.
+const ROW: &str = "id::text || ' ' || (pg_catalog.to_jsonb(run_on) #>> '{}')";
+
 /// One row per applied file, `id`, `name` and `run_on`; no checksum and no trace of a failure.
 pub(super) struct PgMigrations {
     table: TableName,
@@ -41,9 +44,17 @@ impl History for PgMigrations {
             "SELECT COALESCE(SUBSTRING(name FROM '^[0-9]+'), '')::text AS version, name::text AS name, \
              NULL::text AS checksum, CASE WHEN pg_catalog.isfinite(run_on) THEN (EXTRACT(EPOCH FROM run_on AT TIME \
              ZONE pg_catalog.current_setting('TimeZone')) * 1000000)::bigint END AS applied_at_us, \
-             NULL::bigint AS elapsed_ms, NULL::boolean AS failed FROM {} ORDER BY run_on, id",
+             NULL::bigint AS elapsed_ms, NULL::boolean AS failed, {ROW} AS tool_row FROM {} ORDER BY run_on, id",
             self.table
         )
+    }
+
+    fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let sql = format!(
+            "SELECT {ROW} FROM {} WHERE name = ${number}::text ORDER BY run_on DESC, id DESC LIMIT 1",
+            self.table
+        );
+        (sql, Value::Text(key.to_owned()))
     }
 
     /// `NOW()`, as the tool writes it, but never before the last row: `run_on` has no time zone, so a session in

@@ -79,10 +79,19 @@ impl History for PrismaMigrations {
              migration_name::text AS name, checksum::text AS checksum, CASE WHEN pg_catalog.isfinite(finished_at) THEN \
              (EXTRACT(EPOCH FROM finished_at) * 1000000)::bigint END AS applied_at_us, CASE WHEN finished_at >= \
              started_at AND pg_catalog.isfinite(finished_at) THEN (EXTRACT(EPOCH FROM finished_at - started_at) * \
-             1000)::bigint END AS elapsed_ms, finished_at IS NULL AS failed FROM {} AS done WHERE rolled_back_at IS \
+             1000)::bigint END AS elapsed_ms, finished_at IS NULL AS failed, id::text AS tool_row FROM {} AS done WHERE rolled_back_at IS \
              NULL ORDER BY finished_at NULLS LAST, started_at, migration_name COLLATE \"C\"",
             self.table
         )
+    }
+
+    fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let sql = format!(
+            "SELECT id::text FROM {} WHERE migration_name = ${number}::text AND finished_at IS NOT NULL AND rolled_back_at \
+             IS NULL ORDER BY finished_at DESC LIMIT 1",
+            self.table
+        );
+        (sql, Value::Text(key.to_owned()))
     }
 
     /// The row that [`Self::start`] wrote is finished, else there is a new one.

@@ -8,6 +8,9 @@ use crate::{
 /// What the tool multiplies the CRC of the database's name by.
 const LOCK_FACTOR: i64 = 0x3d32_ad9e;
 
+/// A row that was deleted and written again has another time.
+const ROW: &str = "pg_catalog.to_jsonb(installed_on AT TIME ZONE 'UTC') #>> '{}'";
+
 /// One row per version with the SHA-384 of its file; `success` is false of one that was begun outside a transaction.
 #[derive(Clone)]
 pub(super) struct SqlxMigrations {
@@ -78,10 +81,15 @@ impl History for SqlxMigrations {
             "SELECT version::text AS version, version::text || '_' || pg_catalog.replace(description, ' ', '_') AS \
              name, pg_catalog.encode(checksum, 'hex') AS checksum, CASE WHEN pg_catalog.isfinite(installed_on) THEN \
              (EXTRACT(EPOCH FROM installed_on) * 1000000)::bigint END AS applied_at_us, CASE WHEN execution_time >= 0 \
-             THEN execution_time / 1000000 END AS elapsed_ms, NOT success AS failed FROM {} AS done ORDER BY \
+             THEN execution_time / 1000000 END AS elapsed_ms, NOT success AS failed, {ROW} AS tool_row FROM {} AS done ORDER BY \
              done.version",
             self.table
         )
+    }
+
+    fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let sql = format!("SELECT {ROW} FROM {} WHERE version = ${number}::text::bigint LIMIT 1", self.table);
+        (sql, Value::Text(key.to_owned()))
     }
 
     /// A row that [`Self::start`] wrote makes way; one that the tool has written meanwhile is in the way, as it should.

@@ -1,7 +1,10 @@
 //! The table `supabase_migrations.schema_migrations`, as the tool makes and reads it.
 
 use super::{split, statements::statements};
-use crate::{History, KeyedBy, Migration, Recording, Statement, TableName, Upgrade, Value, quote_ident};
+use crate::{
+    History, KeyedBy, Migration, Recording, Statement, TableName, Upgrade, Value, history::with_writer,
+    quote_ident,
+};
 
 /// The columns that its first versions did not have, as it adds them.
 const LATER_COLUMNS: [(&str, &str); 2] = [("statements", "text[]"), ("name", "text")];
@@ -41,10 +44,18 @@ impl History for SchemaMigrations {
     /// In the order of the versions as text, as the tool compares them. A table of its first versions has no names.
     fn read(&self) -> String {
         format!(
-            "SELECT version::text AS version, COALESCE(version || '_' || (pg_catalog.to_jsonb(done) ->> 'name'), '') AS \
+            "SELECT version::text AS version, COALESCE(version || '_' || (pg_catalog.to_jsonb(rows) ->> 'name'), '') AS \
              name, NULL::text AS checksum, NULL::bigint AS applied_at_us, NULL::bigint AS elapsed_ms, NULL::boolean AS \
-             failed FROM {} AS done ORDER BY done.version COLLATE \"C\"",
-            self.table
+             failed, dbctl_writer AS tool_row FROM {} ORDER BY rows.version COLLATE \"C\"",
+            with_writer(&self.table, "rows")
+        )
+    }
+
+    fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let rows = with_writer(&self.table, "rows");
+        (
+            format!("SELECT dbctl_writer FROM {rows} WHERE version = ${number}::text LIMIT 1"),
+            Value::Text(key.to_owned()),
         )
     }
 
