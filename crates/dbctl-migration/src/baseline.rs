@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::{
-    Applied, Checksum, DirectiveError, Directives, Entry, FormatError, Migration, Progress, Reconciled,
-    Script, State, Transaction, Version, text,
+    Applied, Checksum, Dialect, DirectiveError, Directives, Entry, FormatError, Migration, Progress,
+    Reconciled, Script, State, Transaction, Version, text,
 };
 
 /// Where a source's baseline stands among its files in the order in which they apply. What stands before it is the past
@@ -68,10 +68,10 @@ pub enum BaselineFile {
 
 impl BaselineFile {
     /// Reads a file of plain SQL. It is called by its file name; `shown` is its path as errors show it.
-    pub fn plain(path: &Path, shown: &Path) -> Result<Self, FormatError> {
+    pub fn plain(path: &Path, shown: &Path, dialect: Dialect) -> Result<Self, FormatError> {
         let sql = text::read(path, shown)?;
         let wrong = |error: DirectiveError| FormatError::Directive { path: shown.to_owned(), error };
-        let directives = Directives::parse(&sql).map_err(wrong)?;
+        let directives = Directives::parse_as(&sql, dialect).map_err(wrong)?;
         let name = shown.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let transaction = if directives.no_transaction { Transaction::None } else { Transaction::One };
         Ok(Self::Plain(Box::new(Migration {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::{split::line_comments, text::one_line};
+use crate::{Dialect, split, text::one_line};
 
 /// The names a `-- dbctl:` comment may have.
 const NAMES: [&str; 5] =
@@ -57,6 +57,11 @@ impl Directives {
     /// Reads the directives above the first statement of a file; each is a `--` comment with a line of its own. An
     /// unknown one is an error with a suggestion, and so is one that stands below, where it would have no effect.
     pub fn parse(text: &str) -> Result<Self, DirectiveError> {
+        Self::parse_as(text, Dialect::Postgres)
+    }
+
+    /// The same of a file that is somebody else's SQL: what is a comment there, and what a statement.
+    pub fn parse_as(text: &str, dialect: Dialect) -> Result<Self, DirectiveError> {
         let mut directives = Self::default();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut comments = None;
@@ -67,7 +72,7 @@ impl Directives {
                 continue;
             }
             // Most files have no directive, and need not be taken apart.
-            let comments = comments.get_or_insert_with(|| line_comments(text));
+            let comments = comments.get_or_insert_with(|| split::line_comments(text, dialect));
             let offset = offset_in(text, comment) - "--".len();
             match (comments.get(&offset), found) {
                 (Some(true), found) => found?.map_or(Ok(()), |found| directives.take(&found))?,

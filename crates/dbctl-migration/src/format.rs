@@ -9,6 +9,7 @@ mod listing;
 mod native;
 mod node_pg_migrate;
 mod prisma;
+mod sqlite;
 mod sqlx;
 mod supabase;
 
@@ -22,7 +23,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use self::detect::{Likeness, Sample};
-use crate::{DirectiveError, Files, History, Migration, text::one_line};
+use crate::{Dialect, DirectiveError, Files, History, Migration, text::one_line};
 
 /// A source folder: where it is, and how errors show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct SourceOptions {
     pub applied_column: Option<String>,
     /// What its table holds of a migration: `name`, `file` or `version`.
     pub records: Option<String>,
+    /// Whose SQL the files and the table are in; where the database lives decides it.
+    pub dialect: Dialect,
 }
 
 impl SourceOptions {
@@ -117,6 +120,8 @@ struct Tool {
     name: &'static str,
     /// Names of [`SourceOptions`] that it takes.
     options: &'static [&'static str],
+    /// Whether dbctl knows what the tool does on SQLite, too.
+    on_sqlite: bool,
     /// Says what is wrong with the options; they are looked at one by one before a folder is.
     check: fn(&SourceOptions) -> Result<(), OptionError>,
     /// The format of a folder, which may decide between the layouts that a tool has had; the folder may be missing.
@@ -172,8 +177,32 @@ impl FormatKind {
         self.0.options
     }
 
+    /// Those that a database of that kind can have.
+    pub fn speaking(dialect: Dialect) -> impl Iterator<Item = Self> {
+        Self::all().filter(move |kind| kind.speaks(dialect))
+    }
+
+    /// Whether a database of that kind can have it.
+    pub fn speaks(self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::Postgres => true,
+            Dialect::Sqlite => self.0.on_sqlite,
+        }
+    }
+
     /// Whether the options make sense to the format, the first trouble found.
     pub fn check(self, options: &SourceOptions) -> Result<(), OptionError> {
+        let main = options.dialect.default_schema();
+        if let (Dialect::Sqlite, Some(schema)) = (options.dialect, &options.schema)
+            && schema != main
+        {
+            return Err(OptionError {
+                option: "schema",
+                part: None,
+                message: format!("SQLite has no schemas: a database's tables are all in `{main}`"),
+                hint: Some("remove `schema`".to_owned()),
+            });
+        }
         (self.0.check)(options)
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::{Applied, Migration, TableName};
 
 /// One SQL statement with its bound values. Every parameter carries a cast in the SQL (`$1::text`), so that the
-/// driver never guesses a type.
+/// driver never guesses a type. To SQLite, which takes that for a name, it is the number that counts; there it may be
+/// `?1` as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// A single statement, schema-qualified, with `$1` … for `params`.
+    /// A single statement, schema-qualified, with `$1` … (or `?1` …) for `params`.
     pub sql: String,
     /// Values in the order of their numbers.
     pub params: Vec<Value>,
@@ -23,7 +24,7 @@ pub enum Value {
     Int(i64),
     /// Bound as `bytea`.
     Bytes(Vec<u8>),
-    /// Bound as `text[]`.
+    /// Bound as `text[]`; on SQLite as text, a JSON array.
     Texts(Vec<String>),
     /// Bound as `text`, NULL.
     Null,
@@ -82,7 +83,8 @@ pub struct Recording<'a> {
 /// name text, checksum text, applied_at_us bigint` (microseconds since 1970 UTC), `elapsed_ms bigint, failed boolean,
 /// tool_row text` (what tells the row from a later one of the same migration, which the session's settings do not change;
 /// NULL where nothing does).
-/// Where versions of the tool differ in a column, `to_jsonb(row) ->> 'column'` reads it whether or not it is there.
+/// Where versions of the tool differ in a column, `to_jsonb(row) ->> 'column'` reads it whether or not it is there. On
+/// SQLite numbers and texts are those, and `failed` is 0 or 1.
 pub trait History: Send + Sync {
     /// The table, for `to_regclass` and for `clean`'s list.
     fn table(&self) -> &TableName;

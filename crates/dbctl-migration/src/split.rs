@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use self::tokens::{Lexeme, Tokens};
 pub use self::transaction::refuses_transaction;
-use crate::text::one_line;
+use crate::{Dialect, text::one_line};
 
 /// One statement of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,12 +85,16 @@ pub fn split(sql: &str) -> Result<Vec<Piece>, SplitError> {
 /// The byte offsets at which a script's `--` comments start, each with whether it stands above the first statement.
 /// What only looks like a comment (in a string, in the data of a `COPY`) is none, and those inside a function's body
 /// belong to the function. Where the script cannot be split, those before that place.
-pub(crate) fn line_comments(sql: &str) -> BTreeMap<usize, bool> {
+pub(crate) fn line_comments(sql: &str, dialect: Dialect) -> BTreeMap<usize, bool> {
     let mut comments = BTreeMap::new();
-    // Whoever runs the script is told why it cannot be split.
-    let _ = scan(sql, &mut |offset, above| {
+    let mut on_comment = |offset, above| {
         comments.insert(offset, above);
-    });
+    };
+    // Whoever runs the script is told why it cannot be split.
+    let _ = match dialect {
+        Dialect::Postgres => scan(sql, &mut on_comment),
+        Dialect::Sqlite => sqlite::scan(sql, &mut on_comment),
+    };
     comments
 }
 

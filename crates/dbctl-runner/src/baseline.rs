@@ -57,7 +57,7 @@ pub(crate) fn placed(
     };
     let file = match own {
         Some(at) => BaselineFile::Own(at),
-        None => BaselineFile::plain(path, shown)?,
+        None => BaselineFile::plain(path, shown, source.options.dialect)?,
     };
     Ok(Some(Baseline::place(migrations.to_vec(), file, past, last)))
 }

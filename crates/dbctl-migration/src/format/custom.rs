@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use jiff::Timestamp;
 
 use self::{
-    history::{CustomTable, Records},
+    history::{CustomOnSqlite, CustomTable, Records},
     pattern::{Parts, Pattern, compare},
 };
 use super::{
@@ -28,7 +28,9 @@ use super::{
     detect::Likeness,
     listing::{Listed, split_extension, wrong_directive},
 };
-use crate::{Checksum, Directives, History, Migration, Script, Transaction, Version, ident::check_ident};
+use crate::{
+    Checksum, Dialect, Directives, History, Migration, Script, Transaction, Version, ident::check_ident,
+};
 
 /// The folder that may hold the files that revert.
 const DOWN: &str = "down";
@@ -40,11 +42,17 @@ const LISTED_FILES: usize = 3;
 pub(super) const TOOL: Tool = Tool {
     name: "custom",
     options: &["schema", "table", "pattern", "name_column", "applied_column", "records"],
+    on_sqlite: true,
     check,
     open: |_, options| {
         let pattern = options.pattern.as_deref().unwrap_or(pattern::DEFAULT);
         let pattern = Pattern::parse(pattern).expect("the options have been checked");
-        Box::new(Custom { history: CustomTable::new(options, pattern.clone()), pattern })
+        let dialect = options.dialect;
+        let history: Box<dyn History> = match dialect {
+            Dialect::Postgres => Box::new(CustomTable::new(options, pattern.clone())),
+            Dialect::Sqlite => Box::new(CustomOnSqlite::new(options, pattern.clone())),
+        };
+        Box::new(Custom { history, pattern, dialect })
     },
     // Whose runner it is, only people know.
     recognise: |_| Likeness::No,
@@ -86,8 +94,9 @@ fn check(options: &SourceOptions) -> Result<(), OptionError> {
 }
 
 struct Custom {
-    history: CustomTable,
+    history: Box<dyn History>,
     pattern: Pattern,
+    dialect: Dialect,
 }
 
 /// The files of one migration, by the names they have in the folder.
@@ -116,7 +125,7 @@ impl Format for Custom {
     }
 
     fn history(&self) -> Option<&dyn History> {
-        Some(&self.history)
+        Some(&*self.history)
     }
 
     fn new_file(&self, folder: &Folder, name: &str, now: Timestamp) -> Result<NewFile, FormatError> {
@@ -233,11 +242,11 @@ impl Custom {
     fn read_unit(&self, folder: &Folder, stem: &str, unit: Unit) -> Result<Migration, FormatError> {
         let up = unit.up.expect("a unit is made for a file that applies");
         let Parts { version, .. } = self.pattern.parts(stem).expect("only what fits is a unit");
-        let (sql, directives) = read_file(folder, &up)?;
+        let (sql, directives) = read_file(folder, &up, self.dialect)?;
         let down = match unit.down {
             None => None,
             Some((folder, listed)) => {
-                let (sql, directives) = read_file(&folder, &listed)?;
+                let (sql, directives) = read_file(&folder, &listed, self.dialect)?;
                 Some(script(folder.shown(&listed), sql, &directives))
             }
         };
@@ -254,9 +263,13 @@ impl Custom {
     }
 }
 
-fn read_file(folder: &Folder, listed: &Listed) -> Result<(String, Directives), FormatError> {
+fn read_file(
+    folder: &Folder,
+    listed: &Listed,
+    dialect: Dialect,
+) -> Result<(String, Directives), FormatError> {
     let sql = folder.text(listed)?;
-    let directives = Directives::parse(&sql).map_err(wrong_directive(folder.shown(listed)))?;
+    let directives = Directives::parse_as(&sql, dialect).map_err(wrong_directive(folder.shown(listed)))?;
     Ok((sql, directives))
 }
 

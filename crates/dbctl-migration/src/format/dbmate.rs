@@ -29,7 +29,7 @@ use super::{
     detect::{Likeness, Sample},
     listing::{Listed, leading_digits, wrong_directive},
 };
-use crate::{Checksum, Directives, History, Migration, Script, Transaction, Version, text};
+use crate::{Checksum, Dialect, Directives, History, Migration, Script, Transaction, Version, text};
 
 /// What `dbmate new` writes into a file.
 const TEMPLATE: &str = "-- migrate:up\n\n\n-- migrate:down\n\n";
@@ -38,8 +38,9 @@ const TEMPLATE: &str = "-- migrate:up\n\n\n-- migrate:down\n\n";
 pub(super) const TOOL: Tool = Tool {
     name: "dbmate",
     options: &["schema", "table"],
+    on_sqlite: true,
     check: |_| Ok(()),
-    open: |_, options| Box::new(Dbmate { history: SchemaMigrations::new(options) }),
+    open: |_, options| Box::new(Dbmate { history: SchemaMigrations::new(options), dialect: options.dialect }),
     recognise,
 };
 
@@ -57,6 +58,7 @@ fn is_migration(name: &str) -> bool {
 
 struct Dbmate {
     history: SchemaMigrations,
+    dialect: Dialect,
 }
 
 impl Format for Dbmate {
@@ -82,7 +84,7 @@ impl Format for Dbmate {
                 });
                 continue;
             }
-            match read_file(folder, &listed) {
+            match read_file(folder, &listed, self.dialect) {
                 Ok(migration) => migrations.push(migration),
                 Err(error) => errors.push(error),
             }
@@ -116,7 +118,7 @@ impl Format for Dbmate {
     }
 }
 
-fn read_file(folder: &Folder, listed: &Listed) -> Result<Migration, FormatError> {
+fn read_file(folder: &Folder, listed: &Listed, dialect: Dialect) -> Result<Migration, FormatError> {
     let path = folder.shown(listed);
     let whole = folder.text(listed)?;
     let Sections { up, down } = sections(&whole).map_err(|wrong| {
@@ -124,11 +126,11 @@ fn read_file(folder: &Folder, listed: &Listed) -> Result<Migration, FormatError>
         FormatError::Content { path: path.clone(), line, column, message: wrong.message }
     })?;
     // What stands above the parts belongs to both of them.
-    let header = Directives::parse(&whole[..up.start]).map_err(wrong_directive(path.clone()))?;
+    let header = Directives::parse_as(&whole[..up.start], dialect).map_err(wrong_directive(path.clone()))?;
     let part = |range: Range<usize>| {
         let first_line = text::position(&whole, range.start).line;
         let sql = &whole[range];
-        let own = Directives::parse(sql).map_err(|mut error| {
+        let own = Directives::parse_as(sql, dialect).map_err(|mut error| {
             error.line += first_line - 1;
             wrong_directive(path.clone())(error)
         })?;

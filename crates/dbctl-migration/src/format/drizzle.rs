@@ -19,14 +19,14 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use self::history::DrizzleMigrations;
+use self::history::{DrizzleMigrations, DrizzleOnSqlite};
 use super::{
     Folder, Format, FormatError, FormatErrors, NewFile, Tool,
     detect::{Likeness, Sample, SampleFolder},
     listing::{leading_digits, wrong_directive},
 };
 use crate::{
-    Checksum, Directives, History, Migration, Script, ToolChecksum, Transaction, Version,
+    Checksum, Dialect, Directives, History, Migration, Script, ToolChecksum, Transaction, Version,
     split::line_comments,
 };
 
@@ -52,10 +52,15 @@ const BREAKPOINT: &str = "--> statement-breakpoint";
 pub(super) const TOOL: Tool = Tool {
     name: "drizzle",
     options: &["schema", "table"],
+    on_sqlite: true,
     check: |_| Ok(()),
     open: |folder, options| {
         let layout = Layout::of(folder);
-        Box::new(Drizzle { layout, history: DrizzleMigrations::new(options, layout) })
+        let history: Box<dyn History> = match options.dialect {
+            Dialect::Postgres => Box::new(DrizzleMigrations::new(options, layout)),
+            Dialect::Sqlite => Box::new(DrizzleOnSqlite::new(options, layout)),
+        };
+        Box::new(Drizzle { layout, history, dialect: options.dialect })
     },
     recognise,
 };
@@ -119,19 +124,20 @@ fn recognise(sample: &Sample) -> Likeness {
 
 struct Drizzle {
     layout: Layout,
-    history: DrizzleMigrations,
+    history: Box<dyn History>,
+    dialect: Dialect,
 }
 
 impl Format for Drizzle {
     fn read(&self, folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
         match self.layout {
-            Layout::Journal => journal::read(folder),
-            Layout::Folders => folders::read(folder),
+            Layout::Journal => journal::read(folder, self.dialect),
+            Layout::Folders => folders::read(folder, self.dialect),
         }
     }
 
     fn history(&self) -> Option<&dyn History> {
-        Some(&self.history)
+        Some(&*self.history)
     }
 
     /// As `drizzle-kit generate --custom` writes it.
@@ -142,25 +148,31 @@ impl Format for Drizzle {
             return Err(folder.wrong_new_name("a migration needs a name, such as `add users`"));
         }
         match self.layout {
-            Layout::Journal => generate::journaled(folder, &slug, now),
-            Layout::Folders => generate::foldered(folder, &slug, now),
+            Layout::Journal => generate::journaled(folder, &slug, now, self.dialect),
+            Layout::Folders => generate::foldered(folder, &slug, now, self.dialect),
         }
     }
 }
 
 /// A migration from the file of that path within the folder.
-fn migration(folder: &Folder, path: &Path, version: Version, name: String) -> Result<Migration, FormatError> {
+fn migration(
+    folder: &Folder,
+    path: &Path,
+    version: Version,
+    name: String,
+    dialect: Dialect,
+) -> Result<Migration, FormatError> {
     let listed = Folder::listed(&path.to_string_lossy());
     let shown: PathBuf = folder.shown(&listed);
     let (bytes, sql) = folder.bytes_and_text(&listed)?;
-    let directives = Directives::parse(&sql).map_err(wrong_directive(shown.clone()))?;
+    let directives = Directives::parse_as(&sql, dialect).map_err(wrong_directive(shown.clone()))?;
     let transaction = if directives.no_transaction { Transaction::None } else { Transaction::One };
     Ok(Migration {
         version,
         name,
         checksum: Checksum::of_text(&sql),
         tool_checksum: Some(ToolChecksum::of(&bytes, hash)),
-        up: Script { path: shown, first_line: 1, sql: ended(sql), transaction },
+        up: Script { path: shown, first_line: 1, sql: ended(sql, dialect), transaction },
         down: None,
         directives,
     })
@@ -168,8 +180,8 @@ fn migration(folder: &Folder, path: &Path, version: Version, name: String) -> Re
 
 /// The SQL with a `;` in the place of each breakpoint, where the tool ends a statement whether it has one or not.
 /// Everything else stays where it is. In a function's body, where the tool would end it, too, a breakpoint is a comment.
-fn ended(mut sql: String) -> String {
-    for (start, _) in line_comments(&sql) {
+fn ended(mut sql: String, dialect: Dialect) -> String {
+    for (start, _) in line_comments(&sql, dialect) {
         let end = sql[start..].find('\n').map_or(sql.len(), |length| start + length);
         if sql[start..end].contains(BREAKPOINT) {
             let rest = " ".repeat(end - start - 1);

@@ -9,7 +9,7 @@ use super::{
     detect::{Likeness, Sample},
     listing::{Listed, leading_digits, split_extension, wrong_directive},
 };
-use crate::{Checksum, Directives, History, Migration, Script, Transaction, Version};
+use crate::{Checksum, Dialect, Directives, History, Migration, Script, Transaction, Version};
 
 /// How many digits a version has: `20260101120000`.
 const VERSION_DIGITS: usize = 14;
@@ -19,11 +19,19 @@ const VERSION_DIGITS: usize = 14;
 /// Every `.sql` file has to fit: a typo in a name must not make a migration vanish. What is no `.sql` file (a README,
 /// an editor's backup), directories and dotfiles are passed over. The order is that of the versions, and two files of
 /// one version are an error. The 14 digits need not be a date that exists.
-struct Native;
+struct Native {
+    dialect: Dialect,
+}
 
 /// Its line in the list of formats.
-pub(super) const TOOL: Tool =
-    Tool { name: "native", options: &[], check: |_| Ok(()), open: |_, _| Box::new(Native), recognise };
+pub(super) const TOOL: Tool = Tool {
+    name: "native",
+    options: &[],
+    on_sqlite: true,
+    check: |_| Ok(()),
+    open: |_, options| Box::new(Native { dialect: options.dialect }),
+    recognise,
+};
 
 /// The names alone; other tools write such names, too.
 fn recognise(sample: &Sample) -> Likeness {
@@ -46,7 +54,7 @@ impl Format for Native {
         }
         let mut migrations: Vec<Migration> = Vec::new();
         for (stem, unit) in units {
-            match read_unit(folder, &stem, unit) {
+            match read_unit(folder, &stem, unit, self.dialect) {
                 Ok(migration) => migrations.push(migration),
                 Err(error) => errors.push(error),
             }
@@ -146,16 +154,16 @@ fn fitting_name(stem: &str, is_down: bool) -> String {
     format!("`{version}_{slug}{}.sql`", if is_down { ".down" } else { "" })
 }
 
-fn read_unit(folder: &Folder, stem: &str, unit: Unit) -> Result<Migration, FormatError> {
+fn read_unit(folder: &Folder, stem: &str, unit: Unit, dialect: Dialect) -> Result<Migration, FormatError> {
     let Some(up) = unit.up else {
         let down = unit.down.unwrap_or_else(|| Listed { name: stem.to_owned(), file_name: stem.into() });
         return Err(folder.wrong_name(&down, format!("there is no `{stem}.sql` that it would revert")));
     };
-    let (sql, directives) = read_file(folder, &up)?;
+    let (sql, directives) = read_file(folder, &up, dialect)?;
     let down = match unit.down {
         None => None,
         Some(listed) => {
-            let (sql, directives) = read_file(folder, &listed)?;
+            let (sql, directives) = read_file(folder, &listed, dialect)?;
             Some(script(folder, &listed, sql, &directives))
         }
     };
@@ -171,9 +179,13 @@ fn read_unit(folder: &Folder, stem: &str, unit: Unit) -> Result<Migration, Forma
     .reverting())
 }
 
-fn read_file(folder: &Folder, listed: &Listed) -> Result<(String, Directives), FormatError> {
+fn read_file(
+    folder: &Folder,
+    listed: &Listed,
+    dialect: Dialect,
+) -> Result<(String, Directives), FormatError> {
     let sql = folder.text(listed)?;
-    let directives = Directives::parse(&sql).map_err(wrong_directive(folder.shown(listed)))?;
+    let directives = Directives::parse_as(&sql, dialect).map_err(wrong_directive(folder.shown(listed)))?;
     Ok((sql, directives))
 }
 

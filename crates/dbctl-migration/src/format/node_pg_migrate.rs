@@ -43,6 +43,7 @@ const MAX_INDEX_DIGITS: usize = 4;
 pub(super) const TOOL: Tool = Tool {
     name: "node-pg-migrate",
     options: &["schema", "table"],
+    on_sqlite: false,
     check: |_| Ok(()),
     open: |_, options| Box::new(NodePgMigrate { history: PgMigrations::new(options) }),
     recognise,

@@ -35,6 +35,7 @@ const MAX_SLUG_CHARS: usize = 200;
 pub(super) const TOOL: Tool = Tool {
     name: "prisma",
     options: &["schema", "table"],
+    on_sqlite: false,
     check: |_| Ok(()),
     open: |_, options| Box::new(Prisma { history: PrismaMigrations::new(options) }),
     recognise,

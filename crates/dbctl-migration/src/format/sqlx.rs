@@ -26,7 +26,7 @@ use super::{
     detect::{Likeness, Sample},
     listing::{Listed, wrong_directive},
 };
-use crate::{Checksum, Directives, History, Migration, Script, ToolChecksum, Transaction, Version};
+use crate::{Checksum, Dialect, Directives, History, Migration, Script, ToolChecksum, Transaction, Version};
 
 /// What a file starts with that the tool runs outside a transaction.
 const NO_TRANSACTION: &[u8] = b"-- no-transaction";
@@ -38,11 +38,12 @@ const FOREIGN_MARKS: [&str; 2] = ["-- migrate:up", "-- +goose "];
 pub(super) const TOOL: Tool = Tool {
     name: "sqlx",
     options: &["schema", "table"],
+    on_sqlite: true,
     check: |_| Ok(()),
     open: |folder, options| {
         // What is wrong with it is told when the folder is read.
         let config = Config::around(folder).unwrap_or_default();
-        Box::new(Sqlx { history: SqlxMigrations::new(options, &config) })
+        Box::new(Sqlx { history: SqlxMigrations::new(options, &config), dialect: options.dialect })
     },
     recognise,
 };
@@ -60,6 +61,7 @@ fn recognise(sample: &Sample) -> Likeness {
 
 struct Sqlx {
     history: SqlxMigrations,
+    dialect: Dialect,
 }
 
 /// What a file's name means to the tool.
@@ -132,7 +134,7 @@ impl Format for Sqlx {
         let mut migrations = Vec::with_capacity(units.len());
         for (version, unit) in units {
             let Some(up) = unit.up else { continue };
-            match read_unit(folder, version, &up, unit.down.as_ref(), &config) {
+            match self.read_unit(folder, version, &up, unit.down.as_ref(), &config) {
                 Ok(migration) => migrations.push(migration),
                 Err(error) => errors.push(error),
             }
@@ -222,46 +224,50 @@ fn place(folder: &Folder, listed: Listed, units: &mut BTreeMap<i64, Unit>) -> Re
     Ok(())
 }
 
-fn read_unit(
-    folder: &Folder,
-    version: i64,
-    up: &Part,
-    down: Option<&Part>,
-    config: &Config,
-) -> Result<Migration, FormatError> {
-    let stem = up.listed.name.trim_end_matches(up.kind.suffix());
-    let (bytes, sql) = folder.bytes_and_text(&up.listed)?;
-    let (script, directives) = script(folder, &up.listed, &bytes, sql)?;
-    let down = match down {
-        None => None,
-        Some(part) => {
-            let (bytes, sql) = folder.bytes_and_text(&part.listed)?;
-            Some(self::script(folder, &part.listed, &bytes, sql)?.0)
+impl Sqlx {
+    fn read_unit(
+        &self,
+        folder: &Folder,
+        version: i64,
+        up: &Part,
+        down: Option<&Part>,
+        config: &Config,
+    ) -> Result<Migration, FormatError> {
+        let stem = up.listed.name.trim_end_matches(up.kind.suffix());
+        let (bytes, sql) = folder.bytes_and_text(&up.listed)?;
+        let (script, directives) = self.script(folder, &up.listed, &bytes, sql)?;
+        let down = match down {
+            None => None,
+            Some(part) => {
+                let (bytes, sql) = folder.bytes_and_text(&part.listed)?;
+                Some(self.script(folder, &part.listed, &bytes, sql)?.0)
+            }
+        };
+        Ok(Migration {
+            version: Version::new(version.to_string()),
+            name: stem.to_owned(),
+            checksum: Checksum::of_text(&script.sql),
+            tool_checksum: Some(ToolChecksum::of(&bytes, |bytes| sha384(&config.hashed(bytes)))),
+            up: script,
+            down,
+            directives,
         }
-    };
-    Ok(Migration {
-        version: Version::new(version.to_string()),
-        name: stem.to_owned(),
-        checksum: Checksum::of_text(&script.sql),
-        tool_checksum: Some(ToolChecksum::of(&bytes, |bytes| sha384(&config.hashed(bytes)))),
-        up: script,
-        down,
-        directives,
+        .reverting())
     }
-    .reverting())
-}
 
-fn script(
-    folder: &Folder,
-    listed: &Listed,
-    bytes: &[u8],
-    sql: String,
-) -> Result<(Script, Directives), FormatError> {
-    let path: PathBuf = folder.shown(listed);
-    let directives = Directives::parse(&sql).map_err(wrong_directive(path.clone()))?;
-    let alone = bytes.starts_with(NO_TRANSACTION) || directives.no_transaction;
-    let transaction = if alone { Transaction::None } else { Transaction::One };
-    Ok((Script { path, first_line: 1, sql, transaction }, directives))
+    fn script(
+        &self,
+        folder: &Folder,
+        listed: &Listed,
+        bytes: &[u8],
+        sql: String,
+    ) -> Result<(Script, Directives), FormatError> {
+        let path: PathBuf = folder.shown(listed);
+        let directives = Directives::parse_as(&sql, self.dialect).map_err(wrong_directive(path.clone()))?;
+        let alone = bytes.starts_with(NO_TRANSACTION) || directives.no_transaction;
+        let transaction = if alone { Transaction::None } else { Transaction::One };
+        Ok((Script { path, first_line: 1, sql, transaction }, directives))
+    }
 }
 
 fn sha384(bytes: &[u8]) -> String {

@@ -41,6 +41,7 @@ const FIRST_OWN_VERSION: &str = "20211209000000";
 pub(super) const TOOL: Tool = Tool {
     name: "supabase",
     options: &[],
+    on_sqlite: false,
     check: |_| Ok(()),
     open: |_, _| Box::new(Supabase { history: SchemaMigrations::new() }),
     recognise,

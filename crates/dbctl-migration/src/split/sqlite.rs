@@ -7,6 +7,12 @@ use super::{Piece, SplitError};
 
 /// Splits a script into its statements; empty ones and comments alone are left out.
 pub fn split(sql: &str) -> Result<Vec<Piece>, SplitError> {
+    scan(sql, &mut |_, _| {})
+}
+
+/// `on_comment` is told where each `--` comment starts, and whether it stands above the first statement; those inside a
+/// trigger belong to the trigger.
+pub(super) fn scan(sql: &str, on_comment: &mut dyn FnMut(usize, bool)) -> Result<Vec<Piece>, SplitError> {
     let mut pieces = Vec::new();
     let mut open: Option<Open> = None;
     let mut at = 0;
@@ -14,7 +20,13 @@ pub fn split(sql: &str) -> Result<Vec<Piece>, SplitError> {
         let range = at..at + token.len;
         at = range.end;
         match token.kind {
-            Kind::Space => continue,
+            Kind::Space => {
+                let is_own = open.as_ref().is_none_or(|open| open.head != Head::Trigger);
+                if is_own && sql[range.clone()].starts_with("--") {
+                    on_comment(range.start, open.is_none() && pieces.is_empty());
+                }
+                continue;
+            }
             Kind::Dot if open.is_none() && starts_line(sql, range.start) => {
                 let line = sql[range.start..].lines().next().unwrap_or_default();
                 let command = line.split_whitespace().next().unwrap_or_default();
@@ -229,6 +241,14 @@ mod tests {
     }
 
     #[test]
+    fn comments_are_told() {
+        let sql = "-- a\n/* -- b */ select '-- c'; -- d\ncreate trigger t after insert on a begin -- e\nselect 1; end; -- f";
+        let mut told = Vec::new();
+        scan(sql, &mut |offset, above| told.push((&sql[offset..offset + 4], above))).unwrap();
+        assert_eq!(told, [("-- a", true), ("-- d", false), ("-- f", false)]);
+    }
+
+    #[test]
     fn what_never_ends_is_named() {
         let unterminated = |what, offset| Err(SplitError::Unterminated { what, offset });
         let dot = |command: &str, offset| Err(SplitError::DotCommand { command: command.to_owned(), offset });
@@ -259,8 +279,9 @@ mod tests {
             let mut end = 0;
             for piece in &pieces {
                 prop_assert!(end <= piece.range.start && piece.range.start < piece.range.end);
-                let again = texts(&sql[piece.range.clone()]);
-                prop_assert_eq!(again.len(), 1);
+                // A dot that does not start the line there must not start one here.
+                let again = format!(" {}", &sql[piece.range.clone()]);
+                prop_assert_eq!(texts(&again).len(), 1);
                 end = piece.range.end;
             }
             let whole: usize = split(&format!("{sql}\n;")).map_or(0, |pieces| pieces.len());

@@ -1,5 +1,8 @@
 //! The table of a home-grown runner, whose shape only the runner knows.
 
+mod sqlite;
+
+pub(super) use self::sqlite::CustomOnSqlite;
 use super::pattern::{Parts, Pattern, is_version, numbers};
 use crate::{
     Applied, History, KeyedBy, Migration, Recording, SourceOptions, Statement, TableName, Value, Version,
@@ -26,6 +29,22 @@ impl Records {
             "version" => Some(Self::Version),
             _ => None,
         }
+    }
+
+    /// What a row may say of a migration: its name, its file, its version, and what it says where nothing else is known.
+    fn spelled(self, migration: &Migration) -> Vec<Value> {
+        let version = migration.version.as_str();
+        let file = migration
+            .up
+            .path
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let default = match self {
+            Self::Name => &migration.name,
+            Self::File => &file,
+            Self::Version => version,
+        };
+        [&migration.name, &*file, version, default].map(|text| Value::Text(text.to_owned())).into()
     }
 }
 
@@ -181,18 +200,6 @@ impl History for CustomTable {
     /// Like the last row: with its folder, with or without `.sql`, or the version alone, with or without zeros before
     /// it. The value takes the column's type on its way through a record of the table.
     fn record(&self, recording: &Recording<'_>) -> Vec<Statement> {
-        let migration = recording.migration;
-        let version = migration.version.as_str();
-        let file = migration
-            .up
-            .path
-            .file_name()
-            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let default = match self.records {
-            Records::Name => &migration.name,
-            Records::File => &file,
-            Records::Version => version,
-        };
         let name = quote_ident(&self.name_column);
         let key = quote_literal(&self.name_column);
         let (columns, values) = match &self.applied_column {
@@ -216,11 +223,7 @@ impl History for CustomTable {
              {values}",
             table = self.table,
         );
-        let text = |text: &str| Value::Text(text.to_owned());
-        vec![Statement {
-            sql,
-            params: vec![text(&migration.name), text(&file), text(version), text(default)],
-        }]
+        vec![Statement { sql, params: self.records.spelled(recording.migration) }]
     }
 
     /// The row that says so most plainly, and those that say the same.
@@ -252,32 +255,36 @@ impl History for CustomTable {
         (!self.placed).then(|| Box::new(Self { table, ..self.clone() }) as Box<dyn History>)
     }
 
-    /// Rows that spell out a name come first; of the others, one belongs to a migration if no other migration is spelled
-    /// like that.
-    fn identify(&self, mut rows: Vec<Applied>, local: &[Migration]) -> Vec<Applied> {
-        let mut open = Vec::new();
-        for migration in local {
-            let mut is_named = false;
-            for row in rows.iter_mut().filter(|row| row.name == migration.name) {
-                row.version = migration.version.clone();
-                is_named = true;
-            }
-            if !is_named {
-                open.push((migration, spellings(&self.pattern, &migration.name)));
-            }
-        }
-        for row in rows.iter_mut().filter(|row| row.version.as_str().is_empty()) {
-            let said = plain(&row.name);
-            let mut fitting = open.iter().filter(|(_, spellings)| spellings.contains(&said));
-            if let (Some((migration, _)), None) = (fitting.next(), fitting.next()) {
-                row.name.clone_from(&migration.name);
-                row.version = migration.version.clone();
-            } else if let Some(Parts { version, .. }) = self.pattern.parts(&row.name) {
-                row.version = Version::new(version);
-            } else if is_version(&row.name) {
-                row.version = Version::new(row.name.as_str());
-            }
-        }
-        rows
+    fn identify(&self, rows: Vec<Applied>, local: &[Migration]) -> Vec<Applied> {
+        identify(&self.pattern, rows, local)
     }
+}
+
+/// Rows that spell out a name come first; of the others, one belongs to a migration if no other migration is spelled
+/// like that.
+fn identify(pattern: &Pattern, mut rows: Vec<Applied>, local: &[Migration]) -> Vec<Applied> {
+    let mut open = Vec::new();
+    for migration in local {
+        let mut is_named = false;
+        for row in rows.iter_mut().filter(|row| row.name == migration.name) {
+            row.version = migration.version.clone();
+            is_named = true;
+        }
+        if !is_named {
+            open.push((migration, spellings(pattern, &migration.name)));
+        }
+    }
+    for row in rows.iter_mut().filter(|row| row.version.as_str().is_empty()) {
+        let said = plain(&row.name);
+        let mut fitting = open.iter().filter(|(_, spellings)| spellings.contains(&said));
+        if let (Some((migration, _)), None) = (fitting.next(), fitting.next()) {
+            row.name.clone_from(&migration.name);
+            row.version = migration.version.clone();
+        } else if let Some(Parts { version, .. }) = pattern.parts(&row.name) {
+            row.version = Version::new(version);
+        } else if is_version(&row.name) {
+            row.version = Version::new(row.name.as_str());
+        }
+    }
+    rows
 }

@@ -1,7 +1,7 @@
 //! The table `schema_migrations`, as dbmate makes and reads it.
 
 use crate::{
-    History, KeyedBy, Recording, SourceOptions, Statement, TableName, Value, history::with_writer,
+    Dialect, History, KeyedBy, Recording, SourceOptions, Statement, TableName, Value, history::with_writer,
     quote_ident,
 };
 
@@ -11,14 +11,19 @@ pub(super) struct SchemaMigrations {
     table: TableName,
     /// Whether somebody has said in which schema.
     placed: bool,
+    dialect: Dialect,
 }
 
 impl SchemaMigrations {
     pub(super) fn new(options: &SourceOptions) -> Self {
         let or = |set: &Option<String>, default: &str| set.clone().unwrap_or_else(|| default.to_owned());
         Self {
-            table: TableName::new(or(&options.schema, "public"), or(&options.table, "schema_migrations")),
+            table: TableName::new(
+                or(&options.schema, options.dialect.default_schema()),
+                or(&options.table, "schema_migrations"),
+            ),
             placed: options.schema.is_some(),
+            dialect: options.dialect,
         }
     }
 }
@@ -29,30 +34,45 @@ impl History for SchemaMigrations {
     }
 
     fn create(&self) -> Vec<String> {
-        let table = format!("CREATE TABLE IF NOT EXISTS {} (version varchar PRIMARY KEY)", self.table);
+        let (columns, schema) = match self.dialect {
+            Dialect::Postgres => ("(version varchar PRIMARY KEY)", &*self.table.schema),
+            Dialect::Sqlite => ("(version varchar(128) primary key)", "public"),
+        };
+        let table = format!("CREATE TABLE IF NOT EXISTS {} {columns}", self.table);
         // `public` is there, and asking for it needs the right to create schemas all the same.
-        if self.table.schema == "public" {
+        if schema == "public" {
             return vec![table];
         }
-        vec![format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(&self.table.schema)), table]
+        vec![format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema)), table]
     }
 
     /// In the order in which files of such versions apply.
     fn read(&self) -> String {
-        format!(
-            "SELECT version::text AS version, ''::text AS name, NULL::text AS checksum, NULL::bigint AS \
-             applied_at_us, NULL::bigint AS elapsed_ms, NULL::boolean AS failed, dbctl_writer AS tool_row FROM {} ORDER BY \
-             rows.version COLLATE \"C\"",
-            with_writer(&self.table, "rows")
-        )
+        match self.dialect {
+            Dialect::Postgres => format!(
+                "SELECT version::text AS version, ''::text AS name, NULL::text AS checksum, NULL::bigint AS \
+                 applied_at_us, NULL::bigint AS elapsed_ms, NULL::boolean AS failed, dbctl_writer AS tool_row FROM {} \
+                 ORDER BY rows.version COLLATE \"C\"",
+                with_writer(&self.table, "rows")
+            ),
+            Dialect::Sqlite => format!(
+                "SELECT CAST(version AS text) AS version, '' AS name, NULL AS checksum, NULL AS applied_at_us, NULL AS \
+                 elapsed_ms, NULL AS failed, NULL AS tool_row FROM {} AS done ORDER BY done.version COLLATE BINARY",
+                self.table
+            ),
+        }
     }
 
+    /// On SQLite a row that takes another's place is like that one.
     fn find(&self, key: &str, number: usize) -> (String, Value) {
-        let rows = with_writer(&self.table, "rows");
-        (
-            format!("SELECT dbctl_writer FROM {rows} WHERE version = ${number}::text LIMIT 1"),
-            Value::Text(key.to_owned()),
-        )
+        let sql = match self.dialect {
+            Dialect::Postgres => {
+                let rows = with_writer(&self.table, "rows");
+                format!("SELECT dbctl_writer FROM {rows} WHERE version = ${number}::text LIMIT 1")
+            }
+            Dialect::Sqlite => format!("SELECT NULL WHERE ${number}::text IS NULL"),
+        };
+        (sql, Value::Text(key.to_owned()))
     }
 
     fn record(&self, recording: &Recording<'_>) -> Vec<Statement> {
@@ -92,8 +112,10 @@ impl History for SchemaMigrations {
 mod tests {
     use std::time::Duration;
 
+    use rusqlite::Connection;
+
     use super::*;
-    use crate::{RunStamp, test_support::migration};
+    use crate::{RunStamp, format::sqlite::tests as sqlite, test_support::migration};
 
     #[test]
     fn the_table_is_the_tools_own() {
@@ -136,5 +158,25 @@ mod tests {
         );
         assert_eq!((history.lock_key("any"), history.keyed_by()), (None, KeyedBy::Version));
         assert!(!history.refuses_out_of_order());
+    }
+
+    #[test]
+    fn on_sqlite_it_is_the_tools_own_as_well() {
+        let connection = Connection::open_in_memory().unwrap();
+        let history =
+            SchemaMigrations::new(&SourceOptions { dialect: Dialect::Sqlite, ..SourceOptions::default() });
+        sqlite::create(&connection, &history);
+        let sql: String =
+            connection.query_row("SELECT sql FROM sqlite_schema LIMIT 1", [], |row| row.get(0)).unwrap();
+        assert_eq!(sql, "CREATE TABLE \"schema_migrations\" (version varchar(128) primary key)");
+        let stamp = RunStamp { run: "r".to_owned(), dbctl_version: "0".to_owned() };
+        for name in ["20_b", "100_c", "003x"] {
+            let one = migration(name);
+            let recording = Recording { migration: &one, elapsed: Duration::ZERO, stamp: &stamp };
+            sqlite::run(&connection, &history.record(&recording));
+        }
+        assert_eq!(sqlite::read(&connection, &history), ["003x|||||", "100|||||", "20|||||"]);
+        sqlite::run(&connection, &history.forget("100"));
+        assert_eq!(sqlite::read(&connection, &history), ["003x|||||", "20|||||"]);
     }
 }

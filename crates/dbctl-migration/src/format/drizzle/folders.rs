@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{MIGRATION, TIME_DIGITS, migration};
 use crate::{
-    Folder, FormatError, FormatErrors, Migration, Version,
+    Dialect, Folder, FormatError, FormatErrors, Migration, Version,
     format::{
         collate::locale_compare,
         listing::{Listed, leading_digits},
@@ -15,7 +15,7 @@ const MS_PER_SECOND: i64 = 1_000;
 const MS_PER_DAY: i64 = 86_400 * MS_PER_SECOND;
 
 /// Every folder with a `migration.sql`, in the order of their names; all else is passed over.
-pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
+pub(super) fn read(folder: &Folder, dialect: Dialect) -> Result<Vec<Migration>, FormatErrors> {
     let names = folder.names().map_err(|error| FormatErrors(vec![error]))?;
     let mut found: Vec<Listed> = names
         .into_iter()
@@ -25,7 +25,7 @@ pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
     let mut errors = Vec::new();
     let mut migrations = Vec::with_capacity(found.len());
     for listed in found {
-        match read_folder(folder, &listed) {
+        match read_folder(folder, &listed, dialect) {
             Ok(migration) => migrations.push(migration),
             Err(error) => errors.push(error),
         }
@@ -33,7 +33,7 @@ pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
     if errors.is_empty() { Ok(migrations) } else { Err(FormatErrors(errors)) }
 }
 
-fn read_folder(folder: &Folder, listed: &Listed) -> Result<Migration, FormatError> {
+fn read_folder(folder: &Folder, listed: &Listed, dialect: Dialect) -> Result<Migration, FormatError> {
     let name = &listed.name;
     if name.contains(char::REPLACEMENT_CHARACTER) {
         return Err(folder.wrong_name(listed, "the name is not UTF-8, so it cannot be recorded"));
@@ -43,7 +43,7 @@ fn read_folder(folder: &Folder, listed: &Listed) -> Result<Migration, FormatErro
                        `20260101120000_users` would fit";
         return Err(folder.wrong_name(listed, message));
     };
-    migration(folder, &Path::new(name).join(MIGRATION), Version::new(time), name.clone())
+    migration(folder, &Path::new(name).join(MIGRATION), Version::new(time), name.clone(), dialect)
 }
 
 /// The time that the name of a folder starts with, as it is spelled.

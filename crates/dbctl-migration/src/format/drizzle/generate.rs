@@ -10,7 +10,7 @@ use super::{
     journal::{Journal, parse, unlisted},
 };
 use crate::{
-    Folder, FormatError, NewFile,
+    Dialect, Folder, FormatError, NewFile,
     format::listing::{Listed, leading_digits, split_extension},
 };
 
@@ -58,7 +58,12 @@ impl Prefix {
 }
 
 /// A file, its snapshot, and a line in the journal.
-pub(super) fn journaled(folder: &Folder, slug: &str, now: Timestamp) -> Result<NewFile, FormatError> {
+pub(super) fn journaled(
+    folder: &Folder,
+    slug: &str,
+    now: Timestamp,
+    dialect: Dialect,
+) -> Result<NewFile, FormatError> {
     let existing = Journal::of(folder)?;
     if existing.is_none() {
         let names = folder.names_so_far()?;
@@ -70,7 +75,7 @@ pub(super) fn journaled(folder: &Folder, slug: &str, now: Timestamp) -> Result<N
         Some((journal, text)) => {
             (Some(journal), parse::<Value>(folder.shown(&Folder::listed(JOURNAL)), text)?)
         }
-        None => (None, json!({ "version": "7", "dialect": "postgresql", "entries": [] })),
+        None => (None, json!({ "version": "7", "dialect": named(dialect), "entries": [] })),
     };
     let known = journal.map_or(&[][..], |journal| &journal.entries);
     // The tool passes over what is not newer than all that it has applied.
@@ -89,7 +94,7 @@ pub(super) fn journaled(folder: &Folder, slug: &str, now: Timestamp) -> Result<N
     }
     let tag = format!("{prefix}_{slug}");
 
-    let snapshot = next_snapshot(folder, &format!("{tag} {when}"))?;
+    let snapshot = next_snapshot(folder, &format!("{tag} {when}"), dialect)?;
     let version = snapshot.get("version").cloned().unwrap_or(Value::Null);
     let file = PathBuf::from(META).join(format!("{prefix}_snapshot.json"));
     let mut files = vec![(folder.fitting(format!("{tag}.sql"))?, SQL.to_owned())];
@@ -112,7 +117,12 @@ pub(super) fn journaled(folder: &Folder, slug: &str, now: Timestamp) -> Result<N
 }
 
 /// A folder of its own, later than all that are there.
-pub(super) fn foldered(folder: &Folder, slug: &str, now: Timestamp) -> Result<NewFile, FormatError> {
+pub(super) fn foldered(
+    folder: &Folder,
+    slug: &str,
+    now: Timestamp,
+    dialect: Dialect,
+) -> Result<NewFile, FormatError> {
     let names = folder.names_so_far()?;
     let newest = names.iter().filter_map(|listed| folders::milliseconds(folders::time(&listed.name)?)).max();
     let when =
@@ -125,7 +135,7 @@ pub(super) fn foldered(folder: &Folder, slug: &str, now: Timestamp) -> Result<Ne
             snapshots.push(object(folder, &file)?);
         }
     }
-    let snapshot = following(&snapshots, new_id(&format!("{} {when}", name.display())));
+    let snapshot = following(&snapshots, new_id(&format!("{} {when}", name.display())), dialect);
     Ok(NewFile {
         files: vec![
             (name.join(MIGRATION), SQL.to_owned()),
@@ -147,7 +157,7 @@ fn no_later(folder: &Folder) -> FormatError {
 }
 
 /// The last snapshot of 0.x with its own id, as that of the next migration; an empty one where there is none.
-fn next_snapshot(folder: &Folder, seed: &str) -> Result<Map<String, Value>, FormatError> {
+fn next_snapshot(folder: &Folder, seed: &str, dialect: Dialect) -> Result<Map<String, Value>, FormatError> {
     let meta = folder.within(&Folder::listed(META));
     let names = meta.names_so_far()?;
     let (previous, mut rest) = match names.iter().rfind(|listed| !listed.name.starts_with('_')) {
@@ -157,7 +167,7 @@ fn next_snapshot(folder: &Folder, seed: &str) -> Result<Map<String, Value>, Form
             rest.retain(|key, _| !matches!(key.as_str(), "id" | "prevId"));
             (previous, rest)
         }
-        None => (ORIGIN.into(), empty()),
+        None => (ORIGIN.into(), empty(dialect)),
     };
     rest.insert("_meta".to_owned(), json!({ "columns": {}, "schemas": {}, "tables": {} }));
     let id = new_id(&format!("{previous} {seed}"));
@@ -167,16 +177,29 @@ fn next_snapshot(folder: &Folder, seed: &str) -> Result<Map<String, Value>, Form
 }
 
 /// What 0.x makes of a schema without anything.
-fn empty() -> Map<String, Value> {
-    let kinds = ["tables", "enums", "schemas", "views", "sequences", "roles", "policies"];
-    [("version".to_owned(), "7".into()), ("dialect".to_owned(), "postgresql".into())]
+fn empty(dialect: Dialect) -> Map<String, Value> {
+    let (version, kinds): (&str, &[&str]) = match dialect {
+        Dialect::Postgres => {
+            ("7", &["tables", "enums", "schemas", "views", "sequences", "roles", "policies"])
+        }
+        Dialect::Sqlite => ("6", &["tables", "enums", "views"]),
+    };
+    [("version".to_owned(), version.into()), ("dialect".to_owned(), named(dialect).into())]
         .into_iter()
-        .chain(kinds.map(|kind| (kind.to_owned(), json!({}))))
+        .chain(kinds.iter().map(|kind| ((*kind).to_owned(), json!({}))))
         .collect()
 }
 
+/// As 0.x spells it.
+fn named(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Postgres => "postgresql",
+        Dialect::Sqlite => "sqlite",
+    }
+}
+
 /// The next snapshot of 1.0: from version 9 on what has changed, which is nothing, before that the whole schema again.
-fn following(snapshots: &[Map<String, Value>], id: String) -> Map<String, Value> {
+fn following(snapshots: &[Map<String, Value>], id: String, dialect: Dialect) -> Map<String, Value> {
     let ids: Vec<&Value> = snapshots.iter().filter_map(|snapshot| snapshot.get("id")).collect();
     let referred: BTreeSet<&str> = snapshots
         .iter()
@@ -190,9 +213,15 @@ fn following(snapshots: &[Map<String, Value>], id: String) -> Map<String, Value>
         leaves.extend(ids.last());
     }
     let Some(last) = snapshots.last() else {
-        let first = json!({
-            "type": "base", "version": "9", "dialect": "postgres", "id": id, "prevIds": [ORIGIN], "footprints": [], "ddl": []
-        });
+        let first = match dialect {
+            Dialect::Postgres => json!({
+                "type": "base", "version": "9", "dialect": "postgres", "id": id, "prevIds": [ORIGIN],
+                "footprints": [], "ddl": []
+            }),
+            Dialect::Sqlite => json!({
+                "version": "7", "dialect": "sqlite", "id": id, "prevIds": [ORIGIN], "ddl": [], "renames": []
+            }),
+        };
         return first.as_object().cloned().unwrap_or_default();
     };
     if last.contains_key("type") {

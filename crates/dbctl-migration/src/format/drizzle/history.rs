@@ -1,11 +1,15 @@
 //! The table `drizzle.__drizzle_migrations`, as both generations of drizzle-orm make and read it.
 
+mod sqlite;
+
+pub(super) use self::sqlite::DrizzleOnSqlite;
 use super::{Layout, folders, journal};
 use crate::{
     Applied, Checksum, History, KeyedBy, Migration, Recording, SourceOptions, Statement, TableName, Upgrade,
     Value, Version, quote_ident,
 };
 
+/// The schema on PostgreSQL.
 const DEFAULT: &str = "drizzle";
 
 /// A date as JSON spells it.
@@ -146,10 +150,7 @@ impl History for DrizzleMigrations {
     }
 
     fn keyed_by(&self) -> KeyedBy {
-        match self.layout {
-            Layout::Journal => KeyedBy::Version,
-            Layout::Folders => KeyedBy::Name,
-        }
+        self.layout.keyed_by()
     }
 
     /// Where several migrations share a time, their rows say nothing that is compared ([`claim`]).
@@ -165,12 +166,8 @@ impl History for DrizzleMigrations {
         }]
     }
 
-    fn identify(&self, mut rows: Vec<Applied>, local: &[Migration]) -> Vec<Applied> {
-        match self.layout {
-            Layout::Journal => claim(&mut rows, local),
-            Layout::Folders => name(&mut rows, local),
-        }
-        rows
+    fn identify(&self, rows: Vec<Applied>, local: &[Migration]) -> Vec<Applied> {
+        self.layout.identify(rows, local)
     }
 
     /// What 1.0 does itself to a table of 0.x. Rows that 0.x has added since have no name and get theirs, too: 1.0 would
@@ -222,6 +219,23 @@ impl History for DrizzleMigrations {
             },
         ];
         Some(Upgrade { needed, statements })
+    }
+}
+
+impl Layout {
+    fn keyed_by(self) -> KeyedBy {
+        match self {
+            Self::Journal => KeyedBy::Version,
+            Self::Folders => KeyedBy::Name,
+        }
+    }
+
+    fn identify(self, mut rows: Vec<Applied>, local: &[Migration]) -> Vec<Applied> {
+        match self {
+            Self::Journal => claim(&mut rows, local),
+            Self::Folders => name(&mut rows, local),
+        }
+        rows
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{JOURNAL, MIGRATION, folders, hash, migration};
 use crate::{
-    Folder, FormatError, FormatErrors, Migration, Version,
+    Dialect, Folder, FormatError, FormatErrors, Migration, Version,
     format::listing::{Listed, split_extension},
     text::{Position, position},
 };
@@ -75,7 +75,7 @@ pub(super) fn parse<'t, T: Deserialize<'t>>(path: PathBuf, text: &'t str) -> Res
 }
 
 /// Only what the journal lists, in its order.
-pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
+pub(super) fn read(folder: &Folder, dialect: Dialect) -> Result<Vec<Migration>, FormatErrors> {
     let alone = |error| FormatErrors(vec![error]);
     let names = folder.names().map_err(alone)?;
     let Some((journal, text)) = Journal::of(folder).map_err(alone)? else {
@@ -86,10 +86,12 @@ pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
         };
     };
     let at = |word: &str, message: String| wrong(folder, &text, word, message);
-    if let Some(dialect) =
-        journal.dialect.as_deref().filter(|dialect| !matches!(*dialect, "postgresql" | "pg"))
-    {
-        let message = format!("these migrations are for {dialect}, dbctl runs those for postgresql");
+    let (ours, spelled): (&str, &[&str]) = match dialect {
+        Dialect::Postgres => ("postgresql", &["postgresql", "pg"]),
+        Dialect::Sqlite => ("sqlite", &["sqlite", "turso"]),
+    };
+    if let Some(theirs) = journal.dialect.as_deref().filter(|theirs| !spelled.contains(theirs)) {
+        let message = format!("these migrations are for {theirs}, and this database is one for {ours}");
         return Err(alone(at("dialect", message)));
     }
     let mut errors = Vec::new();
@@ -112,7 +114,7 @@ pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
             errors.push(at(&entry.tag, message));
             continue;
         }
-        match read_entry(folder, &text, entry) {
+        match read_entry(folder, &text, entry, dialect) {
             Ok(migration) => migrations.push(migration),
             Err(error) => errors.push(error),
         }
@@ -127,7 +129,12 @@ pub(super) fn read(folder: &Folder) -> Result<Vec<Migration>, FormatErrors> {
     if errors.is_empty() { Ok(migrations) } else { Err(FormatErrors(errors)) }
 }
 
-fn read_entry(folder: &Folder, text: &str, entry: &Entry) -> Result<Migration, FormatError> {
+fn read_entry(
+    folder: &Folder,
+    text: &str,
+    entry: &Entry,
+    dialect: Dialect,
+) -> Result<Migration, FormatError> {
     let file = format!("{}.sql", entry.tag);
     if !folder.files.exists(&folder.path.join(&file)) {
         let message = format!(
@@ -136,7 +143,7 @@ fn read_entry(folder: &Folder, text: &str, entry: &Entry) -> Result<Migration, F
         );
         return Err(wrong(folder, text, &entry.tag, message));
     }
-    migration(folder, Path::new(&file), Version::new(entry.when.to_string()), entry.tag.clone())
+    migration(folder, Path::new(&file), Version::new(entry.when.to_string()), entry.tag.clone(), dialect)
 }
 
 /// What is wrong in the journal, at the place of a word in quotes.

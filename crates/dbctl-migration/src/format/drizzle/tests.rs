@@ -109,7 +109,7 @@ fn what_is_wrong_with_a_journal_is_told_with_its_place() {
         ),
         (
             "{\n  \"dialect\": \"mysql\", \"entries\": [] }",
-            "m/meta/_journal.json:2:3: these migrations are for mysql, dbctl runs those for postgresql",
+            "m/meta/_journal.json:2:3: these migrations are for mysql, and this database is one for postgresql",
         ),
         (
             "{ \"entries\": [\n  { \"when\": 1, \"tag\": \"gone\" },\n  { \"when\": 2, \"tag\": \"a\" } ] }",
@@ -221,7 +221,7 @@ fn a_breakpoint_ends_a_statement() {
                --> statement-breakpoint\n\nCREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$\n--> statement-breakpoint\n\
                select 1 $$;\r\n--> statement-breakpoint\r\nselect 'é' -- é --> statement-breakpoint\nselect 1 as \"--> \"\n\
                --> statement-breakpoint";
-    let ended = ended(sql.to_owned());
+    let ended = ended(sql.to_owned(), Dialect::Postgres);
     assert_eq!(ended.len(), sql.len());
     let statements = split(&ended).unwrap();
     let texts: Vec<_> =
@@ -340,6 +340,30 @@ fn a_new_file_follows_the_last_one() {
     for tag in ["20260101000000_a", "9223372036_a"] {
         let (_dir, late) = folder(&[(JOURNAL, &journal(&[("9223372036854775_a", 1), (tag, i64::MAX)]))]);
         expect::open(&late).new_file(&late, "x", now).unwrap_err();
+    }
+}
+
+#[test]
+fn on_sqlite_new_files_are_its_own() {
+    let options = SourceOptions { dialect: Dialect::Sqlite, ..SourceOptions::default() };
+    let now: Timestamp = "2026-01-31T09:30:00Z".parse().unwrap();
+    for (files, named, version) in [
+        (&[][..], "0000_x.sql", "6"),
+        (
+            &[("package.json", r#"{ "devDependencies": { "drizzle-kit": "1.0.0" } }"#)],
+            "20260131093000_x/migration.sql",
+            "7",
+        ),
+    ] {
+        let (_dir, folder) = folder(files);
+        let new = (TOOL.open)(&folder, &options).new_file(&folder, "x", now).unwrap();
+        assert_eq!(new.files[0].0, Path::new(named));
+        for (path, text) in &new.files[1..] {
+            let made: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(made["dialect"], "sqlite", "{}", path.display());
+        }
+        let snapshot: serde_json::Value = serde_json::from_str(&new.files[1].1).unwrap();
+        assert_eq!(snapshot["version"], version);
     }
 }
 

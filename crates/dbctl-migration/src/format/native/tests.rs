@@ -4,6 +4,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+const NATIVE: Native = Native { dialect: Dialect::Postgres };
+
 fn folder(files: &[(&str, &str)]) -> (TempDir, Folder) {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -15,7 +17,7 @@ fn folder(files: &[(&str, &str)]) -> (TempDir, Folder) {
 
 fn errors(files: &[(&str, &str)]) -> String {
     let (_dir, folder) = folder(files);
-    Native.read(&folder).unwrap_err().to_string()
+    NATIVE.read(&folder).unwrap_err().to_string()
 }
 
 #[test]
@@ -34,7 +36,7 @@ fn files_are_read_in_the_order_of_their_versions() {
         (".hidden.sql", "no"),
     ]);
     std::fs::create_dir(dir.path().join("20260105000000_folder.sql")).unwrap();
-    let migrations = Native.read(&folder).unwrap();
+    let migrations = NATIVE.read(&folder).unwrap();
     let names: Vec<_> = migrations.iter().map(|migration| migration.name.as_str()).collect();
     assert_eq!(names, ["20260101000000_größe_2", "20260102000000_b", "20260103000000_c"]);
 
@@ -58,9 +60,9 @@ fn links_to_files_are_followed() {
     let (dir, folder) = folder(&[("target.txt", "select 1;")]);
     symlink(dir.path().join("target.txt"), dir.path().join("20260101000000_a.sql")).unwrap();
     symlink(dir.path(), dir.path().join("a folder.sql")).unwrap();
-    assert_eq!(Native.read(&folder).unwrap()[0].up.sql, "select 1;");
+    assert_eq!(NATIVE.read(&folder).unwrap()[0].up.sql, "select 1;");
     symlink(dir.path().join("gone"), dir.path().join("20260102000000_b.sql")).unwrap();
-    let message = Native.read(&folder).unwrap_err().to_string();
+    let message = NATIVE.read(&folder).unwrap_err().to_string();
     assert!(message.starts_with("cannot read m/20260102000000_b.sql: "), "{message}");
 }
 
@@ -95,7 +97,7 @@ fn all_that_is_wrong_is_told_at_once() {
         ("20260104000000_e.down.sql", "\n-- dbctl:lock-timeout x"),
     ]);
     std::fs::write(dir.path().join("20260105000000_f.sql"), b"select '\xE9'").unwrap();
-    let message = Native.read(&folder).unwrap_err().to_string();
+    let message = NATIVE.read(&folder).unwrap_err().to_string();
     assert_eq!(
         message.lines().collect::<Vec<_>>(),
         [
@@ -112,16 +114,16 @@ fn all_that_is_wrong_is_told_at_once() {
 fn a_folder_has_to_be_there() {
     let (dir, folder) = folder(&[("file", "")]);
     let gone = Folder { path: dir.path().join("gone"), ..folder.clone() };
-    assert_eq!(Native.read(&gone).unwrap_err().to_string(), "the migration folder m does not exist");
+    assert_eq!(NATIVE.read(&gone).unwrap_err().to_string(), "the migration folder m does not exist");
     let file = Folder { path: dir.path().join("file"), ..folder };
-    assert!(Native.read(&file).unwrap_err().to_string().starts_with("cannot read m: "));
+    assert!(NATIVE.read(&file).unwrap_err().to_string().starts_with("cannot read m: "));
 }
 
 #[test]
 fn new_files_have_the_next_free_version() {
     let now: Timestamp = "2026-01-31T23:59:59.9Z".parse().unwrap();
     let (dir, folder) = folder(&[]);
-    let new = |name: &str| Native.new_file(&folder, name, now).map(|new| new.files);
+    let new = |name: &str| NATIVE.new_file(&folder, name, now).map(|new| new.files);
     let files = new("Add Users").unwrap();
     assert_eq!(
         files,
@@ -137,7 +139,7 @@ fn new_files_have_the_next_free_version() {
     assert_eq!(new("b").unwrap()[0].0, Path::new("20260201000001_b.sql"));
 
     let gone = Folder { path: dir.path().join("gone"), ..folder.clone() };
-    assert_eq!(Native.new_file(&gone, "b", now).unwrap().files[0].0, Path::new("20260131235959_b.sql"));
+    assert_eq!(NATIVE.new_file(&gone, "b", now).unwrap().files[0].0, Path::new("20260131235959_b.sql"));
     let last = Timestamp::MAX;
     let version = last.strftime("%Y%m%d%H%M%S").to_string();
     std::fs::write(dir.path().join(format!("{version}_end.sql")), "").unwrap();
@@ -147,13 +149,13 @@ fn new_files_have_the_next_free_version() {
             new(&"x".repeat(240)).unwrap_err(),
             "m: the name makes a file name of 264 bytes, of which file systems keep 255",
         ),
-        (Native.new_file(&folder, "b", last).unwrap_err(), "m: there is no free version left"),
+        (NATIVE.new_file(&folder, "b", last).unwrap_err(), "m: there is no free version left"),
     ];
     for (error, message) in cases {
         assert_eq!(error.to_string(), message);
     }
     let file = Folder { path: dir.path().join(&files[0].0), ..folder };
-    assert!(matches!(Native.new_file(&file, "b", now), Err(FormatError::Io { .. })));
+    assert!(matches!(NATIVE.new_file(&file, "b", now), Err(FormatError::Io { .. })));
 }
 
 #[test]
