@@ -271,7 +271,7 @@ fn a_hook_ends_with_the_run() {
     let run = Running::start(sandbox.command(binary()).args(["up", "core"]));
     until("the hook runs", || std::fs::read_to_string(file("self")).is_ok_and(|pid| pid.ends_with('\n')));
     run.signal("INT");
-    let ran = run.wait(Duration::from_secs(10));
+    let ran = run.wait(Duration::from_secs(60));
     assert_eq!(ran.code, 130, "{ran}");
     for name in ["self", "child"] {
         let pid = std::fs::read_to_string(file(name)).unwrap();

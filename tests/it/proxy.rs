@@ -79,6 +79,11 @@ impl Proxy {
         *self.shared.refusals.lock().unwrap() = vec![answer; times];
     }
 
+    /// How many connections are still to be refused.
+    pub(crate) fn refusals_left(&self) -> usize {
+        self.shared.refusals.lock().unwrap().len()
+    }
+
     /// Leads to a server on another port from now on.
     pub(crate) fn moved(&self) -> impl Fn(u16) + Send + 'static {
         let shared = Arc::clone(&self.shared);

@@ -137,7 +137,7 @@ fn a_server_that_starts_up_is_waited_for() {
     // Whoever has waited long enough can say so.
     proxy.refuse(100_000, "57P03", "the database system is starting up");
     let run = Running::start(sandbox.command(binary()).args(["status", "a"]));
-    std::thread::sleep(Duration::from_millis(500));
+    until("it was refused", || proxy.refusals_left() < 100_000);
     run.signal("INT");
     let ran_ = run.wait(BOUND);
     assert_eq!(ran_.code, 130, "{ran_}");

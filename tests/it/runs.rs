@@ -138,7 +138,7 @@ fn a_run_that_was_killed_is_listed_as_not_ended() {
     }
     assert_eq!(brief(&runs(&sandbox, &[])), ["migrate unfinished 0: core", "up done 1: core"]);
     running.signal("KILL");
-    running.wait(Duration::from_secs(10));
+    running.wait(Duration::from_secs(60));
     sandbox.query(
         "core",
         "select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep(600)%'",
@@ -153,7 +153,7 @@ fn a_run_that_was_killed_is_listed_as_not_ended() {
         thread::sleep(Duration::from_millis(20));
     }
     running.signal("INT");
-    assert_eq!(running.wait(Duration::from_secs(30)).code, 130);
+    assert_eq!(running.wait(Duration::from_secs(60)).code, 130);
     assert_eq!(brief(&runs(&sandbox, &[]))[0], "migrate cancelled 0: core");
 }
 

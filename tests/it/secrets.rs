@@ -378,7 +378,7 @@ fn no_failure_shows_a_password() {
     );
     assert!(shown.contains("dbctl up ") && !shows(&shown), "{shown}");
     running.signal("KILL");
-    silent(&["up"], &running.wait(Duration::from_secs(10)));
+    silent(&["up"], &running.wait(Duration::from_secs(60)));
     server.query("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where query ~ 'pg_sleep.424244' and pid <> pg_backend_pid()");
     for args in
         [&["history", "runs", "a"][..], &["status", "a", "-v"], &["history", "runs", "a", "--format", "json"]]
@@ -437,7 +437,7 @@ fn no_command_line_holds_a_password() {
         command_lines().into_iter().filter(|line| line.contains("kanarienvogel-8151")).collect();
     assert!(shown.is_empty(), "a seed's runner: {shown:?}");
     seed.signal("INT");
-    assert_eq!(seed.wait(Duration::from_secs(10)).code, 130);
+    assert_eq!(seed.wait(Duration::from_secs(60)).code, 130);
 }
 
 /// A run that is killed between its phases: what is in doubt then, and all that is done about it.
@@ -471,7 +471,7 @@ fn what_is_in_doubt_shows_no_password() {
         let prepared = server.query("postgres", "select string_agg(p::text, ' ') from pg_prepared_xacts p");
         assert!(prepared.contains("a_db") && !shows(&prepared), "{prepared}");
         run.signal("KILL");
-        silent(&["migrate"], &run.wait(Duration::from_secs(10)));
+        silent(&["migrate"], &run.wait(Duration::from_secs(60)));
         drop(lock);
         let left = "select count(*) from pg_stat_activity where application_name like 'dbctl %'";
         until("its sessions have ended", || server.query("postgres", left) == "0\n");

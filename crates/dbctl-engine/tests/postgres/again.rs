@@ -1,7 +1,5 @@
 //! Statements that an earlier run, or an earlier attempt, has begun.
 
-use std::time::Duration;
-
 use dbctl_engine::{EngineError, Resume};
 
 use crate::bench::{OWN, Run, ask, client, migration, names, rows, show};
@@ -12,20 +10,22 @@ async fn an_attempt_that_could_not_get_a_lock_leaves_no_prepared_statement_behin
     let mut writer = run.writer("prepared").await;
     rows(&client("prepared").await, "create table guarded (id int)").await;
     let other = client("prepared").await;
-    let whole = "-- dbctl:lock-timeout 100ms\nprepare \"My P\" (int) as insert into guarded values ($1);\n\
+    let whole = "-- dbctl:lock-timeout 500ms\nprepare \"My P\" (int) as insert into guarded values ($1);\n\
                  alter table guarded add a int;\nexecute \"My P\" (1);";
     // What an earlier unit has prepared is still there, and what the attempt let go of is back.
-    let steps = "-- dbctl:lock-timeout 100ms\nprepare p as select 1;\nvacuum guarded;\nprepare kept as select 2;\n\
+    let steps = "-- dbctl:lock-timeout 500ms\nprepare p as select 1;\nvacuum guarded;\nprepare kept as select 2;\n\
                  begin;\nexecute p;\ndeallocate p;\nprepare q as select 3;\n\
                  alter table guarded add b int;\ndeallocate q;\nexecute kept;\ncommit;\nexecute kept;";
-    for migration in [migration("1_whole", whole, None), migration("2_steps", steps, None)] {
+    for (n, migration) in
+        [migration("1_whole", whole, None), migration("2_steps", steps, None)].iter().enumerate()
+    {
         // Neither the vacuum nor the inserts are in its way.
         rows(&other, "begin; lock table guarded in row share mode").await;
         let release = async {
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            run.heard.waiting_for(n + 1).await;
             rows(&other, "commit").await;
         };
-        let (applied, ()) = futures::join!(writer.apply(&OWN, &migration, None), release);
+        let (applied, ()) = futures::join!(writer.apply(&OWN, migration, None), release);
         applied.unwrap();
     }
     assert_eq!(run.heard.waiting.lock().unwrap().len(), 2, "both had to wait");

@@ -3,7 +3,9 @@ use std::time::Duration;
 use dbctl_engine::{Engine, EngineError, SeedWork, SourceRef, Target};
 use dbctl_migration::{Checksum, History, TableName, ledger::SeedRow};
 
-use crate::bench::{OWN, Peer, Run, ask, client, engine, migration, names, rows, show, target};
+use crate::bench::{
+    OWN, Peer, Run, SLEEPS, ask, client, engine, migration, names, rows, show, target, until,
+};
 
 #[tokio::test]
 async fn errors_carry_the_statement_without_its_passwords() {
@@ -273,7 +275,7 @@ async fn a_lock_that_is_not_to_be_had_is_waited_for_and_then_named() {
     let run = Run::new();
     let mut writer = run.writer("blocked").await;
     writer.apply(&OWN, &migration("1_t", "create table guarded (id int);", None), None).await.unwrap();
-    let alter = "-- dbctl:lock-timeout 100ms\nalter table guarded add x int;";
+    let alter = "-- dbctl:lock-timeout 500ms\nalter table guarded add x int;";
 
     let other = client("blocked").await;
     rows(&other, "set application_name = 'the blocker'").await;
@@ -292,7 +294,7 @@ async fn a_lock_that_is_not_to_be_had_is_waited_for_and_then_named() {
 
     // It goes through once the blocker is gone, without a new run.
     let release = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        run.heard.waiting_for(2).await;
         rows(&other, "commit").await;
     };
     let alter = migration("2_x", alter, None);
@@ -307,16 +309,14 @@ async fn stopping_cancels_the_statement_and_rolls_back() {
     let run = Run::new();
     let target = run.create("stopped").await;
     let mut writer = run.reopen(&target).await;
-    let slow = migration("1_slow", "create table s (id int); select pg_sleep(60);", None);
-    let started = std::time::Instant::now();
+    let slow = migration("1_slow", "create table s (id int); select pg_sleep(3600);", None);
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        until("stopped", SLEEPS).await;
         run.cancel.cancel();
     };
     let (result, ()) = futures::join!(writer.apply(&OWN, &slow, None), stop);
     assert!(matches!(result, Err(EngineError::Cancelled)), "{result:?}");
-    assert!(started.elapsed() < Duration::from_secs(5));
-    let running = "select count(*) from pg_stat_activity where datname = 'stopped' and query like '%pg_sleep(60)%' \
+    let running = "select count(*) from pg_stat_activity where datname = 'stopped' and query like '%pg_sleep(3600)%' \
                    and state <> 'idle' and pid <> pg_backend_pid()";
     assert_eq!(ask("stopped", running).await, "0");
     assert_eq!(ask("stopped", "select to_regclass('s') is null").await, "t");
@@ -333,13 +333,13 @@ async fn a_writer_whose_work_was_dropped_still_closes_and_frees_its_lock() {
     let run = Run::new();
     let target = run.create("dropped_work").await;
     let mut writer = run.reopen(&target).await;
-    let slow = migration("1_slow", "select pg_sleep(60);", None);
-    let work = writer.apply(&OWN, &slow, None);
-    assert!(tokio::time::timeout(Duration::from_millis(200), work).await.is_err());
-    let started = std::time::Instant::now();
+    let slow = migration("1_slow", "select pg_sleep(3600);", None);
+    tokio::select! {
+        _ = writer.apply(&OWN, &slow, None) => panic!("it sleeps"),
+        () = until("dropped_work", SLEEPS) => {}
+    }
     writer.close().await;
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    let again = Run { wait: Duration::from_secs(1), ..Run::new() };
+    let again = Run::new();
     engine().open_exclusive(&target, &[], &again.session()).await.unwrap().close().await;
 }
 
@@ -349,10 +349,10 @@ async fn a_lost_connection_is_said_to_be_lost() {
     let mut writer = run.writer("lost").await;
     let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'lost' and pid <> pg_backend_pid()";
     let kill = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        until("lost", SLEEPS).await;
         ask("lost", end).await;
     };
-    let slow = migration("1_slow", "select pg_sleep(60);", None);
+    let slow = migration("1_slow", "select pg_sleep(3600);", None);
     let (result, _) = futures::join!(writer.apply(&OWN, &slow, None), kill);
     let error = result.unwrap_err();
     assert!(matches!(&error, EngineError::Lost { database, .. } if database == "lost"), "{error:?}");

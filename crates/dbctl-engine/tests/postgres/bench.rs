@@ -75,6 +75,9 @@ pub(crate) async fn ask(database: &str, sql: &str) -> String {
 /// Whether somebody sleeps in this database.
 pub(crate) const SLEEPS: &str = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')";
 
+/// Whether somebody waits for a lock in this database.
+pub(crate) const LOCK_WAITS: &str = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
+
 /// Waits until a query answers yes.
 pub(crate) async fn until(database: &str, sql: &str) {
     let client = client(database).await;
@@ -113,7 +116,7 @@ impl Run {
             stamp: RunStamp { run: "run-1".to_owned(), dbctl_version: "0.1.0".to_owned() },
             cancel: CancellationToken::new(),
             heard: Heard::default(),
-            wait: Duration::from_secs(10),
+            wait: Duration::from_secs(60),
         }
     }
 
@@ -156,6 +159,13 @@ pub(crate) struct Heard {
 impl Heard {
     pub(crate) fn notices(&self) -> Vec<String> {
         self.notices.lock().unwrap().iter().map(|notice| notice.message.clone()).collect()
+    }
+
+    /// Waits until so many have been heard of that are waited for.
+    pub(crate) async fn waiting_for(&self, holders: usize) {
+        while self.waiting.lock().unwrap().len() < holders {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

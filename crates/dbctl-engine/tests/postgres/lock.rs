@@ -15,7 +15,7 @@ async fn the_second_writer_is_told_who_holds_the_lock() {
     let EngineError::Locked { database, holder: Some(holder) } = error else { panic!("{error:?}") };
     assert_eq!((database.as_str(), holder.application.as_str()), ("held", "dbctl migrate run-1"));
     assert!(holder.pid > 0 && holder.since.is_some());
-    assert!(started.elapsed() >= Duration::from_millis(400) && started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() >= Duration::from_millis(400));
     assert_eq!(second.heard.waiting.lock().unwrap().len(), 1, "told once per holder");
     writer.close().await;
 }
@@ -28,7 +28,7 @@ async fn the_second_writer_gets_the_lock_once_it_is_free() {
     let second = Run::new();
     let session = second.session();
     let free = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        second.heard.waiting_for(1).await;
         writer.close().await;
     };
     let (opened, ()) = futures::join!(engine().open_exclusive(&target, &[], &session), free);
@@ -64,21 +64,22 @@ async fn a_peers_lock_is_waited_for_without_holding_our_own() {
     let key = 0x3d32_ad9e_0000_0001_i64;
     let tool = client("peers").await;
     rows(&tool, &format!("set application_name = 'the tool'; select pg_advisory_lock({key})")).await;
-    let second = Run { wait: Duration::from_secs(2), ..Run::new() };
-    let session = second.session();
-    let others = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        // Somebody who does not need the tool's lock is not kept waiting by one who waits for it.
-        let third = Run { wait: Duration::from_secs(1), ..Run::new() };
-        engine().open_exclusive(&target, &[], &third.session()).await.unwrap().close().await;
-    };
-    let peers = [key];
-    let (refused, ()) = futures::join!(engine().open_exclusive(&target, &peers, &session), others);
+    let hasty = Run { wait: Duration::ZERO, ..Run::new() };
+    let refused = engine().open_exclusive(&target, &[key], &hasty.session()).await;
     let Err(EngineError::Locked { holder: Some(holder), .. }) = refused else { panic!() };
     assert_eq!(holder.application, "the tool");
 
-    rows(&tool, &format!("select pg_advisory_unlock({key})")).await;
-    let writer = engine().open_exclusive(&target, &[key, key], &session).await.unwrap();
+    let second = Run::new();
+    let session = second.session();
+    let others = async {
+        second.heard.waiting_for(1).await;
+        // Somebody who does not need the tool's lock is not kept waiting by one who waits for it.
+        engine().open_exclusive(&target, &[], &run.session()).await.unwrap().close().await;
+        rows(&tool, &format!("select pg_advisory_unlock({key})")).await;
+    };
+    let peers = [key, key];
+    let (opened, ()) = futures::join!(engine().open_exclusive(&target, &peers, &session), others);
+    let writer = opened.unwrap();
     assert_eq!(rows(&tool, &format!("select pg_try_advisory_lock({key})")).await, "f");
     writer.close().await;
     assert_eq!(rows(&tool, &format!("select pg_try_advisory_lock({key})")).await, "t");
@@ -104,16 +105,14 @@ async fn waiting_for_a_lock_can_be_stopped() {
     let run = Run::new();
     let target = run.create("stopped_wait").await;
     let writer = run.reopen(&target).await;
-    let second = Run { wait: Duration::from_secs(60), ..Run::new() };
+    let second = Run { wait: Duration::from_secs(3600), ..Run::new() };
     let session = second.session();
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        second.heard.waiting_for(1).await;
         second.cancel.cancel();
     };
-    let started = Instant::now();
     let (stopped, ()) = futures::join!(engine().open_exclusive(&target, &[], &session), stop);
     assert!(matches!(stopped, Err(EngineError::Cancelled)));
-    assert!(started.elapsed() < Duration::from_secs(5));
     writer.close().await;
 }
 
@@ -122,18 +121,16 @@ async fn a_concurrent_index_is_not_held_up_by_who_waits_for_the_lock() {
     let run = Run::new();
     let target = run.create("no_deadlock").await;
     let mut writer = run.reopen(&target).await;
-    let second = Run { wait: Duration::from_secs(20), ..Run::new() };
+    let second = Run::new();
     let session = second.session();
     let work = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        second.heard.waiting_for(1).await;
         let index = migration("1_i", "create table t (id int); create index concurrently i on t (id);", None);
         writer.apply(&OWN, &index, None).await.unwrap();
         writer.close().await;
     };
-    let started = Instant::now();
     let (opened, ()) = futures::join!(engine().open_exclusive(&target, &[], &session), work);
     opened.unwrap().close().await;
-    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
@@ -184,7 +181,7 @@ async fn a_run_that_panics_leaves_no_lock() {
     };
     let ended = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work)).await;
     assert!(ended.is_err());
-    let second = Run { wait: Duration::from_secs(10), ..Run::new() };
+    let second = Run::new();
     engine().open_exclusive(&target, &[], &second.session()).await.unwrap().close().await;
 }
 

@@ -7,7 +7,7 @@ use dbctl_migration::{Checksum, TableName, ledger::SeedRow};
 use tokio_postgres::{Client, NoTls};
 
 use crate::{
-    bench::{OWN, Run, SLEEPS, ask, engine, migration, names, port_and_password, rows, show, until},
+    bench::{LOCK_WAITS, OWN, Run, ask, engine, migration, names, port_and_password, rows, show, until},
     pgbouncer::PgBouncer,
 };
 
@@ -432,10 +432,13 @@ async fn a_run_that_has_lost_its_lock_commits_nothing_more() {
     writer.prepare(&[OWN], "test").await.unwrap();
     writer.apply(&OWN, &migration("1_a", "create table a (id int)", None), None).await.unwrap();
     // While a migration runs.
-    let slow = migration("2_b", "create table b (id int); select pg_sleep(0.5);", None);
+    let slow = migration("2_b", "create table b (id int); select from a;", None);
+    let other = crate::bench::client("holder_lost").await;
+    rows(&other, "begin; lock table a").await;
     let end = async {
-        until("holder_lost", SLEEPS).await;
+        until("holder_lost", LOCK_WAITS).await;
         assert_eq!(ask("holder_lost", END_THE_HOLDER).await, "t");
+        rows(&other, "commit").await;
     };
     let (result, ()) = futures::join!(writer.apply(&OWN, &slow, None), end);
     let error = result.unwrap_err();

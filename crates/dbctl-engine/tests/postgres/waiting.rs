@@ -2,7 +2,7 @@
 
 use dbctl_engine::{EngineError, SqlError};
 
-use crate::bench::{OWN, Run, ask, client, migration, names, rows};
+use crate::bench::{LOCK_WAITS, OWN, Run, ask, client, migration, names, rows, until};
 
 async fn refused(run: &Run, database: &dbctl_engine::Target, sql: &str) -> SqlError {
     let mut writer = run.reopen(database).await;
@@ -44,18 +44,18 @@ async fn whoever_is_in_the_way_is_found_whatever_the_statement_says() {
 async fn a_statement_may_be_given_so_long_and_no_longer() {
     let run = Run::new();
     let mut target = run.create("timed").await;
-    let slow = "create table t (id int);\nselect pg_sleep(60);";
-    let error = refused(&run, &target, &format!("-- dbctl:statement-timeout 50ms\n{slow}")).await;
+    let slow = "create table t (id int);\nselect pg_sleep(3600);";
+    let error = refused(&run, &target, &format!("-- dbctl:statement-timeout 2s\n{slow}")).await;
     assert_eq!(error.code, "57014");
     assert!(error.hint.unwrap().contains("-- dbctl:statement-timeout"));
     assert_eq!(error.location.unwrap().line, 3);
     assert_eq!(ask("timed", "select to_regclass('t')").await, "null");
 
-    target.settings.insert("statement_timeout".to_owned(), "50ms".to_owned());
+    target.settings.insert("statement_timeout".to_owned(), "2s".to_owned());
     assert_eq!(refused(&run, &target, slow).await.code, "57014");
     // A file's own words weigh more, and it is the only one that they are for.
     let mut writer = run.reopen(&target).await;
-    let own = "-- dbctl:statement-timeout 1min\nselect pg_sleep(0.2);\ncreate table a as select current_setting('statement_timeout') t;";
+    let own = "-- dbctl:statement-timeout 1min\nselect pg_sleep(2.2);\ncreate table a as select current_setting('statement_timeout') t;";
     writer.apply(&OWN, &migration("1_a", own, None), None).await.unwrap();
     let next = "create table b as select current_setting('statement_timeout') t;";
     writer.apply(&OWN, &migration("2_b", next, None), None).await.unwrap();
@@ -64,7 +64,7 @@ async fn a_statement_may_be_given_so_long_and_no_longer() {
     writer.apply(&OWN, &migration("3_c", outside, None), None).await.unwrap();
     assert_eq!(names(&writer.applied(&OWN).await.unwrap()), "1_a 2_b 3_c");
     writer.close().await;
-    assert_eq!(ask("timed", "select a.t, b.t, c.t from a, b, c").await, "1min|50ms|2min");
+    assert_eq!(ask("timed", "select a.t, b.t, c.t from a, b, c").await, "1min|2s|2min");
 }
 
 #[tokio::test]
@@ -80,6 +80,7 @@ async fn outside_a_transaction_a_lock_is_waited_for_without_a_limit() {
     rows(&other, "begin; lock table t in share update exclusive mode").await;
     let work = writer.apply(&OWN, &vacuum, None);
     let free = async {
+        until("patient", LOCK_WAITS).await;
         // Many times as long as the limit that a transaction would have.
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         rows(&other, "commit").await;

@@ -50,7 +50,7 @@ impl PgBouncer {
         let child = command.arg(at.join("settings.ini")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.expect("PgBouncer is installed: apt-get install pgbouncer");
         let mut pooler = Self { child, folder, port };
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = pooler.child.try_wait().unwrap();
             assert!(ended.is_none() && Instant::now() < until, "PgBouncer does not start:\n{}", pooler.log());
