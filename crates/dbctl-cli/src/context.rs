@@ -7,7 +7,7 @@ use std::{
     thread::available_parallelism,
 };
 
-use dbctl_engine::{Postgres, Target, embedded::EmbeddedHome};
+use dbctl_engine::{Servers, Target, embedded::EmbeddedHome};
 use dbctl_migration::RunStamp;
 use dbctl_runner::{Limits, stamp, targets};
 use dbctl_workspace::{Env, Key, LoadOptions, SelectError, Selection, Workspace, find_manifest, load};
@@ -63,7 +63,7 @@ pub(crate) struct Context {
     pub(crate) workspace: Workspace,
     pub(crate) cwd: PathBuf,
     pub(crate) home: EmbeddedHome,
-    pub(crate) engine: Postgres,
+    pub(crate) engine: Servers,
     pub(crate) stamp: RunStamp,
     pub(crate) limits: Limits,
 }
@@ -79,7 +79,7 @@ impl Context {
             wait: global.wait,
             fail_fast: global.fail_fast,
         };
-        Ok(Self { workspace, cwd: process.cwd.clone(), home, engine: Postgres::new(), stamp, limits })
+        Ok(Self { workspace, cwd: process.cwd.clone(), home, engine: Servers::new(), stamp, limits })
     }
 
     /// The databases that were named.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use dbctl_migration::{
-    Applied, History, KeyedBy, Migration, RunStamp, Script, TableName,
+    Applied, Dialect, History, KeyedBy, Migration, RunStamp, Script, TableName,
     ledger::{LedgerRow, RunRow, SeedRow},
 };
 use secrecy::SecretString;
@@ -72,7 +72,7 @@ pub trait Engine: Send + Sync {
         session: &Session<'s>,
     ) -> Result<Box<dyn Atomic + 's>, EngineError>;
     /// Sees that a script can be part of one transaction with others, as far as its text tells.
-    fn fits_one_transaction(&self, script: &Script) -> Result<(), EngineError>;
+    fn fits_one_transaction(&self, dialect: Dialect, script: &Script) -> Result<(), EngineError>;
     /// What becomes of the transactions that a run has prepared, once that run is over; waits for that for
     /// `session.wait`, then [`EngineError::Locked`]. Where nothing is recorded it is what is `asked` for, else
     /// [`Decision::Rollback`], and recorded from then on. [`EngineError::NoDecisions`] where `target` is not the place.
@@ -93,7 +93,7 @@ pub trait Engine: Send + Sync {
     ) -> Result<(), EngineError>;
     /// Sees that a script which has stopped outside a transaction can go on, as far as that is known without a look at the
     /// database: else [`EngineError::Rewritten`] or [`EngineError::Unresolved`].
-    fn resumable(&self, script: &Script, resume: &Resume) -> Result<(), EngineError>;
+    fn resumable(&self, dialect: Dialect, script: &Script, resume: &Resume) -> Result<(), EngineError>;
     /// How another program reaches the database; starts the embedded server where the target is on it, but does not
     /// connect.
     async fn access(&self, target: &Target) -> Result<Access, EngineError>;

@@ -16,7 +16,7 @@ use std::{
 
 use async_trait::async_trait;
 use dbctl_migration::{
-    Applied, Migration, Progress, Script as File, TableName, Transaction,
+    Applied, Dialect, Migration, Progress, Script as File, TableName, Transaction,
     ledger::{LedgerRow, RunRow, SeedRow},
 };
 use jiff::Timestamp;
@@ -370,11 +370,11 @@ impl Engine for Fake {
         Ok(Box::new(held))
     }
 
-    fn resumable(&self, _script: &File, _resume: &Resume) -> Result<(), EngineError> {
+    fn resumable(&self, _dialect: Dialect, _script: &File, _resume: &Resume) -> Result<(), EngineError> {
         Ok(())
     }
 
-    fn fits_one_transaction(&self, script: &File) -> Result<(), EngineError> {
+    fn fits_one_transaction(&self, _dialect: Dialect, script: &File) -> Result<(), EngineError> {
         match script.transaction {
             Transaction::One => Ok(()),
             Transaction::None => Err(EngineError::NotWhole {

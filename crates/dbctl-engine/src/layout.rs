@@ -107,6 +107,20 @@ impl<'a> Layout<'a> {
         (!self.whole).then(|| alone.map_or(1, |unit| self.line(unit.pieces.start)))
     }
 
+    /// Sees that a seed is one transaction.
+    pub(crate) fn whole_seed(&self) -> Result<(), EngineError> {
+        match self.not_whole() {
+            None => Ok(()),
+            line => Err(EngineError::Seed {
+                path: self.script.path.clone(),
+                line,
+                message: "a seed runs in one transaction, which this statement cannot be part of; otherwise one that \
+                          fails halfway would have run in part"
+                    .to_owned(),
+            }),
+        }
+    }
+
     /// A statement's part in transactions.
     pub(crate) fn control<'s>(&self, statement: &'s str) -> Control<'s> {
         (self.grammar.control)(statement)

@@ -9,6 +9,7 @@ extern crate self as dbctl_engine;
 mod atomic;
 pub mod clean;
 mod connect;
+mod csv;
 pub mod embedded;
 mod engine;
 mod error;
@@ -16,13 +17,15 @@ pub mod fake;
 mod layout;
 pub mod libpq;
 mod meta_command;
+mod note;
 mod passwd;
 #[cfg(feature = "pool")]
 pub mod pool;
 mod postgres;
 mod records;
+mod servers;
 mod shown;
-#[expect(dead_code, reason = "the engine that opens it is on its way")]
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod target;
 
@@ -36,4 +39,7 @@ pub use error::{
 };
 pub use meta_command::split_hint;
 pub use postgres::Postgres;
+pub use servers::Servers;
+#[cfg(feature = "sqlite")]
+pub use sqlite::Sqlite;
 pub use target::{Endpoint, PgVars, Target};

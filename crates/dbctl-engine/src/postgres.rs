@@ -9,7 +9,6 @@ mod inventory;
 mod layout;
 mod locate;
 mod lock;
-mod note;
 mod pooler;
 mod reader;
 mod records;
@@ -311,11 +310,11 @@ impl Engine for Postgres {
         concluded
     }
 
-    fn fits_one_transaction(&self, script: &Script) -> Result<(), EngineError> {
+    fn fits_one_transaction(&self, _dialect: Dialect, script: &Script) -> Result<(), EngineError> {
         atomic::fits(script)
     }
 
-    fn resumable(&self, script: &Script, resume: &Resume) -> Result<(), EngineError> {
+    fn resumable(&self, _dialect: Dialect, script: &Script, resume: &Resume) -> Result<(), EngineError> {
         script::resumable(script, resume)
     }
 

@@ -2,7 +2,20 @@
 
 use std::path::Path;
 
-use crate::{EngineError, SqlError};
+use dbctl_migration::{Applied, Migration, Progress};
+
+use crate::{EngineError, SourceRef, SqlError};
+
+/// Whether the rows of a tool's table say of a migration what dbctl would have them say: that it is applied, with its
+/// text.
+pub(crate) fn records_itself(rows: &[Applied], source: &SourceRef<'_>, migration: &Migration) -> bool {
+    let keyed_by = source.keyed_by();
+    let mut rows = rows.iter().filter(|row| keyed_by.of_applied(row) == keyed_by.of(migration));
+    rows.next_back().is_some_and(|row| {
+        row.progress == Progress::Whole
+            && row.checksum.as_ref().is_none_or(|checksum| migration.has_checksum(checksum))
+    })
+}
 
 /// The file has been rolled back.
 pub(crate) fn changed_rows(file: &Path, tables: &[String]) -> EngineError {

@@ -153,7 +153,7 @@ async fn check_pending(
             return Err(StepError::Unfinished { source_name: source.name.clone(), names });
         }
         if let Some(migration) = entry.local {
-            context.shared.engine.fits_one_transaction(&migration.up)?;
+            context.shared.engine.fits_one_transaction(context.target.dialect(), &migration.up)?;
         }
     }
     let target = context.target;

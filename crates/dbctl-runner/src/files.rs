@@ -8,8 +8,8 @@ use std::{
 
 use dbctl_engine::{Engine, EngineError, Reader, Resume, SourceRef};
 use dbctl_migration::{
-    Applied, Baseline, Entry, Format, FormatError, FormatErrors, FormatKind, Migration, Progress, Reconciled,
-    TableName, reconcile,
+    Applied, Baseline, Dialect, Entry, Format, FormatError, FormatErrors, FormatKind, Migration, Progress,
+    Reconciled, TableName, reconcile,
 };
 use dbctl_workspace::{Database, Key, Workspace};
 
@@ -223,11 +223,12 @@ pub(crate) fn candidates<'t>(
 }
 
 /// Sees that a migration that has stopped outside a transaction can go on, as far as that is known beforehand.
-pub(crate) fn resumable(engine: &dyn Engine, entry: &Entry<'_>) -> Result<(), EngineError> {
+pub(crate) fn resumable(engine: &dyn Engine, dialect: Dialect, entry: &Entry<'_>) -> Result<(), EngineError> {
     let (Some(local), Some(applied)) = (entry.local, &entry.applied) else { return Ok(()) };
     match &applied.progress {
         Progress::Partial { done, started, digest } => {
-            engine.resumable(&local.up, &Resume { done: *done, started: *started, digest: digest.clone() })
+            let resume = Resume { done: *done, started: *started, digest: digest.clone() };
+            engine.resumable(dialect, &local.up, &resume)
         }
         Progress::Whole | Progress::Reverting { .. } | Progress::Failed => Ok(()),
     }

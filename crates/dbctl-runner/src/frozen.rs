@@ -174,7 +174,7 @@ async fn database(
     // What there is to warn of is said once, when it comes to it.
     let work = migrate::pending(&mut |_| {}, migrate, sources, &reconciled, &found)?;
     for item in &work {
-        resumable(context.shared.engine, item.entry)?;
+        resumable(context.shared.engine, context.target.dialect(), item.entry)?;
     }
     Ok(of(context, reader.identity().await?, sources, &found, &work))
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use dbctl_engine::{Engine, Prepared, Reader, Session, Target};
-use dbctl_migration::State;
+use dbctl_migration::{Dialect, State};
 use dbctl_workspace::{Key, Workspace};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -142,7 +142,7 @@ impl Look<'_> {
             },
         };
         status.exists = Some(reader.is_some());
-        let result = entries(&sources, reader.as_deref_mut(), self.engine).await;
+        let result = entries(&sources, reader.as_deref_mut(), self.engine, target.dialect()).await;
         let prepared = match &mut reader {
             Some(reader) => reader.two_phase().await.map(|found| found.open),
             None => Ok(Vec::new()),
@@ -161,6 +161,7 @@ async fn entries(
     sources: &[crate::SourceFiles],
     reader: Option<&mut (dyn Reader + '_)>,
     engine: &dyn Engine,
+    dialect: Dialect,
 ) -> Result<(Vec<StatusEntry>, Option<StepError>), StepError> {
     let found = match reader {
         Some(reader) => baseline::look(reader, sources).await?,
@@ -170,7 +171,7 @@ async fn entries(
     let reconciled = reconcile_all(sources, &found.rows);
     for ((source, reconciled), rows) in sources.iter().zip(reconciled).zip(&found.rows) {
         let (trouble, due) = baseline::outlook(source, rows, &reconciled, &found.belongings);
-        let stuck = || reconciled.entries.iter().find_map(|entry| resumable(engine, entry).err());
+        let stuck = || reconciled.entries.iter().find_map(|entry| resumable(engine, dialect, entry).err());
         blocked = blocked.or(trouble).or_else(|| stuck().map(StepError::Engine));
         let baseline = due.map(|due| reconciled.entries[due].name().to_owned());
         for (at, entry) in reconciled.entries.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, num::NonZeroUsize, time::Duration};
 
-use dbctl_engine::{PgVars, Postgres, Session, Target, embedded::EmbeddedHome, libpq};
+use dbctl_engine::{PgVars, Servers, Session, Target, embedded::EmbeddedHome, libpq};
 use dbctl_migration::{Back, DatabaseName, RunStamp};
 use dbctl_runner::{
     Action, Event, Limits, Migrate, MigrationRef, Outcome, Request, Run, StatusEntry, Summary, execute, plan,
@@ -262,7 +262,7 @@ struct Site {
     workspace: Workspace,
     key: Key,
     targets: std::collections::BTreeMap<Key, Target>,
-    engine: Postgres,
+    engine: Servers,
     stamp: RunStamp,
 }
 
@@ -283,7 +283,7 @@ impl Site {
         let home = EmbeddedHome::from_vars(|name| env.get(name).map(str::to_owned));
         let key = workspace.order()[0].clone();
         let targets = targets(&workspace, [&key], &home)?;
-        Ok(Self { workspace, key, targets, engine: Postgres::new(), stamp: stamp() })
+        Ok(Self { workspace, key, targets, engine: Servers::new(), stamp: stamp() })
     }
 }
 

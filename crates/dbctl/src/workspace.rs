@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use dbctl_engine::{Engine, Postgres, Target, embedded::EmbeddedHome};
+use dbctl_engine::{Engine, Servers, Target, embedded::EmbeddedHome};
 use dbctl_migration::DatabaseName;
 use dbctl_runner::{Action, Event, Limits, Migrate, Outcome, Request, Run, execute, plan, stamp, targets};
 use dbctl_workspace::{Env, Key, LoadOptions, find_manifest, load};
@@ -99,7 +99,7 @@ impl Workspace {
 }
 
 async fn access(targets: &BTreeMap<Key, Target>, key: &Key) -> Result<SecretString, Error> {
-    let access = Postgres::new().access(&targets[key]).await;
+    let access = Servers::new().access(&targets[key]).await;
     access.map(|access| access.url).map_err(|error| Error::Config(error.to_string().into()))
 }
 
@@ -169,7 +169,7 @@ impl Copy {
             elsewhere: &[],
             stamp: &stamp,
         };
-        let summary = execute(run, &Postgres::new(), std::future::pending(), &mut |_: Event| {}).await;
+        let summary = execute(run, &Servers::new(), std::future::pending(), &mut |_: Event| {}).await;
         for database in summary.databases {
             match database.outcome {
                 Outcome::Failed(error) => return Err(Error::Failed(error)),

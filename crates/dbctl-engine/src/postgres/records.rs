@@ -3,14 +3,17 @@
 
 use std::path::Path;
 
-use dbctl_migration::{Migration, Progress, TableName};
+use dbctl_migration::{Migration, TableName};
 use tokio_postgres::types::Type;
 
 use super::{
     reader,
     session::{Link, get},
 };
-use crate::{EngineError, SourceRef, records::changed_rows};
+use crate::{
+    EngineError, SourceRef,
+    records::{changed_rows, records_itself},
+};
 
 /// How each table looks, `None` where there is none: otherwise once a row of it was written in this transaction.
 ///
@@ -54,19 +57,13 @@ fn is_one_more(before: &str, after: &str) -> bool {
     number(inserted).and_then(|rows| rows.checked_add(1)) == number(now) && others(&before) == others(&after)
 }
 
-/// Whether the tool's table says of a migration what dbctl would have it say: that it is applied, with its text.
-pub(super) async fn records_itself(
+/// Whether a migration is recorded in its tool's table before dbctl has done so.
+pub(super) async fn by_itself(
     link: &mut Link<'_>,
     own: Option<(&SourceRef<'_>, &Migration)>,
 ) -> Result<bool, EngineError> {
     let Some((source, migration)) = own else { return Ok(false) };
-    let keyed_by = source.keyed_by();
-    let rows = reader::foreign(link, source).await?;
-    let mut rows = rows.iter().filter(|row| keyed_by.of_applied(row) == keyed_by.of(migration));
-    Ok(rows.next_back().is_some_and(|row| {
-        row.progress == Progress::Whole
-            && row.checksum.as_ref().is_none_or(|checksum| migration.has_checksum(checksum))
-    }))
+    Ok(records_itself(&reader::foreign(link, source).await?, source, migration))
 }
 
 /// Fails where a file has changed a row of the tables since they were looked at, in the same transaction. A table that
@@ -88,7 +85,7 @@ pub(super) async fn unchanged(
     if let [((Some(before), Some(after)), table)] = changed[..]
         && history == Some(table)
         && is_one_more(before, after)
-        && records_itself(link, own).await?
+        && by_itself(link, own).await?
     {
         return Ok(true);
     }

@@ -15,7 +15,7 @@ use super::{
     session::{Link, get, set_local},
     watch::Watch,
 };
-use crate::{EngineError, LockHolder, Resume, SourceRef, SqlError, shown::shorten};
+use crate::{EngineError, LockHolder, Resume, SourceRef, SqlError, note::Ran, shown::shorten};
 
 /// How long transactional statements wait for a lock where no directive says otherwise.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,15 +56,6 @@ pub(super) struct Work<'a> {
     pub(super) records: &'a [TableName],
 }
 
-/// What is known of a script that has run.
-pub(super) struct Ran {
-    pub(super) elapsed: Duration,
-    /// What the ledger's row of it is.
-    pub(super) before: Before,
-    /// Whether it has written its tool's row itself.
-    pub(super) by_itself: bool,
-}
-
 /// Runs a script on a clean session and records it; says how long its SQL ran.
 pub(super) async fn run(link: &mut Link<'_>, work: &Work<'_>) -> Result<Duration, EngineError> {
     let layout = Layout::of(work.script, work.resume.is_some())?;
@@ -90,7 +81,7 @@ async fn recorded_itself(link: &mut Link<'_>, work: &Work<'_>) -> Result<bool, E
         return Ok(false);
     }
     link.begin(AS_OURSELVES).await?;
-    let by_itself = records::records_itself(link, work.own).await;
+    let by_itself = records::by_itself(link, work.own).await;
     link.rollback().await;
     by_itself
 }

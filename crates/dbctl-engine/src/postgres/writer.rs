@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use dbctl_migration::{
-    Applied, Directives, History, Migration, Progress, Recording, RunStamp, Script, Statement, TableName,
-    ledger::{Before, LedgerRow, RunRow, SeedRow},
+    Applied, Directives, History, Migration, Progress, Script, Statement, TableName,
+    ledger::{LedgerRow, RunRow, SeedRow},
 };
 use tokio_postgres::types::{ToSql, Type};
 
@@ -16,8 +16,8 @@ use super::{
     inventory::inventory,
     layout::Layout,
     locate::locate,
-    lock, note, reader,
-    script::{self, LOCK_TIMEOUT, Ran, Work, not_recorded, wait_for_lock},
+    lock, reader,
+    script::{self, LOCK_TIMEOUT, Work, not_recorded, wait_for_lock},
     seed,
     session::{Link, PATIENCE, set_local},
     tables, two_phase,
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     Applier, EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, TwoPhase, Writer,
     clean::{CleanPlan, Inventory},
+    note::{Notary, Ran},
 };
 
 /// Lets the server notice soon that a killed client is gone, and cancel what it does for it: it would hold the locks until
@@ -156,6 +157,14 @@ impl<'s> WriteSession<'s> {
         };
         self.grown = Some(is_grown);
         Ok(history.filter(|_| is_grown))
+    }
+
+    /// `tool` as [`Self::spoken_of`] has it.
+    fn notary<'t>(&self, tool: Option<&'t dyn History>) -> Notary<'t>
+    where
+        's: 't,
+    {
+        Notary { ledger: LEDGER, stamp: self.link.session().stamp, tool }
     }
 
     /// A fresh session with the manifest's settings, for a file to use.
@@ -361,27 +370,10 @@ impl Applier for WriteSession<'_> {
         let history = self.located(source).await.map_err(EngineError::between_files)?;
         let source = &source.with(history.as_deref());
         let tool = self.spoken_of(source.history).await.map_err(EngineError::between_files)?;
-        let stamp = self.link.session().stamp;
-        let record = |ran: &Ran| applied(source, tool, migration, stamp, ran);
+        let notary = self.notary(tool);
+        let record = |ran: &Ran| notary.applied(source, migration, ran);
         let own = source.history.map(|_| (source, migration));
-        let progress = |at: &Resume, before| {
-            let digest = at.digest.as_deref().unwrap_or_default();
-            let mut statements = stale(source, migration, before);
-            if let (Before::Absent, Some(history)) = (before, source.history) {
-                statements.extend(history.start(migration));
-            }
-            let (done, started) = (at.done, at.started);
-            statements.push(LEDGER.record_progress(
-                source.name,
-                migration,
-                stamp,
-                done,
-                started,
-                digest,
-                before,
-            ));
-            statements
-        };
+        let progress = |at: &Resume, before| notary.reached(source, migration, at, before);
         self.run_script(
             search_path(source),
             &migration.up,
@@ -405,20 +397,20 @@ impl Applier for WriteSession<'_> {
         let history = self.located(source).await.map_err(EngineError::between_files)?;
         let source = &source.with(history.as_deref());
         let tool = self.spoken_of(source.history).await.map_err(EngineError::between_files)?;
-        let stamp = self.link.session().stamp;
-        let record = |ran: &Ran| note::past(source, tool, file, past, own, stamp, ran.elapsed);
-        let progress = |at: &Resume, _| vec![note::progress(source, file, stamp, at)];
+        let notary = self.notary(tool);
+        let record = |ran: &Ran| notary.past(source, file, past, own, ran.elapsed);
+        let progress = |at: &Resume, _| vec![notary.progress(source, file, at)];
         let (search_path, directives) = (search_path(source), &file.directives);
         self.run_script(search_path, &file.up, directives, &record, None, Some(&progress), resume).await
     }
 
     async fn note(&mut self, notes: &[Note<'_>]) -> Result<(), EngineError> {
-        let stamp = self.link.session().stamp;
         let mut statements: Vec<Statement> = Vec::new();
         for note in notes {
             let history = self.located(note.source()).await?;
             let tool = self.spoken_of(history.as_deref()).await?;
-            statements.extend(note::statements(note, &note.source().with(history.as_deref()), tool, stamp));
+            let source = note.source().with(history.as_deref());
+            statements.extend(self.notary(tool).statements(note, &source));
         }
         in_transaction(self.fresh().await?, &[], &statements).await
     }
@@ -459,12 +451,9 @@ impl Writer for WriteSession<'_> {
         };
         let history = self.located(source).await?;
         let source = &source.with(history.as_deref());
-        let record = |_: &Ran| note::forgotten(source, source.keyed_by().of(migration));
-        let stamp = self.link.session().stamp;
-        let progress = |at: &Resume, _| {
-            let digest = at.digest.as_deref().unwrap_or_default();
-            vec![LEDGER.record_reverting(source.name, migration, stamp, at.done, at.started, digest)]
-        };
+        let notary = self.notary(None);
+        let record = |_: &Ran| notary.forgotten(source, source.keyed_by().of(migration));
+        let progress = |at: &Resume, _| vec![notary.reverting(source, migration, at)];
         let resume = self.reverted_so_far(source, migration).await?;
         self.run_script(
             search_path(source),
@@ -482,15 +471,7 @@ impl Writer for WriteSession<'_> {
         let statement = LEDGER.record_seed(row, self.link.session().stamp);
         match work {
             SeedWork::Sql(script) => {
-                if let Some(line) = Layout::of(script, false)?.not_whole() {
-                    return Err(EngineError::Seed {
-                        path: script.path.clone(),
-                        line: Some(line),
-                        message: "a seed runs in one transaction, which this statement cannot be part of; \
-                                  otherwise one that fails halfway would have run in part"
-                            .to_owned(),
-                    });
-                }
+                Layout::of(script, false)?.whole_seed()?;
                 let record = |_: &Ran| vec![statement.clone()];
                 self.run_script(None, script, &Directives::default(), &record, None, None, None).await
             }
@@ -529,34 +510,6 @@ impl Writer for WriteSession<'_> {
 
 fn search_path<'a>(source: &SourceRef<'a>) -> Option<&'a str> {
     source.history.and_then(History::search_path)
-}
-
-/// What has to go before a first row: the ledger's row of a migration that the tool has rolled back.
-fn stale(source: &SourceRef<'_>, migration: &Migration, before: Before) -> Vec<Statement> {
-    match (before, source.history) {
-        (Before::Absent, Some(history)) => vec![LEDGER.forget_stale(source.name, history, migration)],
-        (Before::Absent, None) | (Before::Any, _) => Vec::new(),
-    }
-}
-
-fn applied(
-    source: &SourceRef<'_>,
-    tool: Option<&dyn History>,
-    migration: &Migration,
-    stamp: &RunStamp,
-    ran: &Ran,
-) -> Vec<Statement> {
-    let &Ran { elapsed, before, by_itself } = ran;
-    let recording = Recording { migration, elapsed, stamp };
-    if by_itself {
-        return vec![LEDGER.record(source.name, &recording, Before::Any, tool)];
-    }
-    let mut statements = stale(source, migration, before);
-    if let Some(history) = source.history {
-        statements.extend(history.record(&recording));
-    }
-    statements.push(LEDGER.record(source.name, &recording, before, tool));
-    statements
 }
 
 /// Statements of dbctl's own in one transaction, tried again where it could not get a lock in time.

@@ -59,7 +59,7 @@ fn floor_char(text: &str, mut offset: usize) -> usize {
 }
 
 /// What SQLite said, without a place.
-fn sql_error(error: &Error) -> SqlError {
+pub(super) fn sql_error(error: &Error) -> SqlError {
     let code = match error {
         Error::SqliteFailure(code, _) | Error::SqlInputError { error: code, .. } => Some(code.extended_code),
         _ => None,

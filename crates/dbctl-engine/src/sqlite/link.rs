@@ -6,7 +6,7 @@ use std::{
 };
 
 use dbctl_migration::{Statement, Value};
-use rusqlite::{Connection, OpenFlags, Row, params_from_iter, types::Null};
+use rusqlite::{Connection, OpenFlags, Row, types::Null};
 use tokio::{
     task::{JoinError, spawn_blocking},
     time::{Instant, sleep},
@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::failure::own;
-use crate::EngineError;
+use crate::{EngineError, SqlError};
 
 /// How long a statement itself waits for another connection's transaction; [`Link::patiently`] waits longer.
 const BUSY: Duration = Duration::from_millis(50);
@@ -39,7 +39,14 @@ pub(super) struct Link {
     connection: Option<Connection>,
     cancel: CancellationToken,
     shielded: bool,
+    /// Whether all work is one transaction, in which each file has a savepoint.
+    pub(super) nested: bool,
+    /// How long one [`Self::call`] may take.
+    pub(super) limit: Option<Duration>,
 }
+
+/// The savepoint that stands for a file's own transaction.
+const SAVEPOINT: &str = "\"dbctl file\"";
 
 impl Link {
     pub(super) async fn open(
@@ -47,7 +54,15 @@ impl Link {
         access: Access,
         cancel: CancellationToken,
     ) -> Result<Self, EngineError> {
-        let mut link = Self { path: path.to_owned(), access, connection: None, cancel, shielded: false };
+        let mut link = Self {
+            path: path.to_owned(),
+            access,
+            connection: None,
+            cancel,
+            shielded: false,
+            nested: false,
+            limit: None,
+        };
         link.reopen().await?;
         Ok(link)
     }
@@ -64,6 +79,12 @@ impl Link {
         let opened = spawn_blocking(move || open(&path, access)).await;
         self.connection = Some(opened.map_err(|error| self.lost(&error))??);
         Ok(())
+    }
+
+    /// Closes the connection; the last one brings what it has written into the file itself.
+    pub(super) async fn close(mut self) {
+        let connection = self.connection.take();
+        let _ = spawn_blocking(move || drop(connection)).await;
     }
 
     /// Whether what follows goes on although the run is being stopped.
@@ -97,19 +118,32 @@ impl Link {
             let result = work(&mut connection);
             (connection, result)
         });
+        let limit = self.limit;
+        let mut is_late = false;
         let done = tokio::select! {
-            done = &mut job => done,
-            () = self.cancel.cancelled(), if !self.shielded => loop {
+            done = &mut job => Some(done),
+            () = self.cancel.cancelled(), if !self.shielded => None,
+            () = async move { sleep(limit.unwrap_or_default()).await }, if limit.is_some() => {
+                is_late = true;
+                None
+            }
+        };
+        let done = match done {
+            Some(done) => done,
+            None => loop {
                 interrupt.interrupt();
                 tokio::select! {
                     done = &mut job => break done,
                     () = sleep(INTERRUPT_AGAIN) => {}
                 }
-            }
+            },
         };
         let (connection, result) = done.map_err(|error| self.lost(&error))?;
         self.connection = Some(connection);
-        result
+        match result {
+            Err(EngineError::Cancelled) if is_late => Err(timed_out(limit.unwrap_or_default())),
+            result => result,
+        }
     }
 
     /// Runs SQL of dbctl's own.
@@ -139,8 +173,14 @@ impl Link {
     pub(super) async fn execute(&mut self, statements: Vec<Statement>) -> Result<(), EngineError> {
         self.call(move |connection| {
             statements.iter().try_for_each(|Statement { sql, params }| {
-                let ran = connection.execute(sql, params_from_iter(params.iter().map(bound)));
-                ran.map(drop).map_err(|error| own(&error, sql))
+                let run = || -> rusqlite::Result<()> {
+                    let mut statement = connection.prepare(sql)?;
+                    bind(&mut statement, params)?;
+                    let mut rows = statement.raw_query();
+                    while rows.next()?.is_some() {}
+                    Ok(())
+                };
+                run().map_err(|error| own(&error, sql))
             })
         })
         .await
@@ -157,15 +197,57 @@ impl Link {
         self.call(move |connection| rows(connection, &sql, &params, read)).await
     }
 
+    /// Begins a transaction that writes, or where one is always open a part of it.
+    pub(super) async fn begin(&mut self, wait: Duration) -> Result<(), EngineError> {
+        match self.nested {
+            true => {
+                self.still_open().await?;
+                self.batch(format!("SAVEPOINT {SAVEPOINT}")).await
+            }
+            false => self.patiently("BEGIN IMMEDIATE", wait).await,
+        }
+    }
+
+    /// Commits what [`Self::begin`] has begun.
+    pub(super) async fn commit(&mut self, wait: Duration) -> Result<(), EngineError> {
+        match self.nested {
+            true => self.batch(format!("RELEASE {SAVEPOINT}")).await,
+            false => self.patiently("COMMIT", wait).await,
+        }
+    }
+
+    /// Sees that the one transaction has not ended: a full disk ends it, and so does an interrupt.
+    pub(super) async fn still_open(&mut self) -> Result<(), EngineError> {
+        if self.call(|connection| Ok(connection.is_autocommit())).await? {
+            return Err(EngineError::Lost {
+                database: self.path.display().to_string(),
+                message: "SQLite has rolled the transaction back".to_owned(),
+                between: false,
+            });
+        }
+        Ok(())
+    }
+
     /// Rolls back what is open, if anything is.
     pub(super) async fn rollback(&mut self) {
         self.shield(true);
+        let limit = self.limit.take();
+        let sql = match self.nested {
+            true => format!("ROLLBACK TO {SAVEPOINT}; RELEASE {SAVEPOINT}"),
+            false => "ROLLBACK".to_owned(),
+        };
         let rolled_back = self
-            .call(|connection| match connection.is_autocommit() {
+            .call(move |connection| match connection.is_autocommit() {
                 true => Ok(()),
-                false => connection.execute_batch("ROLLBACK").map_err(|error| own(&error, "ROLLBACK")),
+                false => connection.execute_batch(&sql).map_err(|error| own(&error, &sql)),
             })
             .await;
+        self.limit = limit;
+        if self.nested {
+            // What failed may not have got as far as its savepoint.
+            self.shield(false);
+            return;
+        }
         // A connection that cannot even do that does so when it is closed.
         if rolled_back.is_err() {
             self.connection = None;
@@ -183,21 +265,44 @@ pub(super) fn rows<T>(
 ) -> Result<Vec<T>, EngineError> {
     let read = || {
         let mut statement = connection.prepare(sql)?;
-        let rows = statement.query_map(params_from_iter(params.iter().map(bound)), read)?;
-        rows.collect::<Result<Vec<T>, _>>()
+        bind(&mut statement, params)?;
+        statement.raw_query().mapped(read).collect::<Result<Vec<T>, _>>()
     };
     read().map_err(|error| own(&error, sql))
 }
 
-fn bound(value: &Value) -> Box<dyn rusqlite::ToSql + '_> {
-    match value {
-        Value::Text(text) => Box::new(text),
-        Value::Int(int) => Box::new(int),
-        Value::Bytes(bytes) => Box::new(bytes),
-        // SQLite has no arrays; no table of a tool's for it holds any.
-        Value::Texts(texts) => Box::new(texts.join(",")),
-        Value::Null => Box::new(Null),
+/// Gives parameters their values, by the number in their names: `$1`, `?1`, or `$1::text`, which is a name to SQLite.
+fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> rusqlite::Result<()> {
+    for at in 1..=statement.parameter_count() {
+        let number = statement.parameter_name(at).and_then(|name| {
+            let digits = name.get(1..)?;
+            digits[..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len())].parse().ok()
+        });
+        let value = params.get(number.unwrap_or(at).saturating_sub(1));
+        match value {
+            Some(Value::Text(text)) => statement.raw_bind_parameter(at, text)?,
+            Some(Value::Int(int)) => statement.raw_bind_parameter(at, int)?,
+            Some(Value::Bytes(bytes)) => statement.raw_bind_parameter(at, bytes)?,
+            // SQLite has no arrays but those of its JSON functions.
+            Some(Value::Texts(texts)) => {
+                statement.raw_bind_parameter(at, serde_json::json!(texts).to_string())?
+            }
+            Some(Value::Null) | None => statement.raw_bind_parameter(at, Null)?,
+        }
     }
+    Ok(())
+}
+
+fn timed_out(limit: Duration) -> EngineError {
+    EngineError::Sql(Box::new(SqlError {
+        code: "SQLITE_INTERRUPT".to_owned(),
+        message: format!("the statement took longer than {} ms and was stopped", limit.as_millis()),
+        detail: None,
+        hint: Some("give the file more with `-- dbctl:statement-timeout 10min`".to_owned()),
+        context: None,
+        statement: None,
+        location: None,
+    }))
 }
 
 fn open(path: &Path, access: Access) -> Result<Connection, EngineError> {

@@ -1,11 +1,15 @@
-//! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's.
+//! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's. But
+//! for one: a file may record itself.
 
 use std::path::Path;
 
-use dbctl_migration::{TableName, Value, quote_ident};
+use dbctl_migration::{Migration, TableName, Value, quote_ident};
 
-use super::link::Link;
-use crate::{EngineError, records::changed_rows};
+use super::{link::Link, reader};
+use crate::{
+    EngineError, SourceRef,
+    records::{changed_rows, records_itself},
+};
 
 /// The tables before a file, `None` where there is none.
 pub(super) type Look = Vec<Option<Vec<String>>>;
@@ -41,18 +45,44 @@ async fn all(link: &mut Link, table: &str) -> Result<Vec<String>, EngineError> {
     Ok(rows)
 }
 
-/// Fails where a file has changed a row of the tables since they were looked at. A table that was not there had none.
+/// Whether a migration is recorded in its tool's table before dbctl has done so.
+pub(super) async fn by_itself(
+    link: &mut Link,
+    own: Option<(&SourceRef<'_>, &Migration)>,
+) -> Result<bool, EngineError> {
+    let Some((source, migration)) = own else { return Ok(false) };
+    Ok(records_itself(&reader::foreign(link, source).await?, source, migration))
+}
+
+/// Fails where a file has changed a row of the tables since they were looked at. A table that was not there had none. One
+/// new row is no such change where it records the file itself; then the answer is `true`.
 pub(super) async fn unchanged(
     link: &mut Link,
     tables: &[TableName],
     before: &Look,
     file: &Path,
-) -> Result<(), EngineError> {
+    own: Option<(&SourceRef<'_>, &Migration)>,
+) -> Result<bool, EngineError> {
     let after = look(link, tables).await?;
     let pairs = before.iter().zip(&after).zip(tables);
-    let names: Vec<String> = pairs
-        .filter(|((before, after), _)| before.is_some() && before != after)
-        .map(|(_, table)| table.name.clone())
-        .collect();
-    if names.is_empty() { Ok(()) } else { Err(changed_rows(file, &names)) }
+    let changed: Vec<_> = pairs.filter(|((before, after), _)| before.is_some() && before != after).collect();
+    if changed.is_empty() {
+        return Ok(false);
+    }
+    let history = own.and_then(|(source, _)| source.history).map(|history| history.table());
+    if let [((Some(before), Some(after)), table)] = changed[..]
+        && history == Some(table)
+        && is_one_more(before, after)
+        && by_itself(link, own).await?
+    {
+        return Ok(true);
+    }
+    let names: Vec<String> = changed.into_iter().map(|(_, table)| table.name.clone()).collect();
+    Err(changed_rows(file, &names))
+}
+
+/// Whether sorted rows differ from those before by one new row alone.
+fn is_one_more(before: &[String], after: &[String]) -> bool {
+    let at = before.iter().zip(after).take_while(|(before, after)| before == after).count();
+    after.len() == before.len() + 1 && after.get(at + 1..) == before.get(at..)
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dbctl_migration::{Script, Statement, TableName, ledger::Before};
+use dbctl_migration::{Migration, Script, Statement, TableName, ledger::Before};
 use rusqlite::{Batch, Connection, fallible_iterator::FallibleIterator as _};
 
 use super::{
@@ -16,8 +16,9 @@ use super::{
     records,
 };
 use crate::{
-    EngineError, Mark, Resume, SqlError,
+    EngineError, Mark, Resume, SourceRef, SqlError,
     layout::{Control, Layout, Unit},
+    note::Ran,
     shown::{locate, shown_statement},
 };
 
@@ -34,8 +35,10 @@ pub(super) struct Work<'a> {
     pub(super) lock_timeout: Option<Duration>,
     /// Whether foreign keys are off while it runs, and have to hold once it has.
     pub(super) check_references: bool,
-    /// The statements that record it, once it has run that long; they commit with it.
-    pub(super) record: &'a (dyn Fn(Duration, Before) -> Vec<Statement> + Sync),
+    /// The statements that record it once it has run; they commit with it.
+    pub(super) record: &'a (dyn Fn(&Ran) -> Vec<Statement> + Sync),
+    /// The migration that it is, where its tool has a table: a file may write that row itself.
+    pub(super) own: Option<(&'a SourceRef<'a>, &'a Migration)>,
     /// The statements that record how far it got where it goes step by step.
     pub(super) progress: Option<&'a Progress<'a>>,
     /// Where an earlier run stopped.
@@ -52,7 +55,9 @@ pub(super) async fn run(link: &mut Link, work: &Work<'_>) -> Result<Duration, En
     let file = File { work, layout: &layout, script };
     let result = match layout.whole {
         true => {
-            file.transaction(link, &layout.units[0], &|elapsed| (work.record)(elapsed, Before::Absent)).await
+            let record =
+                |elapsed, by_itself| (work.record)(&Ran { elapsed, before: Before::Absent, by_itself });
+            file.transaction(link, &layout.units[0], work.own, &record).await
         }
         false => file.stepwise(link).await,
     };
@@ -60,6 +65,21 @@ pub(super) async fn run(link: &mut Link, work: &Work<'_>) -> Result<Duration, En
         link.rollback().await;
     }
     result
+}
+
+/// Sees that a script can go on where it stopped.
+pub(super) fn resumable(script: &Script, resume: &Resume) -> Result<(), EngineError> {
+    same_so_far(&layout(script, true)?, resume)
+}
+
+fn same_so_far(layout: &Layout<'_>, resume: &Resume) -> Result<(), EngineError> {
+    if layout.begins_with(resume) {
+        return Ok(());
+    }
+    let last = resume.done.min(layout.len()).checked_sub(1);
+    let line = last.map_or(layout.script.first_line, |last| layout.line(last));
+    let path = layout.script.path.clone();
+    Err(EngineError::Rewritten { path, line, done: resume.done, started: false })
 }
 
 struct File<'a> {
@@ -74,12 +94,7 @@ impl File<'_> {
     async fn stepwise(&self, link: &mut Link) -> Result<Duration, EngineError> {
         let (work, layout) = (self.work, self.layout);
         let resume = work.resume.clone().unwrap_or(Resume { done: 0, started: false, digest: None });
-        if !layout.begins_with(&resume) {
-            let last = resume.done.min(layout.len()).checked_sub(1);
-            let line = last.map_or(work.script.first_line, |last| layout.line(last));
-            let path = work.script.path.clone();
-            return Err(EngineError::Rewritten { path, line, done: resume.done, started: false });
-        }
+        same_so_far(layout, &resume)?;
         let mut before = if work.resume.is_some() { Before::Any } else { Before::Absent };
         let started = Instant::now();
         let again = (0..resume.done.min(layout.len())).filter(|piece| sets_session(layout.statement(*piece)));
@@ -87,22 +102,23 @@ impl File<'_> {
         for unit in layout.units.iter().filter(|unit| unit.pieces.end > resume.done) {
             let end = unit.pieces.end;
             let rest = Unit { pieces: unit.pieces.start.max(resume.done)..end, alone: unit.alone };
-            let progress = |_| {
+            let progress = |_, _| {
                 let reached = Resume { done: end, started: false, digest: Some(layout.digest(end, false)) };
                 work.progress.iter().flat_map(|progress| progress(&reached, before)).collect()
             };
             if rest.alone {
                 self.send(link, rest.pieces.collect()).await?;
-                link.patiently("BEGIN IMMEDIATE", self.lock_timeout()).await?;
-                self.commit(link, progress(Duration::ZERO)).await?;
+                link.begin(self.lock_timeout()).await?;
+                self.commit(link, progress(Duration::ZERO, false)).await?;
             } else {
-                self.transaction(link, &rest, &progress).await?;
+                self.transaction(link, &rest, None, &progress).await?;
             }
             before = Before::Any;
         }
         let elapsed = started.elapsed();
-        link.patiently("BEGIN IMMEDIATE", self.lock_timeout()).await?;
-        self.commit(link, (work.record)(elapsed, before)).await?;
+        link.begin(self.lock_timeout()).await?;
+        let by_itself = records::by_itself(link, work.own).await?;
+        self.commit(link, (work.record)(&Ran { elapsed, before, by_itself })).await?;
         Ok(elapsed)
     }
 
@@ -111,16 +127,18 @@ impl File<'_> {
         &self,
         link: &mut Link,
         unit: &Unit,
-        record: &(dyn Fn(Duration) -> Vec<Statement> + Sync),
+        own: Option<(&SourceRef<'_>, &Migration)>,
+        record: &(dyn Fn(Duration, bool) -> Vec<Statement> + Sync),
     ) -> Result<Duration, EngineError> {
         let mut broken = Vec::new();
         loop {
-            link.patiently("BEGIN IMMEDIATE", self.lock_timeout()).await?;
+            link.begin(self.lock_timeout()).await?;
             let before = records::look(link, self.work.records).await?;
             let started = Instant::now();
             self.send(link, unit.pieces.clone().collect()).await?;
             let elapsed = started.elapsed();
-            records::unchanged(link, self.work.records, &before, &self.work.script.path).await?;
+            let by_itself =
+                records::unchanged(link, self.work.records, &before, &self.work.script.path, own).await?;
             if self.work.check_references {
                 let dangling = references(link).await?;
                 if dangling.iter().any(|reference| !broken.contains(reference)) {
@@ -134,7 +152,7 @@ impl File<'_> {
                     continue;
                 }
             }
-            self.commit(link, record(elapsed)).await?;
+            self.commit(link, record(elapsed, by_itself)).await?;
             return Ok(elapsed);
         }
     }
@@ -148,15 +166,22 @@ impl File<'_> {
         if ranges.is_empty() {
             return Ok(());
         }
-        link.call(move |connection| {
-            ranges.into_iter().try_for_each(|range| statement(connection, &script, range))
-        })
-        .await
+        if link.limit.is_none() {
+            let all = move |connection: &mut Connection| {
+                ranges.into_iter().try_for_each(|range| statement(connection, &script, range))
+            };
+            return link.call(all).await;
+        }
+        for range in ranges {
+            let script = Arc::clone(&script);
+            link.call(move |connection| statement(connection, &script, range)).await?;
+        }
+        Ok(())
     }
 
     async fn commit(&self, link: &mut Link, record: Vec<Statement>) -> Result<(), EngineError> {
         link.execute(record).await?;
-        link.patiently("COMMIT", self.lock_timeout()).await.map_err(|error| match error {
+        link.commit(self.lock_timeout()).await.map_err(|error| match error {
             EngineError::Sql(mut error) => {
                 let start = self.layout.pieces.last().map_or(0, |piece| piece.range.start);
                 error.location = Some(locate(self.work.script, start, Mark::Statement));

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use dbctl_engine::{ConnectFailure, Engine, EngineError, Note, Target, fake::Fake};
+#[cfg(feature = "sqlite")]
+use dbctl_engine::{Endpoint, Servers};
 use dbctl_migration::Progress;
 
 use crate::bench::{OWN, Run, engine, migration, names, target};
@@ -15,6 +17,15 @@ async fn postgres_conforms() {
 #[tokio::test]
 async fn the_fake_conforms() {
     conforms(&Fake::default(), &target("conformance")).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn sqlite_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data/conformance.db");
+    let target = Target { endpoint: Endpoint::Sqlite(path), ..target("conformance") };
+    conforms(&Servers::new(), &target).await;
 }
 
 /// Creates, locks, applies, reverts and drops a database that does not exist yet.

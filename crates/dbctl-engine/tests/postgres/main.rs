@@ -1,4 +1,4 @@
-//! The PostgreSQL engine on a real server: one private server for this test binary, one database per test. A missing
+//! The engines on real databases. PostgreSQL: one private server for this test binary, one database per test. A missing
 //! PostgreSQL is a failure.
 
 #![cfg(unix)]
@@ -22,6 +22,8 @@ mod private_server;
 mod read;
 mod records;
 mod seed;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod steps;
 mod stop;
 mod waiting;

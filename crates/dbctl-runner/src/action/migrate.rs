@@ -135,7 +135,7 @@ async fn dry_run(
     let work = pending(&mut |warning| context.warn(warning), migrate, sources, &reconciled, &found)?;
     for Item { source, entry, past } in &work {
         if !migrate.fake {
-            resumable(context.shared.engine, entry)?;
+            resumable(context.shared.engine, context.target.dialect(), entry)?;
         }
         let held = past.iter().flatten().map(|migration| (*migration, Direction::DryFake));
         for (migration, direction) in entry.local.map(|local| (local, Direction::Dry)).into_iter().chain(held)
