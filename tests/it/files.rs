@@ -162,7 +162,7 @@ fn files_that_psql_wrote() {
     sandbox.write("m/20260102000000_bom.sql", "insert into t values (4, 'four');\n");
     insta::assert_snapshot!(sandbox.redact(&sandbox.dbctl(&["migrate", "a"]).fails(1)), @r#"
     error: a: m: applied migrations have changed on disk: 20260102000000_bom
-      help: put the files back as they were applied, and write the change as a new one: `dbctl new a NAME`; or run the last one anew: `dbctl redo a`; or, where they are as they should be, record them as they are: `dbctl history repair a 20260102000000_bom`
+      help: put the files back as they were applied, and write the change as a new one: `dbctl new a NAME`; or, where they are as they should be, record them as they are: `dbctl history repair a 20260102000000_bom`
     "#);
     assert_eq!(states(&sandbox), "copy:applied bom:changed empty:applied bodies:applied");
     sandbox.write("m/20260102000000_bom.sql", "insert into t values (4, 'vier');\n");

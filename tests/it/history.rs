@@ -153,6 +153,46 @@ fn files_that_changed_are_taken_as_they_are() {
     assert_eq!(sandbox.json(&["history", "repair", "a", "--yes"]).1["databases"][0]["outcome"], "unchanged");
 }
 
+/// `redo` takes back what was applied last of all sources, if it can: what helps with that file alone.
+#[test]
+fn only_the_last_one_can_be_run_anew() {
+    let sandbox = Sandbox::new(
+        "workspace: w\ndatabases:\n  a: { migrations: [{ path: m, format: native }, { path: n, format: native }] }\n",
+        &[
+            ("m/20250101000000_a.sql", "CREATE TABLE a ();"),
+            ("m/20250102000000_b.sql", "CREATE TABLE b ();"),
+            ("m/20250102000000_b.down.sql", "DROP TABLE b;"),
+        ],
+    );
+    sandbox.write("n/.keep", "");
+    sandbox.ok(&["up", "a"]);
+    let offers = |file: &str| {
+        let text = sandbox.read(file);
+        sandbox.write(file, format!("-- anew\n{text}"));
+        let (code, document) = sandbox.json(&["migrate", "a"]);
+        let (message, hint) = error(&document);
+        assert!(code == 1 && message.contains("changed on disk"), "{document}");
+        command(hint, "new a");
+        command(hint, "history repair a");
+        let redo = hint.contains("`dbctl redo a`");
+        if redo {
+            sandbox.ok(&["redo", "a", "--yes"]);
+            sandbox.ok(&["status", "a", "--check"]);
+        }
+        sandbox.write(file, text);
+        redo
+    };
+    assert!(!offers("m/20250101000000_a.sql"), "an older one");
+    assert!(offers("m/20250102000000_b.sql"));
+    sandbox.ok(&["history", "repair", "a", "--yes"]);
+    sandbox.write("n/20250101000000_c.sql", "CREATE TABLE c ();");
+    sandbox.ok(&["migrate", "a"]);
+    assert!(!offers("m/20250102000000_b.sql"), "the last of its folder, not of the database");
+    assert!(!offers("n/20250101000000_c.sql"), "no way back");
+    sandbox.write("n/20250101000000_c.down.sql", "DROP TABLE c;");
+    assert!(offers("n/20250101000000_c.sql"));
+}
+
 #[test]
 fn what_a_tool_recorded_as_failed_is_resolved() {
     let manifest = "workspace: w\ndatabases:\n  a: &a { migrations: [{ path: prisma/migrations, format: prisma }] }\n  b: *a\n";

@@ -258,12 +258,12 @@ fn urls_with_its_own_parameters_are_understood() {
     sandbox.ok(&["migrate", "mine"]);
     assert_eq!(states(&sandbox, "mine"), "applied");
 
-    // In another schema its table would not be found, and every file would run again.
-    let elsewhere = format!("{url}{mark}schema=my_shop&connection_limit=5");
-    sandbox.set("DATABASE_URL", &elsewhere);
-    let refused = sandbox.dbctl(&["migrate", "mine"]).fails(3);
-    assert!(refused.contains("the url of `mine` has `schema=my_shop`"), "{refused}");
-    assert!(refused.contains("{ path: prisma/migrations, schema: my_shop }"), "{refused}");
+    // In the schema that the URL names it would all run again; Prisma would do it, dbctl asks.
+    let shop = |url: &str| format!("{url}{mark}schema=my_shop&connection_limit=5");
+    sandbox.set("DATABASE_URL", &shop(&url));
+    let refused = sandbox.dbctl(&["migrate", "mine"]).fails(1);
+    assert!(refused.contains("\"my_shop\".\"_prisma_migrations\""), "{refused}");
+    assert!(refused.contains("in the manifest where its history is: `schema: public`"), "{refused}");
     sandbox.write(
         "workspace.yaml",
         "workspace: judged\ndatabases:\n  mine: { url: '${DATABASE_URL}', migrations: [{ path: prisma/migrations, schema: my_shop }] }\n",
@@ -271,4 +271,55 @@ fn urls_with_its_own_parameters_are_understood() {
     sandbox.ok(&["migrate", "mine"]);
     let tables = "select count(*) from pg_tables where schemaname = 'my_shop'";
     assert_eq!(query(&url, tables).unwrap(), "2\n");
+}
+
+#[test]
+fn the_schema_of_a_url_is_where_its_files_work() {
+    let mut sandbox = package(&FILES[..1]);
+    let manifest = |url: &str| {
+        format!(
+            "workspace: judged\ndatabases:\n  its: {{ {url}migrations: [{{ path: prisma/migrations }}] }}\n"
+        )
+    };
+    let url = sandbox.url("its");
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let reach = |sandbox: &mut Sandbox, schema: &str| {
+        sandbox.set("ITS", &format!("{url}{mark}schema={schema}"));
+        sandbox.write("workspace.yaml", manifest("url: '${ITS}', "));
+    };
+    let deploy = |sandbox: &Sandbox| {
+        sandbox.write("workspace.yaml", manifest(""));
+        let path = [("JUDGED_IN_SCHEMA", "my_shop"), ("PGOPTIONS", "-c search_path=my_shop")];
+        prisma_with(sandbox, "its", &["migrate", "deploy"], &path).ok()
+    };
+    let count = |sandbox: &Sandbox, state: &str| {
+        let (_, status) = sandbox.json(&["status", "its"]);
+        status["databases"][0]["counts"][state].clone()
+    };
+    reach(&mut sandbox, "my_shop");
+    assert_eq!(count(&sandbox, "pending"), json!(1));
+    sandbox.ok(&["migrate", "its"]);
+    assert!(deploy(&sandbox).contains("No pending migrations to apply."));
+    // A name without a schema is looked for there, and nowhere else.
+    sandbox
+        .write("prisma/migrations/20260101000000_more/migration.sql", "ALTER TABLE \"User\" ADD more int;\n");
+    assert!(deploy(&sandbox).contains("20260101000000_more"));
+    sandbox.write("prisma/migrations/20260102000000_own/migration.sql", "CREATE TABLE own ();\n");
+    sandbox.write("prisma/migrations/20260102000000_own/down.sql", "DROP TABLE own;\n");
+    reach(&mut sandbox, "my_shop");
+    let up = sandbox.json(&["migrate", "its"]).1;
+    assert_eq!(up["databases"][0]["migrations"].as_array().map(Vec::len), Some(1), "{up}");
+    let tables = "select string_agg(schemaname || '.' || tablename, ' ' order by tablename collate \"C\") from pg_tables where schemaname not in \
+                  ('pg_catalog', 'information_schema', 'dbctl')";
+    assert_eq!(query(&url, tables).unwrap(), "my_shop.User my_shop._prisma_migrations my_shop.own\n");
+    let (_, shown) = sandbox.json(&["history", "show", "its"]);
+    assert_eq!(shown["sources"][0]["table"], "\"my_shop\".\"_prisma_migrations\"");
+    sandbox.ok(&["rollback", "its", "--yes"]);
+    assert_eq!(query(&url, tables).unwrap(), "my_shop.User my_shop._prisma_migrations\n");
+    sandbox.ok(&["migrate", "its", "--atomic"]);
+    assert_eq!(count(&sandbox, "applied"), json!(3));
+    // Another schema, another history: these files are not in it, and yet they are somewhere.
+    reach(&mut sandbox, "other");
+    let refused = sandbox.dbctl(&["migrate", "its"]).fails(1);
+    assert!(refused.contains("\"my_shop\".\"_prisma_migrations\" says that 3 of the files"), "{refused}");
 }

@@ -21,7 +21,7 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
     Some(match error {
         StepError::Engine(error) => return engine(error, key),
         StepError::Format(errors) => return errors.0.first().and_then(format),
-        StepError::Drift { drift, .. } => drift_hint(drift, key),
+        StepError::Drift { drift, redo, .. } => drift_hint(drift, *redo, key),
         StepError::Rollback(error) => rollback(error, key),
         StepError::UnknownVersion { .. } => format!("`dbctl status {key} -v` lists them"),
         StepError::AmbiguousVersion { .. } => "name it as it stands there".to_owned(),
@@ -156,13 +156,16 @@ fn hook_hint(hook: Hook, key: &str) -> String {
     format!("{done}; once the command is mended, run it by hand: `dbctl exec {key} -- COMMAND`")
 }
 
-fn drift_hint(drift: &Drift, key: &str) -> String {
+fn drift_hint(drift: &Drift, redo: bool, key: &str) -> String {
     match drift {
         Drift::Changed(names) => {
+            let redo = match redo {
+                true => format!("; or take the last one back and run it anew: `dbctl redo {key}`"),
+                false => String::new(),
+            };
             format!(
-                "put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`; or \
-                 run the last one anew: `dbctl redo {key}`; or, where they are as they should be, record them as they are: \
-                 `dbctl history repair {key} {}`",
+                "put the files back as they were applied, and write the change as a new one: `dbctl new {key} NAME`{redo}; \
+                 or, where they are as they should be, record them as they are: `dbctl history repair {key} {}`",
                 names.iter().map(|name| typed(name)).collect::<Vec<_>>().join(" ")
             )
         }

@@ -232,7 +232,7 @@ impl Engine for Postgres {
     ) -> Result<Box<dyn Reader + 's>, EngineError> {
         let settings = self.direct(target, session).await?;
         let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
-        Ok(Box::new(ReadSession::new(link, target.settings.clone())))
+        Ok(Box::new(ReadSession::new(link, target)))
     }
 
     async fn open_exclusive<'s>(
@@ -243,7 +243,7 @@ impl Engine for Postgres {
     ) -> Result<Box<dyn Writer + 's>, EngineError> {
         let settings = self.direct(target, session).await?;
         let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
-        Ok(Box::new(WriteSession::new(link, peers, target.settings.clone()).await?))
+        Ok(Box::new(WriteSession::new(link, peers, target).await?))
     }
 
     async fn reopen_exclusive<'s>(
@@ -278,7 +278,7 @@ impl Engine for Postgres {
     ) -> Result<Box<dyn Atomic + 's>, EngineError> {
         let settings = self.direct(target, session).await?;
         let link = Link::open(&settings, target.name.as_str(), session).await.map_err(from(target))?;
-        Ok(Box::new(AtomicSession::new(link, peers, target.settings.clone(), decides).await?))
+        Ok(Box::new(AtomicSession::new(link, peers, target, decides).await?))
     }
 
     async fn decision(

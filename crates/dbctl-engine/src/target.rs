@@ -28,6 +28,8 @@ pub struct Target {
     pub owner: Option<String>,
     /// Extensions to install when it is created, in order.
     pub extensions: Vec<String>,
+    /// The `schema` of its URL, which is no setting of a connection, but where Prisma works.
+    pub schema: Option<String>,
     /// Session settings that migrations and seeds may rely on.
     pub settings: BTreeMap<String, String>,
     /// Which databases share a server and so its cap: the server's key, or the host a URL names.

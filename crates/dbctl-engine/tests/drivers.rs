@@ -55,6 +55,7 @@ async fn access(text: &str, vars: &[(&str, &str)]) -> Access {
         extensions: Vec::new(),
         settings: BTreeMap::new(),
         server: "h".to_owned(),
+        schema: None,
         max_connections: NonZeroUsize::MIN,
     };
     Postgres::new().access(&target).await.unwrap()

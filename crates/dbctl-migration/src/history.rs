@@ -117,6 +117,11 @@ pub trait History: Send + Sync {
     fn within(&self, _schema: &str) -> Option<Box<dyn History>> {
         None
     }
+    /// The same history in the schema that the connection's URL names, `?schema=`, where that is where the tool keeps its
+    /// table and runs its files; `None` where the schema is said, or the tool knows no such parameter.
+    fn within_urls(&self, _schema: &str) -> Option<Box<dyn History>> {
+        None
+    }
     /// Whether the tool itself makes the first schema of a `search_path` that its connection settings name.
     fn makes_schema(&self) -> bool {
         false

@@ -42,6 +42,8 @@ pub enum StepError {
         source_name: String,
         /// How they differ.
         drift: Drift,
+        /// Whether the one file that has changed is what `redo` runs anew.
+        redo: bool,
     },
     /// What was to be rolled back cannot be.
     #[error(transparent)]

@@ -59,7 +59,6 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
             if location.own {
                 names_it(workspace, &location.declared, database, "url", &settings)?;
             }
-            says_its_schema(workspace, database, "url", text)?;
             (Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }, settings.server())
         }
         Way::Libpq => {
@@ -80,11 +79,16 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
             let settings = settings(workspace, &location, text, &vars)?;
             if let Some(declared) = own {
                 names_it(workspace, &declared, database, "direct_url", &settings)?;
-                says_its_schema(workspace, database, "direct_url", text)?;
             }
             Ok(Some(Endpoint::ConnInfo { text: text.clone(), vars: vars.clone() }))
         };
+    let url = match &location.way {
+        Way::Url(text) => Some(text),
+        Way::Libpq | Way::Embedded { .. } => None,
+    };
+    let own_direct = location.direct.as_ref().filter(|_| location.own_direct.is_some());
     Ok(Target {
+        schema: schema(workspace, database, url, own_direct)?,
         key: database.key.to_string(),
         name: database.name.clone(),
         admin: aside(&location.admin, None)?,
@@ -132,28 +136,30 @@ fn names_it(
     ))
 }
 
-/// Where Prisma's own URL names a schema, its sources have to say theirs, or every file would run again in `public`.
-fn says_its_schema(
+/// The schema in which Prisma works that is not told otherwise, by the database's URL and by its way past a pooler.
+/// `public` is none: there it is looked for along the `search_path`.
+fn schema(
     workspace: &Workspace,
     database: &Database,
-    field: &str,
-    text: &SecretString,
-) -> Result<(), ManifestErrors> {
-    let Some(schema) = libpq::schema(text.expose_secret()).filter(|schema| schema != "public") else {
-        return Ok(());
-    };
+    url: Option<&SecretString>,
+    direct: Option<&SecretString>,
+) -> Result<Option<String>, ManifestErrors> {
+    let of = |text: &SecretString| libpq::schema(text.expose_secret()).filter(|schema| schema != "public");
+    let schema = url.and_then(of);
+    let Some(past) = direct.map(of).filter(|past| *past != schema) else { return Ok(schema) };
     let says_nothing =
         |source: &&Source| source.format.kind() == FormatKind::PRISMA && source.options.schema.is_none();
-    let Some(source) = database.sources.iter().find(says_nothing) else { return Ok(()) };
+    let Some(source) = database.sources.iter().find(says_nothing) else { return Ok(None) };
     let (key, path) = (&database.key, &source.name);
+    let said = |schema: &Option<String>| schema.clone().unwrap_or_else(|| "public".to_owned());
+    let (here, there) = (said(&schema), said(&past));
     Err(workspace.problem(
         &source.declared,
         format!(
-            "the {field} of `{key}` has `schema={schema}`, where Prisma works, and `{path}` does not say its schema"
+            "by the url of `{key}` Prisma works in the schema {here}, by its direct_url in {there}, and `{path}` does not \
+             say its schema"
         ),
-        Some(format!(
-            "write `{{ path: {path}, schema: {schema} }}`, or `schema: public` if `_prisma_migrations` is there"
-        )),
+        Some(format!("write `{{ path: {path}, schema: {there} }}`, or give both URLs the same `schema`")),
     ))
 }
 

@@ -149,6 +149,13 @@ fn place(walk: &[(usize, usize)], source: usize, entry: Option<usize>) -> usize 
         .expect("its source has said that it is applied")
 }
 
+/// What `redo` runs anew, as its source and what it is called there; `None` where it runs nothing.
+pub(crate) fn redone<'r>(reconciled: &'r [Reconciled<'_>]) -> Option<(usize, &'r str)> {
+    let (source, entry) = *walk(reconciled).first()?;
+    let entry = &reconciled[source].entries[entry];
+    undoable(&[entry]).is_ok().then(|| (source, entry.name()))
+}
+
 /// Everything that is recorded, last first, as places of sources and of entries in them.
 fn walk(reconciled: &[Reconciled<'_>]) -> Vec<(usize, usize)> {
     let recorded: Vec<Vec<usize>> = reconciled

@@ -22,7 +22,9 @@ fn on_disk(code: &str) -> StepError {
 }
 
 fn drift(drift: fn(Vec<String>) -> Drift) -> StepError {
-    StepError::Drift { source_name: "migrations".to_owned(), drift: drift(vec!["1_a".to_owned()]) }
+    let drift = drift(vec!["1_a".to_owned()]);
+    let redo = matches!(drift, Drift::Changed(_));
+    StepError::Drift { source_name: "migrations".to_owned(), drift, redo }
 }
 
 fn hook(hook: Hook) -> StepError {
@@ -87,6 +89,7 @@ fn steps() -> Vec<StepError> {
         StepError::Drift {
             source_name: text("m"),
             drift: Drift::Changed(vec![text("1_a copy"), text("2_it's")]),
+            redo: false,
         },
         drift(Drift::OutOfOrder),
         drift(Drift::Failed),

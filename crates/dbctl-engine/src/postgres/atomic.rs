@@ -4,7 +4,7 @@
 //! time is tried again, and what ends it is found as before. What a file has set is reset for the next one; it goes with
 //! the transaction at the latest.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dbctl_migration::{
@@ -22,8 +22,8 @@ use super::{
     writer::WriteSession,
 };
 use crate::{
-    Applier, Atomic, Decision, EngineError, Gid, Identity, Note, Part, Reader, Resume, SourceRef, TwoPhase,
-    clean::Inventory,
+    Applier, Atomic, Decision, EngineError, Gid, Identity, Note, Part, Reader, Resume, SourceRef, Target,
+    TwoPhase, clean::Inventory,
 };
 
 /// The savepoint that stands for a file's own transaction.
@@ -41,7 +41,7 @@ impl<'s> AtomicSession<'s> {
     pub(super) async fn new(
         mut link: Link<'s>,
         peers: &[i64],
-        settings: BTreeMap<String, String>,
+        target: &Target,
         decides: bool,
     ) -> Result<Self, EngineError> {
         link.nested = true;
@@ -49,7 +49,7 @@ impl<'s> AtomicSession<'s> {
             link.close().await;
             return Err(error);
         }
-        Ok(Self { session: WriteSession::new(link, peers, settings).await?, ended: false })
+        Ok(Self { session: WriteSession::new(link, peers, target).await?, ended: false })
     }
 
     fn link(&mut self) -> &mut Link<'s> {

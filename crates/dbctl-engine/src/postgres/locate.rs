@@ -12,10 +12,25 @@ use super::{
     reader::{foreign_row, unreadable},
     session::{Link, get},
 };
-use crate::{EngineError, SourceRef};
+use crate::{EngineError, SourceRef, Target};
 
 /// The parameter that says where names without a schema are looked for.
 const SEARCH_PATH: &str = "search_path";
+
+/// What the manifest says of where files work.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The settings with which files begin.
+    pub(super) settings: BTreeMap<String, String>,
+    /// The `schema` of the URL.
+    schema: Option<String>,
+}
+
+impl Place {
+    pub(super) fn of(target: &Target) -> Self {
+        Self { settings: target.settings.clone(), schema: target.schema.clone() }
+    }
+}
 
 /// Where a session looks for names.
 struct Path {
@@ -29,24 +44,32 @@ struct Path {
     asked_for: bool,
 }
 
-/// The source's history with its table where the tool would find it, else make it, on this connection with `settings`;
-/// `None` where the schema is said. To be called in a transaction that is then rolled back.
+/// The source's history with its table where the tool would find it, else make it, on this connection; `None` where the
+/// schema is said. To be called in a transaction that is then rolled back.
 ///
-/// It is looked for in the schema in which the tool would make it. A table in another schema of the path counts if it
+/// It is looked for in the schema in which the tool would make it, which may be the URL's. A table in another schema of the path counts if it
 /// knows the source's files: schemas come, with the files or with the role of their name, when the table is there. One
 /// that is beside the path is an error if it knows them, since everything would run a second time.
 pub(super) async fn locate(
     link: &mut Link<'_>,
     source: &SourceRef<'_>,
-    settings: &BTreeMap<String, String>,
+    place: &Place,
 ) -> Result<Option<Arc<dyn History>>, EngineError> {
     let Some(history) = source.history else { return Ok(None) };
-    let there = |schema: &str| history.within(schema).map(Arc::<dyn History>::from);
+    let urls = place.schema.as_deref().filter(|schema| history.within_urls(schema).is_some());
+    let there = |schema: &str| {
+        let here = if urls == Some(schema) { history.within_urls(schema) } else { history.within(schema) };
+        here.map(Arc::<dyn History>::from)
+    };
     if there("public").is_none() {
         return Ok(None);
     }
-    let mut path = path(link).await?;
-    if let Some((_, text)) = settings.iter().find(|(name, _)| name.eq_ignore_ascii_case(SEARCH_PATH)) {
+    let mut path = match urls {
+        Some(schema) => Path::just(schema),
+        None => path(link).await?,
+    };
+    let mut settings = place.settings.iter().filter(|_| urls.is_none());
+    if let Some((_, text)) = settings.find(|(name, _)| name.eq_ignore_ascii_case(SEARCH_PATH)) {
         let sql = "select pg_catalog.set_config('search_path', $1::text, true)";
         link.query(sql, &[(text, Type::TEXT)]).await?;
         let mut set = self::path(link).await?;
@@ -85,6 +108,13 @@ pub(super) async fn locate(
         }
     }
     Ok(there(made))
+}
+
+impl Path {
+    fn just(schema: &str) -> Self {
+        let name = || schema.to_owned();
+        Self { current: Some(name()), schemas: vec![name()], first: Some(name()), asked_for: true }
+    }
 }
 
 async fn path(link: &mut Link<'_>) -> Result<Path, EngineError> {

@@ -1,6 +1,6 @@
 //! What a session can say of a database without writing to it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dbctl_migration::{
@@ -15,23 +15,22 @@ use super::{
     belongings::belongings,
     failure::Failure,
     inventory::inventory,
-    locate::locate,
+    locate::{Place, locate},
     session::{Link, get},
     two_phase,
 };
-use crate::{EngineError, Identity, Reader, SourceRef, TwoPhase, clean::Inventory};
+use crate::{EngineError, Identity, Reader, SourceRef, Target, TwoPhase, clean::Inventory};
 
 /// A session that cannot write: whatever it asks it asks in a read-only transaction, so that nothing stays set on a
 /// connection that a pooler hands to somebody else. Nothing is asked of the role but to connect, and a replica will do.
 pub(super) struct ReadSession<'s> {
     link: Link<'s>,
-    settings: BTreeMap<String, String>,
+    place: Place,
 }
 
 impl<'s> ReadSession<'s> {
-    /// `settings` are those with which files begin.
-    pub(super) fn new(link: Link<'s>, settings: BTreeMap<String, String>) -> Self {
-        Self { link, settings }
+    pub(super) fn new(link: Link<'s>, target: &Target) -> Self {
+        Self { link, place: Place::of(target) }
     }
 
     async fn begin(&mut self) -> Result<&mut Link<'s>, EngineError> {
@@ -55,7 +54,7 @@ impl Reader for ReadSession<'_> {
     async fn applied(&mut self, source: &SourceRef<'_>) -> Result<Vec<Applied>, EngineError> {
         self.begin().await?;
         let result = async {
-            let history = locate(&mut self.link, source, &self.settings).await?;
+            let history = locate(&mut self.link, source, &self.place).await?;
             applied(&mut self.link, &source.with(history.as_deref())).await
         }
         .await;
@@ -64,7 +63,7 @@ impl Reader for ReadSession<'_> {
 
     async fn history_table(&mut self, source: &SourceRef<'_>) -> Result<Option<TableName>, EngineError> {
         self.begin().await?;
-        let result = locate(&mut self.link, source, &self.settings).await;
+        let result = locate(&mut self.link, source, &self.place).await;
         let history = self.end(result).await?;
         Ok(source.with(history.as_deref()).history.map(|history| history.table().clone()))
     }

@@ -15,7 +15,7 @@ use super::{
     failure::Failure,
     inventory::inventory,
     layout::Layout,
-    locate::locate,
+    locate::{Place, locate},
     lock, reader,
     script::{self, LOCK_TIMEOUT, Work, not_recorded, wait_for_lock},
     seed,
@@ -23,7 +23,7 @@ use super::{
     tables, two_phase,
 };
 use crate::{
-    Applier, EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, TwoPhase, Writer,
+    Applier, EngineError, Identity, Note, Reader, Resume, SeedWork, SourceRef, Target, TwoPhase, Writer,
     clean::{CleanPlan, Inventory},
     note::{Notary, Ran},
 };
@@ -39,7 +39,7 @@ pub(super) struct WriteSession<'s> {
     keys: Vec<i64>,
     /// The tables that say what is applied.
     records: Vec<TableName>,
-    settings: BTreeMap<String, String>,
+    place: Place,
     /// The histories of sources whose tables have been looked for, by the sources' names.
     located: BTreeMap<String, Option<Arc<dyn History>>>,
     /// Whether the ledger has a column for the rows of tools, once that is known.
@@ -52,11 +52,7 @@ pub(super) struct WriteSession<'s> {
 
 impl<'s> WriteSession<'s> {
     /// Takes the locks: dbctl's own first, then the peers' in their order.
-    pub(super) async fn new(
-        mut link: Link<'s>,
-        peers: &[i64],
-        settings: BTreeMap<String, String>,
-    ) -> Result<Self, EngineError> {
+    pub(super) async fn new(mut link: Link<'s>, peers: &[i64], target: &Target) -> Result<Self, EngineError> {
         let mut keys = vec![lock::DATABASE_KEY];
         for peer in peers {
             // A lock taken twice would have to be given back twice.
@@ -74,7 +70,7 @@ impl<'s> WriteSession<'s> {
                     link,
                     keys,
                     records: Vec::new(),
-                    settings,
+                    place: Place::of(target),
                     located: BTreeMap::new(),
                     grown: None,
                     used: true,
@@ -130,10 +126,10 @@ impl<'s> WriteSession<'s> {
         }
         let history = match source.history {
             Some(_) => {
-                let settings = self.settings.clone();
+                let place = self.place.clone();
                 let link = self.fresh().await?;
                 link.begin("").await?;
-                let history = locate(link, source, &settings).await;
+                let history = locate(link, source, &place).await;
                 link.rollback().await;
                 history?
             }
@@ -171,14 +167,15 @@ impl<'s> WriteSession<'s> {
     async fn ready(&mut self) -> Result<&mut Link<'s>, EngineError> {
         self.fresh().await?;
         self.used = true;
-        for (name, value) in &self.settings {
+        for (name, value) in &self.place.settings {
             self.link.remember(name, value);
         }
-        if !self.settings.is_empty() {
-            let calls: Vec<_> = (0..self.settings.len())
+        if !self.place.settings.is_empty() {
+            let calls: Vec<_> = (0..self.place.settings.len())
                 .map(|n| format!("pg_catalog.set_config(${}::text, ${}::text, false)", 2 * n + 1, 2 * n + 2))
                 .collect();
             let params: Vec<(&(dyn ToSql + Sync), Type)> = self
+                .place
                 .settings
                 .iter()
                 .flat_map(|(name, value)| [name, value])
@@ -223,7 +220,7 @@ impl<'s> WriteSession<'s> {
         resume: Option<Resume>,
     ) -> Result<Duration, EngineError> {
         let keys = self.keys.clone();
-        let bounded = self.settings.keys().any(|name| name.eq_ignore_ascii_case("lock_timeout"));
+        let bounded = self.place.settings.keys().any(|name| name.eq_ignore_ascii_case("lock_timeout"));
         let records = if directives.changes_history { Vec::new() } else { self.records.clone() };
         let link = self.ready_for(search_path, directives).await.map_err(EngineError::between_files)?;
         let lock_timeout = directives.lock_timeout;

@@ -39,6 +39,7 @@ pub(crate) fn target(name: &str) -> Target {
         extensions: Vec::new(),
         settings: BTreeMap::new(),
         server: "embedded".to_owned(),
+        schema: None,
         max_connections: NonZeroUsize::new(16).unwrap(),
         origin: None,
     }

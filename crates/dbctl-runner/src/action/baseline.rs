@@ -144,7 +144,7 @@ fn of_source<'m>(source: &'m SourceFiles, rows: &Rows, end: usize) -> Result<Vec
     let named = |wanted: &dyn Fn(&Entry<'m>) -> bool| -> Vec<String> {
         entries.iter().filter(|entry| wanted(entry)).map(|entry| entry.name().to_owned()).collect()
     };
-    let drifted = |drift| Err(StepError::Drift { source_name: source.name.clone(), drift });
+    let drifted = |drift| Err(StepError::Drift { source_name: source.name.clone(), drift, redo: false });
     let progress = |entry: &Entry<'m>| entry.applied.as_ref().map(|row| row.progress.clone());
     let failed = named(&|entry| progress(entry) == Some(Progress::Failed));
     if !failed.is_empty() {

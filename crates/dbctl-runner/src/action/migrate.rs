@@ -15,6 +15,7 @@ use crate::{
     frozen, hook,
     request::Migrate,
     requires::{self, Upstream},
+    undo_order::redone,
 };
 
 /// How often a lost session is made anew without anything applied in between.
@@ -169,18 +170,30 @@ pub(crate) fn pending<'r, 'm>(
     warn: &mut dyn FnMut(String),
     migrate: &Migrate,
     sources: &'r [SourceFiles],
-    reconciled: &'r [Reconciled<'m>],
+    all: &'r [Reconciled<'m>],
     found: &Found,
 ) -> Result<Vec<Item<'r, 'm>>, StepError> {
     let last = migrate.to.as_deref().map(|to| last(sources, to)).transpose()?;
     let mut work = Vec::new();
-    for (at, (source, reconciled)) in sources.iter().zip(reconciled).enumerate() {
+    for (at, (source, reconciled)) in sources.iter().zip(all).enumerate() {
         let order = migrate.out_of_order.unwrap_or(if source.refuses_out_of_order() {
             OutOfOrder::Deny
         } else {
             OutOfOrder::Warn
         });
-        let drifted = |drift| StepError::Drift { source_name: source.name.clone(), drift };
+        let drifted = |drift| {
+            let redo = match &drift {
+                Drift::Changed(names) => {
+                    redone(all).is_some_and(|last| names[..] == [last.1] && last.0 == at)
+                }
+                Drift::OutOfOrder(_)
+                | Drift::Failed(_)
+                | Drift::Partial(_)
+                | Drift::Reverting(_)
+                | Drift::Missing(_) => false,
+            };
+            StepError::Drift { source_name: source.name.clone(), drift, redo }
+        };
         nothing_missing(source, reconciled, order).map_err(drifted)?;
         let here = last.filter(|(source, _)| *source == at).map(|(_, name)| name);
         let runnable = match here {

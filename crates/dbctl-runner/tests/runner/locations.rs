@@ -76,29 +76,36 @@ fn a_databases_own_direct_url_has_to_name_it_and_who_makes_databases_comes_from_
     assert_eq!(found("", ", direct_url: 'postgres://u@d:2/other'"), wrong, "over what dbctl starts itself");
 }
 
-/// Prisma's own parameter says where its table is, and its files.
+/// Prisma's own parameter says where its table is, and its files: in both URLs, where there are two.
 #[test]
-fn a_schema_in_a_url_has_to_be_said_of_prismas_sources() {
-    let with = |url: &str, source: &str| {
-        let fields = format!(", direct_url: 'postgres://u@d:2{url}', migrations: [{{ path: m{source} }}]");
-        found("servers: { main: { url: 'postgres://u@h:1' } }\n", &fields)
+fn prismas_schema_is_that_of_the_urls() {
+    let with = |url: &str, direct: &str, source: &str| {
+        let servers = format!("servers: {{ main: {{ url: 'postgres://u@h:1{url}' }} }}\n");
+        let fields = format!("{direct}, migrations: [{{ path: m{source} }}]");
+        found(&servers, &fields)
     };
-    let wrong =
-        "the direct_url of `a` has `schema=shop`, where Prisma works, and `m` does not say its schema";
-    assert_eq!(with("?connection_limit=5&schema=shop", ", format: prisma"), wrong);
-    for (url, source) in [
-        ("?schema=shop", ", format: prisma, schema: shop"),
-        ("?schema=shop", ", format: prisma, schema: public"),
-        ("?schema=shop", ", format: node-pg-migrate"),
-        ("?schema=public", ", format: prisma"),
-        ("?schema=", ", format: prisma"),
-        ("", ", format: prisma"),
+    let past = |url: &str| format!(", direct_url: 'postgres://u@d:2{url}'");
+    let wrong = |here: &str, there: &str| {
+        format!(
+            "by the url of `a` Prisma works in the schema {here}, by its direct_url in {there}, and `m` does not say \
+             its schema"
+        )
+    };
+    let prisma = ", format: prisma";
+    assert_eq!(with("", &past("?connection_limit=5&schema=shop"), prisma), wrong("public", "shop"));
+    assert_eq!(with("?schema=shop", &past(""), prisma), wrong("shop", "public"));
+    assert_eq!(with("?schema=shop", &past("?schema=Shop"), prisma), wrong("shop", "Shop"));
+    for (url, direct, source) in [
+        ("?schema=shop", "?schema=shop", prisma),
+        ("?schema=shop", "", ", format: prisma, schema: shop"),
+        ("", "?schema=shop", ", format: prisma, schema: public"),
+        ("", "?schema=shop", ", format: node-pg-migrate"),
+        ("?schema=public", "?schema=", prisma),
+        ("", "", prisma),
     ] {
-        assert_eq!(with(url, source), "a_db on h:1", "{url} {source}");
+        assert_eq!(with(url, &past(direct), source), "a_db on h:1", "{url} {direct} {source}");
     }
-    let fields = ", migrations: [{ path: m, format: prisma }]";
-    let server = found("servers: { main: { url: 'postgres://u@h:1?schema=shop' } }\n", fields);
-    assert_eq!(server, wrong.replace("direct_url", "url"));
+    assert_eq!(with("?schema=shop", "", prisma), "a_db on h:1");
 }
 
 /// A service in an env file has been read, and would win over the variables it was turned into.

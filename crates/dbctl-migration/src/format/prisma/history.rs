@@ -131,6 +131,11 @@ impl History for PrismaMigrations {
         (!self.placed).then(|| Box::new(Self { table, ..self.clone() }) as Box<dyn History>)
     }
 
+    fn within_urls(&self, schema: &str) -> Option<Box<dyn History>> {
+        let table = TableName::new(schema, &self.table.name);
+        (!self.placed).then(|| Box::new(Self { table, placed: true }) as Box<dyn History>)
+    }
+
     /// `?schema=` of its URLs is where its table is, and where its files work.
     fn search_path(&self) -> Option<&str> {
         (self.placed && self.table.schema != "public").then_some(self.table.schema.as_str())
