@@ -87,7 +87,13 @@ fn nothing_is_written_over_unasked() {
     let refused = sandbox.dbctl(&["init"]).fails(2);
     assert!(refused.contains("workspace.yaml is there already") && refused.contains("--force"), "{refused}");
     assert!(sandbox.read("workspace.yaml").contains("mine"));
-    let printed = sandbox.ok(&["init", "--print"]);
+    sandbox.write("go/migrations/001_a.up.sql", "SELECT 1;\n");
+    sandbox.write("go/migrations/001_a.down.sql", "SELECT 1;\n");
+    sandbox.write("old/migrations_archive/1700000000000_a.sql", "-- Up Migration\n");
+    let ran = sandbox.dbctl(&["init", "--print"]);
+    assert!(ran.stderr.contains("passed over  old/migrations_archive looks like an archive"), "{ran}");
+    assert_eq!(sandbox.dbctl(&["-q", "init", "--print"]).stderr, "");
+    let printed = ran.ok();
     assert!(sandbox.read("workspace.yaml").contains("mine"));
     let (code, document) = sandbox.json(&["init", "--force"]);
     assert_eq!((code, document["manifest"].as_str()), (0, Some("workspace.yaml")), "{document}");

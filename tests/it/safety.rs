@@ -57,7 +57,7 @@ fn a_migration_that_rewrites_its_own_history_is_undone() {
     sandbox.write("m/2_sly.sql", "drop table t;\ndelete from _sqlx_migrations;\n");
     let said = sandbox.dbctl(&["migrate", "a"]).fails(1);
     assert!(said.contains("m/2_sly.sql changed the rows of \"public\".\"_sqlx_migrations\""), "{said}");
-    assert!(said.contains("`-- dbctl:changes-history`"), "{said}");
+    assert!(said.contains("`-- dbctl:changes-history`") && said.contains("[m/2_sly.sql:2:1]"), "{said}");
     assert_eq!((sandbox.query("a", rows), sandbox.query("a", "select n from t")), (before, "1\n".to_owned()));
     let (code, document) = sandbox.json(&["migrate", "a"]);
     assert_eq!((code, &document["databases"][0]["error"]["code"]), (1, &"55000".into()), "{document}");

@@ -237,6 +237,33 @@ impl<'a> Layout<'a> {
         })
     }
 
+    /// The first of these statements that names one of the tables and seems to write, with its place: what a function or a
+    /// trigger does shows in no statement.
+    pub(crate) fn writer_of(&self, pieces: Range<usize>, tables: &[&str]) -> Option<(String, SqlLocation)> {
+        const WRITES: [&[&str]; 2] = [
+            &["insert", "update", "delete", "truncate", "drop", "merge", "copy"],
+            &["alter", "call", "do", "select"],
+        ];
+        let words = |text: &str| -> Vec<String> {
+            let is_part = |c: char| c.is_alphanumeric() || c == '_';
+            let words = text.split(|c| !is_part(c)).filter(|word| !word.is_empty());
+            words.map(str::to_lowercase).collect()
+        };
+        let tables: Vec<Vec<String>> = tables.iter().map(|table| words(table)).collect();
+        let named: Vec<(usize, Vec<String>)> = pieces
+            .map(|piece| (piece, words(self.statement(piece))))
+            .filter(|(_, said)| {
+                tables.iter().any(|table| said.windows(table.len().max(1)).any(|some| some == &table[..]))
+            })
+            .collect();
+        let writes = |verbs: &[&str]| {
+            named.iter().find(|(_, said)| said.iter().any(|word| verbs.contains(&word.as_str())))
+        };
+        let (piece, _) = WRITES.into_iter().find_map(writes)?;
+        let location = self.location(self.pieces[*piece].range.start, Mark::Statement);
+        Some((shown_statement(self.statement(*piece)), location))
+    }
+
     /// The line of a statement in its file.
     pub(crate) fn line(&self, piece: usize) -> usize {
         self.location(self.pieces[piece].range.start, Mark::Statement).line

@@ -1,10 +1,10 @@
 //! What a file is told that changed the rows which say what is applied.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
-use dbctl_migration::{Applied, Migration, Progress};
+use dbctl_migration::{Applied, Migration, Progress, TableName};
 
-use crate::{EngineError, SourceRef, SqlError};
+use crate::{EngineError, SourceRef, SqlError, layout::Layout};
 
 /// Whether the rows of a tool's table say of a migration what dbctl would have them say: that it is applied, with its
 /// text.
@@ -17,14 +17,25 @@ pub(crate) fn records_itself(rows: &[Applied], source: &SourceRef<'_>, migration
     })
 }
 
+/// A file that is looked at for what it does to these rows.
+pub(crate) struct Suspect<'a> {
+    /// Its path, as it is shown.
+    pub(crate) path: &'a Path,
+    /// Which statements of which script, where it is SQL.
+    pub(crate) statements: Option<(&'a Layout<'a>, Range<usize>)>,
+}
+
 /// The file has been rolled back.
-pub(crate) fn changed_rows(file: &Path, tables: &[String]) -> EngineError {
+pub(crate) fn changed_rows(file: &Suspect<'_>, tables: &[&TableName], shown: &[String]) -> EngineError {
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    let writer =
+        file.statements.as_ref().and_then(|(layout, pieces)| layout.writer_of(pieces.clone(), &names));
     EngineError::Sql(Box::new(SqlError {
         code: "55000".to_owned(),
         message: format!(
             "{} changed the rows of {}, which say what is applied; it has been undone",
-            file.display(),
-            tables.join(" and ")
+            file.path.display(),
+            shown.join(" and ")
         ),
         detail: None,
         hint: Some(
@@ -33,7 +44,7 @@ pub(crate) fn changed_rows(file: &Path, tables: &[String]) -> EngineError {
                 .to_owned(),
         ),
         context: None,
-        statement: None,
-        location: None,
+        statement: writer.as_ref().map(|(statement, _)| statement.clone()),
+        location: writer.map(|(_, location)| location),
     }))
 }

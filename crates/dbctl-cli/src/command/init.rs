@@ -46,6 +46,9 @@ pub(super) fn run(
     if args.print {
         console.out.write_all(found.manifest.as_bytes())?;
         console.out.flush()?;
+        if !console.mode.quiet {
+            findings(&found, &mut *console.err)?;
+        }
         return Ok(Done::Well);
     }
     let mut options = OpenOptions::new();
@@ -83,12 +86,18 @@ fn show(found: &Discovery, manifest: &str, console: &mut Console<'_>) -> Result<
         several => format!("{} databases: {}", several.len(), several.join(", ")),
     };
     writeln!(console.out, "wrote {manifest} with {databases}")?;
-    for finding in &found.findings {
-        writeln!(console.out, "  {:<11}  {}", finding.certainty.as_str(), finding.text)?;
-    }
+    findings(found, &mut *console.out)?;
     if found.findings.iter().any(|finding| finding.certainty != Certainty::Sure) {
         writeln!(console.out, "Look at what is not sure, then try `dbctl plan up --all`.")?;
     }
     console.out.flush()?;
     Ok(())
+}
+
+/// What was found and what was passed over, a line each.
+fn findings(found: &Discovery, to: &mut dyn Write) -> std::io::Result<()> {
+    for finding in &found.findings {
+        writeln!(to, "  {:<11}  {}", finding.certainty.as_str(), finding.text)?;
+    }
+    to.flush()
 }

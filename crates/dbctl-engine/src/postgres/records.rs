@@ -1,8 +1,6 @@
 //! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's. But
 //! for one: a file may record itself, as files of home-grown runners do.
 
-use std::path::Path;
-
 use dbctl_migration::{Migration, TableName};
 use tokio_postgres::types::Type;
 
@@ -12,7 +10,7 @@ use super::{
 };
 use crate::{
     EngineError, SourceRef,
-    records::{changed_rows, records_itself},
+    records::{Suspect, changed_rows, records_itself},
 };
 
 /// How each table looks, `None` where there is none: otherwise once a row of it was written in this transaction.
@@ -72,7 +70,7 @@ pub(super) async fn unchanged(
     link: &mut Link<'_>,
     tables: &[TableName],
     before: &Look,
-    file: &Path,
+    file: &Suspect<'_>,
     own: Option<(&SourceRef<'_>, &Migration)>,
 ) -> Result<bool, EngineError> {
     let after = look(link, tables).await?;
@@ -89,6 +87,7 @@ pub(super) async fn unchanged(
     {
         return Ok(true);
     }
-    let changed: Vec<String> = changed.into_iter().map(|(_, table)| table.to_string()).collect();
-    Err(changed_rows(file, &changed))
+    let changed: Vec<&TableName> = changed.into_iter().map(|(_, table)| table).collect();
+    let shown: Vec<String> = changed.iter().map(ToString::to_string).collect();
+    Err(changed_rows(file, &changed, &shown))
 }

@@ -15,7 +15,9 @@ use super::{
     session::{Link, get, set_local},
     watch::Watch,
 };
-use crate::{EngineError, LockHolder, Resume, SourceRef, SqlError, note::Ran, shown::shorten};
+use crate::{
+    EngineError, LockHolder, Resume, SourceRef, SqlError, note::Ran, records::Suspect, shown::shorten,
+};
 
 /// How long transactional statements wait for a lock where no directive says otherwise.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -457,7 +459,10 @@ async fn transaction_once(
     link.settle_constraints(AS_OURSELVES).await.map_err(|f| at_end(layout, f))?;
     let read_only = still_ours(link, work, &mark).await?;
     let by_itself = match before {
-        Some(before) => records::unchanged(link, work.records, &before, &work.script.path, work.own).await?,
+        Some(before) => {
+            let file = Suspect { path: &work.script.path, statements: Some((layout, unit.pieces.clone())) };
+            records::unchanged(link, work.records, &before, &file, work.own).await?
+        }
         None => false,
     };
     // What has changed nothing loses nothing where it is not recorded, and then runs again.

@@ -18,7 +18,7 @@ use super::{
     script::{LOCK_TIMEOUT, wait_for_lock},
     session::{Link, get, set_local},
 };
-use crate::{EngineError, Mark, SqlLocation, csv::fields, shown::hide_passwords};
+use crate::{EngineError, Mark, SqlLocation, csv::fields, records::Suspect, shown::hide_passwords};
 
 /// How much of a file is sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -85,7 +85,8 @@ impl Csv<'_> {
         }
         link.batch("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(|failure| self.located(failure))?;
         let elapsed = started.elapsed();
-        records::unchanged(link, self.records, &before, self.shown, None).await?;
+        let file = Suspect { path: self.shown, statements: None };
+        records::unchanged(link, self.records, &before, &file, None).await?;
         link.execute(record).await?;
         link.commit().await.map_err(|failure| self.located(failure))?;
         Ok(elapsed)

@@ -1,14 +1,12 @@
 //! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's. But
 //! for one: a file may record itself.
 
-use std::path::Path;
-
 use dbctl_migration::{Migration, TableName, Value, quote_ident};
 
 use super::{link::Link, reader};
 use crate::{
     EngineError, SourceRef,
-    records::{changed_rows, records_itself},
+    records::{Suspect, changed_rows, records_itself},
 };
 
 /// The tables before a file, `None` where there is none.
@@ -60,7 +58,7 @@ pub(super) async fn unchanged(
     link: &mut Link,
     tables: &[TableName],
     before: &Look,
-    file: &Path,
+    file: &Suspect<'_>,
     own: Option<(&SourceRef<'_>, &Migration)>,
 ) -> Result<bool, EngineError> {
     let after = look(link, tables).await?;
@@ -77,8 +75,9 @@ pub(super) async fn unchanged(
     {
         return Ok(true);
     }
-    let names: Vec<String> = changed.into_iter().map(|(_, table)| table.name.clone()).collect();
-    Err(changed_rows(file, &names))
+    let changed: Vec<&TableName> = changed.into_iter().map(|(_, table)| table).collect();
+    let shown: Vec<String> = changed.iter().map(|table| table.name.clone()).collect();
+    Err(changed_rows(file, &changed, &shown))
 }
 
 /// Whether sorted rows differ from those before by one new row alone.

@@ -19,6 +19,7 @@ use crate::{
     EngineError, Mark, Resume, SourceRef, SqlError,
     layout::{Control, Layout, Unit},
     note::Ran,
+    records::Suspect,
     shown::{locate, shown_statement},
 };
 
@@ -137,8 +138,11 @@ impl File<'_> {
             let started = Instant::now();
             self.send(link, unit.pieces.clone().collect()).await?;
             let elapsed = started.elapsed();
-            let by_itself =
-                records::unchanged(link, self.work.records, &before, &self.work.script.path, own).await?;
+            let file = Suspect {
+                path: &self.work.script.path,
+                statements: Some((self.layout, unit.pieces.clone())),
+            };
+            let by_itself = records::unchanged(link, self.work.records, &before, &file, own).await?;
             if self.work.check_references {
                 let dangling = references(link).await?;
                 if dangling.iter().any(|reference| !broken.contains(reference)) {

@@ -27,6 +27,7 @@ use crate::{
     SourceRef, SqlError, Target, TwoPhase, Writer,
     clean::{CleanPlan, Inventory},
     note::{Notary, Ran},
+    records::Suspect,
 };
 
 /// Whether foreign keys are enforced statement by statement.
@@ -425,7 +426,8 @@ impl Writer for FileSession<'_> {
                     let before = records::look(link, &records).await?;
                     seed::csv(link, path, shown, table).await?;
                     let elapsed = started.elapsed();
-                    records::unchanged(link, &records, &before, shown, None).await?;
+                    let file = Suspect { path: shown, statements: None };
+                    records::unchanged(link, &records, &before, &file, None).await?;
                     link.execute(vec![statement]).await?;
                     link.commit(LOCK_TIMEOUT).await?;
                     Ok(elapsed)
