@@ -6,13 +6,15 @@ use std::{
 };
 
 use dbctl_migration::{
-    DatabaseName, Folder, FormatKind, SourceOptions,
+    DatabaseName, Dialect, Folder, FormatKind, SourceOptions,
     ident::{IdentError, check_ident},
 };
 
 use crate::{
     Database, FormatChoice, Hook, Hooks, Key, Package, Seeds, Source, SourceBaseline, Span,
     interpolate::has_references,
+    location::Places,
+    on_sqlite::{Finder, Speech, check_useless},
     package,
     paths::{from_to, inside, join, real, shown},
     problem::Problems,
@@ -41,7 +43,12 @@ const OWN_DATABASE: &str = "dbctl needs a database of its own, which it may empt
 const UNKNOWN: &str = "?";
 
 /// One database; `None` where a problem says why not. What is wrong only if it is needed goes into the database.
-pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) -> Option<Database> {
+pub(crate) fn database(
+    word: &Word,
+    raw: &raw::Database,
+    places: &Places,
+    site: &mut Site<'_>,
+) -> Option<Database> {
     let key = Key::parse(&word.text).ok()?;
     let package = raw.package.as_ref().and_then(|text| site.package(text));
     let is_lost = raw.package.is_some() && package.is_none();
@@ -49,8 +56,13 @@ pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) ->
     let viewer = folder.as_deref();
     let name = site.database_name(&key, word.span, raw.name.as_ref(), viewer);
     let owner = site.ident("the owner", raw.owner.as_ref(), viewer);
+    let speech = site.speech(&key, places, viewer, name.as_ref());
+    if speech.dialect == Dialect::Sqlite && !speech.is_fixed && !raw.is_moved {
+        check_useless(raw, &mut site.deferred);
+    }
     // Nothing that lies in a package can be found without it.
-    let (sources, untold) = site.sources(raw.migrations.as_deref().unwrap_or_default(), viewer, is_lost);
+    let raw_sources = raw.migrations.as_deref().unwrap_or_default();
+    let (sources, untold) = site.sources(raw_sources, viewer, is_lost, speech);
     let seeds = raw.seeds.as_ref().filter(|_| !is_lost).and_then(|seeds| site.seeds(seeds, viewer));
     let extensions = site.each(raw.extensions.as_deref(), viewer, |site, text, value| {
         site.checked_ident("the extension", text, value)
@@ -85,6 +97,8 @@ pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) ->
         settings,
         keep,
         hooks,
+        dialect: speech.dialect,
+        is_copy: false,
         declared: word.span,
         root: site.root.to_owned(),
         deferred: std::mem::take(&mut site.deferred),
@@ -92,6 +106,15 @@ pub(crate) fn database(word: &Word, raw: &raw::Database, site: &mut Site<'_>) ->
 }
 
 impl Site<'_> {
+    /// What kind of database it is, as far as that can be told.
+    fn speech(&self, key: &Key, places: &Places, viewer: Viewer<'_>, name: Option<&DatabaseName>) -> Speech {
+        let base = viewer.unwrap_or(Path::new(""));
+        let finder = Finder { root: self.root, base, name, is_copy: false };
+        // Where it leads nowhere, somebody says so who needs it.
+        let location = places.find(key, self.vars, viewer, &finder, &mut Problems::default());
+        Speech::of(location.as_ref().map(|location| &location.way), places.is_fixed(key))
+    }
+
     /// What is malformed is wrong for everybody; what is not set, for who needs it.
     fn evaluate(&mut self, text: &Text, viewer: Viewer<'_>) -> Option<String> {
         if !self.vars.is_well_formed(text, self.problems) {
@@ -237,6 +260,7 @@ impl Site<'_> {
         raw: &[raw::Source],
         viewer: Viewer<'_>,
         is_lost: bool,
+        speech: Speech,
     ) -> (Vec<Source>, Vec<String>) {
         let (mut sources, mut untold) = (Vec::<Source>::new(), Vec::new());
         for raw in raw {
@@ -245,7 +269,7 @@ impl Site<'_> {
                 untold.push(raw.path.value.clone());
                 continue;
             }
-            let source = match self.source(raw, declared, viewer) {
+            let source = match self.source(raw, declared, viewer, speech) {
                 Ok(source) => source,
                 Err(name) => {
                     untold.push(name);
@@ -274,6 +298,7 @@ impl Site<'_> {
         raw: &raw::Source,
         declared: Option<FormatKind>,
         viewer: Viewer<'_>,
+        speech: Speech,
     ) -> Result<Source, String> {
         let base = viewer.unwrap_or(Path::new(""));
         let relative = self.path(&raw.path, base, viewer).ok_or_else(|| raw.path.value.clone())?;
@@ -281,9 +306,12 @@ impl Site<'_> {
         let folder = Folder::new(join(self.root, &relative), relative);
         let format = match declared {
             Some(kind) => FormatChoice::Declared(kind),
-            None => self.detected_format(&folder, raw.path.span).ok_or_else(|| name.clone())?,
+            None => self.detected_format(&folder, raw.path.span, speech).ok_or_else(|| name.clone())?,
         };
-        let options = self.source_options(raw, format, viewer);
+        let span = raw.format.as_ref().unwrap_or(&raw.path).span;
+        let is_sure = declared.is_some() && speech.is_fixed;
+        speech.check_format(format.kind(), span, if is_sure { self.problems } else { &mut self.deferred });
+        let options = self.source_options(raw, format, viewer, speech);
         let baseline = match &raw.baseline {
             Some(baseline) => Some(self.baseline(baseline, base, viewer).ok_or_else(|| name.clone())?),
             None => None,
@@ -311,9 +339,11 @@ impl Site<'_> {
         raw: &raw::Source,
         format: FormatChoice,
         viewer: Viewer<'_>,
+        speech: Speech,
     ) -> SourceOptions {
         let kind = format.kind();
-        let (mut options, mut all_known) = (SourceOptions::default(), true);
+        let dialect = speech.dialect;
+        let (mut options, mut all_known) = (SourceOptions { dialect, ..SourceOptions::default() }, true);
         for raw::SourceOption { name, key, value: text } in &raw.options {
             let value = match *name {
                 "schema" => self.ident("the schema", Some(text), viewer),
@@ -333,7 +363,8 @@ impl Site<'_> {
             let given = raw.options.iter().find(|given| given.name == error.option).map(|given| &given.value);
             let text = given.unwrap_or_else(|| raw.format.as_ref().unwrap_or(&raw.path));
             // Another option may be the one that has to change.
-            let is_fixed = raw.options.iter().all(|given| !has_references(&given.value.value));
+            let is_fixed =
+                speech.is_fixed && raw.options.iter().all(|given| !has_references(&given.value.value));
             let has_place = given.is_some() && !has_references(&text.value);
             let part = error.part.filter(|_| has_place).map(|part| text.part(part));
             let problems = if is_fixed { &mut *self.problems } else { &mut self.deferred };
@@ -372,13 +403,16 @@ impl Site<'_> {
     }
 
     /// `None` where the files do not tell, which matters only to who needs the database.
-    fn detected_format(&mut self, folder: &Folder, span: Span) -> Option<FormatChoice> {
+    fn detected_format(&mut self, folder: &Folder, span: Span, speech: Speech) -> Option<FormatChoice> {
         let assumed = FormatChoice::Assumed(FormatKind::NATIVE);
         if !folder.path.is_dir() {
             return Some(assumed);
         }
         let place = shown(&folder.shown);
         let candidates = match FormatKind::detect(&folder.path) {
+            Ok(candidates) if candidates.iter().any(|kind| kind.speaks(speech.dialect)) => {
+                candidates.into_iter().filter(|kind| kind.speaks(speech.dialect)).collect()
+            }
             Ok(candidates) => candidates,
             Err(error) => {
                 self.deferred
@@ -387,7 +421,8 @@ impl Site<'_> {
                 return None;
             }
         };
-        let known = FormatKind::names().join(", ");
+        let known: Vec<&str> = FormatKind::speaking(speech.dialect).map(FormatKind::as_str).collect();
+        let known = known.join(", ");
         let (message, hint) = match candidates.as_slice() {
             [kind] => return Some(FormatChoice::Detected(*kind)),
             // Taking another tool's files for our own would run its down parts with its up parts.

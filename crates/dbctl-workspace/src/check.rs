@@ -8,6 +8,7 @@ use crate::{
     Key, Span, environment,
     graph::cycles,
     interpolate::is_variable,
+    on_sqlite::{check_server, check_useless, is_file, server_of},
     problem::Problems,
     raw::{Database, Environment, Manifest, Server},
     suggest::{did_you_mean, did_you_mean_or_list},
@@ -46,6 +47,9 @@ pub(crate) fn check(manifest: &Manifest, problems: &mut Problems) {
     }
     for (word, declared) in &manifest.databases {
         database(&word.text, declared, &names, problems);
+        if is_file(declared, server_of(declared, &manifest.servers)) {
+            check_useless(declared, problems);
+        }
     }
     for (_, declared) in &manifest.environments {
         overrides(declared, manifest, &names, problems);
@@ -97,6 +101,7 @@ fn words<T>(entries: &[(Word, T)], what: &str, problems: &mut Problems) {
 
 /// Looks for contradictions within one declaration; `base` is what an environment overrides.
 fn server(declared: &Server, base: Option<&Server>, problems: &mut Problems) {
+    check_server(declared, problems);
     let urls =
         [("url", &declared.url), ("admin_url", &declared.admin_url), ("direct_url", &declared.direct_url)];
     if declared.embedded.is_some_and(|embedded| embedded.value) {
@@ -116,7 +121,7 @@ fn server(declared: &Server, base: Option<&Server>, problems: &mut Problems) {
     }
     let Some(postgres) = &declared.postgres else { return };
     let embedded = base.map_or_else(|| declared.clone(), |base| base.clone().overridden(declared)).embedded;
-    if !embedded.is_some_and(|embedded| embedded.value) {
+    if declared.sqlite.is_none() && !embedded.is_some_and(|embedded| embedded.value) {
         problems
             .at(
                 postgres.span,
@@ -215,6 +220,18 @@ fn overrides(declared: &Environment, manifest: &Manifest, names: &Names<'_>, pro
                 .maybe_hint(did_you_mean_or_list(&word.text, "databases", &names.keys.listed));
         }
         database(&word.text, over, names, problems);
+        let server = over.server.as_ref().and_then(|server| {
+            let of = |servers: &'_ [(Word, Server)]| {
+                servers.iter().find(|(word, _)| word.text == server.value).map(|(_, server)| server.clone())
+            };
+            match (of(&manifest.servers), of(&declared.servers)) {
+                (Some(base), Some(over)) => Some(base.overridden(&over)),
+                (base, over) => base.or(over),
+            }
+        });
+        if is_file(over, server.as_ref()) {
+            check_useless(over, problems);
+        }
     }
 }
 

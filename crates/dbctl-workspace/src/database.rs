@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dbctl_migration::{DatabaseName, Folder, FormatKind, SourceOptions};
+use dbctl_migration::{DatabaseName, Dialect, Folder, FormatKind, SourceOptions};
 
 use crate::{Hooks, Key, Span, problem::Problems};
 
@@ -52,8 +52,12 @@ pub struct Database {
     pub hooks: Hooks,
     /// Variables that `env` and `exec` export besides `DATABASE_URL`, and whose URL each holds.
     pub env: BTreeMap<String, Key>,
+    /// Whose SQL it speaks, where that can be told; PostgreSQL's where it cannot.
+    pub dialect: Dialect,
     /// The key in the manifest.
     pub declared: Span,
+    /// Whether its name is not the manifest's.
+    pub(crate) is_copy: bool,
     pub(crate) root: PathBuf,
     /// Whether `name` is known.
     pub(crate) is_named: bool,

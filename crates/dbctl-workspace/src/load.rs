@@ -16,6 +16,7 @@ use crate::{
     check, environment,
     graph::graph,
     location::Places,
+    on_sqlite::{Speech, check_files},
     problem::Problems,
     raw,
     vars::Vars,
@@ -111,10 +112,16 @@ impl Alone {
         let parts = parts(&options, &source, &manifest, &mut problems);
         match (problems.into_errors(&manifest, &source), parts) {
             (None, Some(mut parts)) => {
+                let mut problems = Problems::default();
                 if let Some(database) = parts.databases.get_mut(&key) {
+                    let speech = Speech { dialect: database.dialect, is_fixed: true };
                     database.sources = self.sources;
+                    for source in &mut database.sources {
+                        source.options.dialect = speech.dialect;
+                        speech.check_format(source.format.kind(), Span::default(), &mut problems);
+                    }
                 }
-                Ok(Workspace::new(parts))
+                problems.into_errors(&manifest, "").map_or_else(|| Ok(Workspace::new(parts)), Err)
             }
             (Some(errors), _) => Err(errors),
             (None, None) => unreachable!("without parts there is a problem"),
@@ -163,19 +170,20 @@ fn parts(options: &LoadOptions, source: &str, manifest: &Path, problems: &mut Pr
     env_files(raw.env_files.as_deref(), &mut site);
     // Every database sees them.
     site.problems.append(&mut site.deferred);
+    let places = Places::new(servers, &written, overrides, root);
     let mut databases = BTreeMap::new();
     for (word, database) in &written {
-        if let Some(database) = assemble::database(word, database, &mut site) {
+        if let Some(database) = assemble::database(word, database, &places, &mut site) {
             databases.insert(database.key.clone(), database);
         }
     }
-    let places = Places::new(servers, &written, overrides);
     assemble::check_distinct(
         &databases,
         |key| places.sure_server(key),
         |key| name_span(key, &written),
         problems,
     );
+    check_files(&mut databases, &places, &vars, root, problems);
     if !problems.is_empty() {
         return None;
     }

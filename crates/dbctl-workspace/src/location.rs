@@ -1,14 +1,20 @@
 //! Where a database lives.
 
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    Key, Span,
+    Database, Key, Span,
     check::{is_pooled, major},
+    on_sqlite::{Finder, is_fixed},
     problem::Problems,
     raw,
+    sqlite_url::is_sqlite_url,
     vars::{Vars, Viewer},
     yaml::{Text, Word},
 };
@@ -37,6 +43,23 @@ pub struct Location {
     pub declared: Span,
 }
 
+impl Location {
+    /// A file, which nothing stands before.
+    fn file(path: PathBuf, own: bool, server: Option<(&str, &raw::Server)>, declared: Span) -> Self {
+        Self {
+            way: Way::Sqlite(path),
+            admin: None,
+            direct: None,
+            own_direct: None,
+            pooled: false,
+            server: server.map(|(name, _)| name.to_owned()),
+            max_connections: server.and_then(|(_, server)| max_connections(server)),
+            own,
+            declared,
+        }
+    }
+}
+
 /// The way to a server.
 #[derive(Debug, Clone)]
 pub enum Way {
@@ -49,13 +72,15 @@ pub enum Way {
         /// The major version, where the manifest asks for one.
         postgres: Option<u32>,
     },
+    /// No server: a file of SQLite's, by its absolute path.
+    Sqlite(PathBuf),
 }
 
 impl Way {
     fn is_embedded(&self) -> bool {
         match self {
             Self::Embedded { .. } => true,
-            Self::Url(_) | Self::Libpq => false,
+            Self::Url(_) | Self::Libpq | Self::Sqlite(_) => false,
         }
     }
 }
@@ -63,6 +88,8 @@ impl Way {
 /// What the manifest says of where databases live, not evaluated.
 #[derive(Clone)]
 pub(crate) struct Places {
+    /// The manifest's folder.
+    root: PathBuf,
     servers: BTreeMap<String, (Span, raw::Server)>,
     databases: BTreeMap<Key, Place>,
 }
@@ -85,6 +112,7 @@ impl Places {
         servers: Vec<(Word, raw::Server)>,
         databases: &[(Word, raw::Database)],
         over: Option<&raw::Environment>,
+        root: &Path,
     ) -> Self {
         let place = |word: &Word, raw: &raw::Database| Place {
             server: raw.server.as_ref().map(|server| server.value.clone()),
@@ -96,6 +124,7 @@ impl Places {
             declared: word.span,
         };
         let mut places = Self {
+            root: root.to_owned(),
             servers: servers.into_iter().map(|(word, server)| (word.text, (word.span, server))).collect(),
             databases: databases
                 .iter()
@@ -147,12 +176,52 @@ impl Places {
         self.servers.get_key_value(name).map(|(name, (span, server))| (name.as_str(), *span, server))
     }
 
+    /// Whether no variable decides what kind of place it is.
+    pub(crate) fn is_fixed(&self, key: &Key) -> bool {
+        let Some(place) = self.databases.get(key) else { return true };
+        match &place.url {
+            Some(url) => is_fixed(url) || is_sqlite_url(url.value.trim_start()),
+            None => self.server_of(place).is_none_or(|(_, _, server)| {
+                server.sqlite.is_some() || server.url.as_ref().is_none_or(is_fixed)
+            }),
+        }
+    }
+
+    /// Whether the place is a file that no variable has a say in, its name aside.
+    pub(crate) fn is_written_out(&self, key: &Key) -> bool {
+        let Some(place) = self.databases.get(key) else { return false };
+        match &place.url {
+            Some(url) => is_fixed(url) && is_sqlite_url(url.value.trim_start()),
+            None => {
+                self.server_of(place).and_then(|(_, _, server)| server.sqlite.as_ref()).is_some_and(is_fixed)
+            }
+        }
+    }
+
     /// Evaluates what the manifest says of one database. `None` where a problem says why not.
     pub(crate) fn locate(
+        &self,
+        database: &Database,
+        vars: &Vars,
+        problems: &mut Problems,
+    ) -> Option<Location> {
+        let viewer = database.package.as_ref().map(|package| package.shown.as_path());
+        let finder = Finder {
+            root: &self.root,
+            base: database.shown_folder(),
+            name: (database.is_named || database.is_copy).then_some(&database.name),
+            is_copy: database.is_copy,
+        };
+        self.find(&database.key, vars, viewer, &finder, problems)
+    }
+
+    /// The same of a database that is being put together.
+    pub(crate) fn find(
         &self,
         key: &Key,
         vars: &Vars,
         viewer: Viewer<'_>,
+        finder: &Finder<'_>,
         problems: &mut Problems,
     ) -> Option<Location> {
         let place = self.databases.get(key).expect("the key is one of this workspace");
@@ -163,6 +232,15 @@ impl Places {
         if let Some(url) = own.url {
             let server = place.server.as_ref().filter(|_| !place.is_apart);
             let server = server.and_then(|name| self.servers.get_key_value(name));
+            let declared = place.url.as_ref().map_or(place.declared, |url| url.span);
+            if let Some(file) = finder.own(url.expose_secret(), declared, problems) {
+                return Some(Location::file(
+                    file?,
+                    true,
+                    server.map(|(name, (_, server))| (&**name, server)),
+                    declared,
+                ));
+            }
             let theirs = match server {
                 Some((_, (_, server))) => Urls::of([&None, &server.admin_url, &None], vars, None, problems)?,
                 None => Urls::default(),
@@ -176,7 +254,7 @@ impl Places {
                 server: server.map(|(name, _)| name.clone()),
                 max_connections: server.and_then(|(_, (_, server))| max_connections(server)),
                 own: true,
-                declared: place.url.as_ref().map_or(place.declared, |url| url.span),
+                declared,
             });
         }
         let Some((name, span, server)) = self.server_of(place) else {
@@ -193,6 +271,11 @@ impl Places {
                 declared: place.declared,
             });
         };
+        if let Some(folder) = &server.sqlite {
+            let value = vars.evaluate(folder, None, problems)?;
+            let file = finder.within(&value, folder.span, problems)?;
+            return Some(Location::file(file, false, Some((name, server)), folder.span));
+        }
         let theirs = Urls::of([&server.url, &server.admin_url, &server.direct_url], vars, None, problems)?;
         let declared = match (&server.url, &theirs.url) {
             (Some(written), Some(_)) => written.span,
@@ -230,9 +313,8 @@ impl Places {
         };
         let field = |owner: &str, name: &str, (text, value): (Text, String), url_viewer: Viewer<'_>| {
             let mut used = vars.used_by(&text, url_viewer);
-            used.extend(
-                fillers(&value).filter_map(|name| Some((name.to_owned(), vars.place(viewer, name)?))),
-            );
+            let filled = (!is_sqlite_url(&value)).then(|| fillers(&value)).into_iter().flatten();
+            used.extend(filled.filter_map(|name| Some((name.to_owned(), vars.place(viewer, name)?))));
             let from = used.iter().map(|(name, place)| format!(", {name} from {place}")).collect::<String>();
             format!("{owner}.{name} ({}){from}", line(text.span))
         };
@@ -241,6 +323,10 @@ impl Places {
         let mut parts = Vec::new();
         if let Some(url) = evaluated(&place.url, viewer) {
             parts.push(field(&owner, "url", url, viewer));
+        } else if let Some((name, folder)) =
+            server.and_then(|(name, _, server)| Some((name, evaluated(&server.sqlite, None)?)))
+        {
+            return vec![field(&format!("servers.{name}"), "sqlite", folder, None)];
         } else if let Some((name, url)) =
             server.and_then(|(name, _, server)| Some((name, evaluated(&server.url, None)?)))
         {
@@ -254,6 +340,7 @@ impl Places {
                         used.map(|(name, place)| format!("{name} from {place}")).collect();
                     parts.push(used.join(", "));
                 }
+                Way::Sqlite(_) => {}
             }
         }
         for (name, of) in [

@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) const MANIFEST: &[&str] = &["workspace", "env_files", "servers", "databases", "environments"];
 pub(crate) const SERVER: &[&str] =
-    &["url", "admin_url", "direct_url", "pooler", "max_connections", "embedded", "postgres"];
+    &["url", "admin_url", "direct_url", "pooler", "max_connections", "embedded", "postgres", "sqlite"];
 pub(crate) const DATABASE: &[&str] = &[
     "name",
     "package",
@@ -73,6 +73,7 @@ pub(crate) struct Server {
     pub(crate) max_connections: Option<At<usize>>,
     pub(crate) embedded: Option<At<bool>>,
     pub(crate) postgres: Option<Text>,
+    pub(crate) sqlite: Option<Text>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -96,6 +97,8 @@ pub(crate) struct Database {
     pub(crate) env: Option<Vec<(Word, Text)>>,
     /// Whether an environment gave the `url`, so that the `server` of the declaration has no part in it.
     pub(crate) is_apart: bool,
+    /// Whether an environment says where it is, so that what the declaration says may be meant for another place.
+    pub(crate) is_moved: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -192,6 +195,7 @@ fn server(node: &Node, path: String, problems: &mut Problems) -> Server {
         max_connections: fields.count("max_connections", problems),
         embedded: fields.boolean("embedded", problems),
         postgres: fields.scalar("postgres", problems),
+        sqlite: fields.text("sqlite", problems),
     }
 }
 
@@ -216,6 +220,7 @@ fn database(node: &Node, path: String, problems: &mut Problems) -> Database {
         hooks: fields.take("hooks").and_then(|(node, path)| hooks(node, path, problems)),
         env: fields.pairs("env", Fields::text_at, problems),
         is_apart: false,
+        is_moved: false,
     }
 }
 
@@ -341,9 +346,13 @@ impl Server {
     /// The fields that an environment gives, over those of the declaration.
     ///
     /// A place replaces the place before it with all that leads there: a `url` puts an end to the other urls and to
-    /// `embedded`, and the other way round.
+    /// `embedded` and `sqlite`, and the other way round.
     pub(crate) fn overridden(mut self, by: &Self) -> Self {
         if by.url.is_some() && by.embedded.is_none() {
+            self.embedded = None;
+            self.postgres = None;
+        }
+        if by.sqlite.is_some() {
             self.embedded = None;
             self.postgres = None;
         }
@@ -352,6 +361,7 @@ impl Server {
             self.admin_url = None;
             self.direct_url = None;
             self.pooler = None;
+            self.sqlite = None;
         }
         Self {
             url: by.url.clone().or(self.url),
@@ -361,12 +371,13 @@ impl Server {
             max_connections: by.max_connections.or(self.max_connections),
             embedded: by.embedded.or(self.embedded),
             postgres: by.postgres.clone().or(self.postgres),
+            sqlite: by.sqlite.clone().or(self.sqlite),
         }
     }
 
     /// Whether an environment that says this makes it another server.
     pub(crate) fn moves(&self) -> bool {
-        self.url.is_some() || self.embedded.is_some_and(|embedded| embedded.value)
+        self.url.is_some() || self.sqlite.is_some() || self.embedded.is_some_and(|embedded| embedded.value)
     }
 }
 
@@ -384,6 +395,7 @@ impl Database {
         }
         Self {
             is_apart: by.url.is_some() && by.server.is_none(),
+            is_moved: by.url.is_some() || by.server.is_some(),
             name: by.name.clone().or(self.name),
             package: by.package.clone().or(self.package),
             depends_on: by.depends_on.clone().or(self.depends_on),

@@ -35,7 +35,7 @@ struct Manifest {
     /// over these, the process environment over all. Missing files are passed over.
     #[schemars(extend("default" = [".env"]))]
     env_files: Option<Vec<String>>,
-    /// PostgreSQL servers by name. Without any, dbctl uses libpq's own settings where `PGHOST` or `PGSERVICE` is set,
+    /// Servers by name. Without any, dbctl uses libpq's own settings where `PGHOST` or `PGSERVICE` is set,
     /// else a private server that it starts itself.
     #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"}))]
     servers: Option<BTreeMap<String, Option<Server>>>,
@@ -48,7 +48,7 @@ struct Manifest {
     environments: Option<BTreeMap<String, Option<Environment>>>,
 }
 
-/// A PostgreSQL server.
+/// A PostgreSQL server, or a folder of SQLite databases.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -73,6 +73,9 @@ struct Server {
     /// The major version of an embedded server, such as "17". The newest that is found where left out.
     #[schemars(schema_with = "major", default)]
     postgres: Option<String>,
+    /// No server, but a folder of SQLite databases, relative to this file: each is the file of its name in it, with the
+    /// extension `.db`.
+    sqlite: Option<String>,
 }
 
 /// A database and who owns it.
@@ -90,7 +93,8 @@ struct Database {
     tags: Option<Vec<String>>,
     /// The server it lives on. The only server declared where left out.
     server: Option<String>,
-    /// Where the database is, over what its server says. Variables of the package's own `.env` are seen here.
+    /// Where the database is, over what its server says: `postgres://…`, or the file of a SQLite database such as
+    /// `sqlite:data/app.db`, relative to the package. Variables of the package's own `.env` are seen here.
     url: Option<String>,
     /// Who creates and drops this database, over what its server says.
     admin_url: Option<String>,

@@ -63,7 +63,9 @@ impl Workspace {
     pub fn renamed(&self, mut name: impl FnMut(&Database) -> DatabaseName) -> Self {
         let mut parts = self.0.clone();
         for database in parts.databases.values_mut() {
-            database.name = name(database);
+            let name = name(database);
+            database.is_copy |= name != database.name;
+            database.name = name;
         }
         Self(parts)
     }
@@ -147,7 +149,7 @@ impl Workspace {
     /// If the key is not one of this workspace.
     pub fn way(&self, key: &Key) -> Option<Way> {
         let mut problems = Problems::default();
-        Some(self.0.places.locate(key, &self.0.vars, self.viewer(key), &mut problems)?.way)
+        Some(self.0.places.locate(self.database(key), &self.0.vars, &mut problems)?.way)
     }
 
     /// [Checks](Workspace::check) a database and says where it lives; evaluates the `${…}` of that database and its
@@ -158,7 +160,7 @@ impl Workspace {
     /// If the key is not one of this workspace.
     pub fn locate(&self, key: &Key) -> Result<Location, ManifestErrors> {
         let mut problems = self.database(key).deferred.clone();
-        let location = self.0.places.locate(key, &self.0.vars, self.viewer(key), &mut problems);
+        let location = self.0.places.locate(self.database(key), &self.0.vars, &mut problems);
         match (problems.into_errors(&self.0.shown, &self.0.source), location) {
             (None, Some(location)) => Ok(location),
             (Some(errors), _) => Err(errors),

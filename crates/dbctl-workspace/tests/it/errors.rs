@@ -98,7 +98,7 @@ fn unknown_keys() {
     2:15 unknown key `region` in `servers.m`
       | servers: {m: {region: eu}}
       |               ^^^^^^
-      = known keys: url, admin_url, direct_url, pooler, max_connections, embedded, postgres
+      = known keys: url, admin_url, direct_url, pooler, max_connections, embedded, postgres, sqlite
     ");
     assert_snapshot!(wrong("workspace: x\ndatabases: {a: {migrations: [{path: m, fromat: native}]}}\n"), @"
     2:40 unknown key `fromat` in `databases.a.migrations[0]`

@@ -11,6 +11,7 @@ fn show(location: &Location) -> String {
         Way::Url(url) => format!("url {}", url.expose_secret()),
         Way::Libpq => "libpq".to_owned(),
         Way::Embedded { postgres } => format!("embedded {postgres:?}"),
+        Way::Sqlite(file) => format!("file {}", file.display()),
     };
     let mut out = way;
     let urls = [("admin", &location.admin), ("direct", &location.direct)];

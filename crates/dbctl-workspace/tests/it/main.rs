@@ -16,5 +16,6 @@ mod references;
 mod secrets;
 mod select;
 mod sources;
+mod sqlite;
 mod support;
 mod yaml;
