@@ -131,7 +131,7 @@ pub(crate) enum Command {
     /// Draw which database depends on which
     #[command(after_help = help::GRAPH)]
     Graph(Graph),
-    /// Open psql on a database
+    /// Open psql on a database, sqlite3 on a SQLite file
     #[command(after_help = help::PSQL)]
     Psql(Psql),
     /// Run a command that sees a database as DATABASE_URL and PG*
@@ -473,7 +473,7 @@ pub(crate) struct Psql {
     /// The database [default: that of the package you are in]
     #[arg(value_name = "TARGET")]
     pub(crate) target: Option<String>,
-    /// Arguments for psql
+    /// Arguments for psql or sqlite3
     #[arg(value_name = "ARGS", last = true)]
     pub(crate) args: Vec<OsString>,
 }

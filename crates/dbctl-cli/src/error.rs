@@ -91,9 +91,14 @@ pub(crate) enum CliError {
         /// Where it would be.
         server: String,
     },
-    /// psql is nowhere.
-    #[error("psql was not found")]
-    NoPsql,
+    /// psql is nowhere, or sqlite3, which opens files.
+    #[error("{program} was not found")]
+    NoClient {
+        /// Which of the two.
+        program: &'static str,
+        /// The database where it is a file.
+        file: Option<PathBuf>,
+    },
     /// A command could not be started.
     #[error("`{program}` could not be started: {source}")]
     Spawn {

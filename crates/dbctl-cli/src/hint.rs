@@ -411,9 +411,13 @@ pub(crate) fn command(error: &CliError) -> Option<String> {
         CliError::NoDatabase { key, .. } => {
             format!("`dbctl create {key}` makes it; `dbctl up {key}` migrates and seeds it, too")
         }
-        CliError::NoPsql => {
+        CliError::NoClient { file: None, .. } => {
             "install PostgreSQL's client programs, or use `dbctl exec TARGET -- YOUR_CLIENT`".to_owned()
         }
+        CliError::NoClient { file: Some(file), .. } => format!(
+            "install SQLite's shell (the package sqlite3 of most systems), or open {} with another client",
+            file.display()
+        ),
         CliError::PlanElsewhere { .. } => ANEW.to_owned(),
         CliError::PlanFile(_) => "`dbctl plan migrate TARGET -o FILE` writes one".to_owned(),
         CliError::Manifest(_)

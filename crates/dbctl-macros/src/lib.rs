@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use dbctl_migration::{Files, Folder, FormatKind, Record, Seen, SourceOptions};
+use dbctl_migration::{Dialect, Files, Folder, FormatErrors, FormatKind, Record, Seen, SourceOptions};
 use litrs::StringLit;
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
@@ -99,13 +99,24 @@ fn embed(input: TokenStream) -> Result<TokenStream, Wrong> {
     let record = Arc::new(Record::default());
     let shown = PathBuf::from(path);
     let folder = Folder { path: absolute.clone(), shown, files: Files::Recorded(Arc::clone(&record)) };
-    let format = kind.open(&folder, &options);
-    format
-        .read(&folder)
+    read(kind, &folder, options)
         .map_err(|errors| Wrong::new(format!("the migration folder {path} is invalid:\n{errors}"), *span))?;
     let seen = record.seen();
     let root = common(seen.keys().map(PathBuf::as_path).chain([&*absolute]));
     Ok(expression(&arguments, kind, &tree(seen, &root), &spelled(&absolute, &root)))
+}
+
+/// Which database it is for, the application says when it runs: what is wrong for every kind is wrong now.
+fn read(kind: FormatKind, folder: &Folder, options: SourceOptions) -> Result<(), FormatErrors> {
+    let read = |dialect| {
+        let options = SourceOptions { dialect, ..options.clone() };
+        kind.open(folder, &options).read(folder).map(drop)
+    };
+    let wrong = read(Dialect::Postgres);
+    if wrong.is_err() && kind.speaks(Dialect::Sqlite) && read(Dialect::Sqlite).is_ok() {
+        return Ok(());
+    }
+    wrong
 }
 
 fn kind(arguments: &Arguments, folder: &Path) -> Result<FormatKind, Wrong> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use dbctl_engine::{Atomic as Session, EngineError, Reader, TwoPhase};
-use dbctl_migration::Progress;
+use dbctl_migration::{Dialect, Progress};
 use dbctl_workspace::{Hook, Key};
 
 use crate::{
@@ -91,6 +91,13 @@ pub(crate) async fn check(
     migrate: &Migrate,
     sources: &[SourceFiles],
 ) -> Result<(), StepError> {
+    if migrate.atomic() == Some(Atomic::TwoPhase) && context.target.dialect() == Dialect::Sqlite {
+        return Err(EngineError::Unsupported(format!(
+            "{} is a SQLite file, which prepares no transactions: use --atomic=one-phase, or migrate it in a run of its own",
+            context.target.name
+        ))
+        .into());
+    }
     let mut reader = context.open_reader().await?;
     let mut looked = reader.two_phase().await;
     if let Ok(TwoPhase { open, .. }) = &mut looked

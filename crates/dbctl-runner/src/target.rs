@@ -71,6 +71,10 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
             let server = postgres.map_or_else(|| "embedded".to_owned(), |major| format!("embedded {major}"));
             (Endpoint::Embedded(spec), server)
         }
+        Way::Sqlite(file) => {
+            let server = file.strip_prefix(workspace.root()).unwrap_or(file).display().to_string();
+            (Endpoint::Sqlite(file.clone()), server)
+        }
     };
     // Whoever makes databases does it from any of them, and a server's way past its pooler leads to all of them.
     let aside =

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dbctl_migration::FormatKind;
+use dbctl_migration::{Dialect, FormatKind};
 
 use self::home_grown::HomeGrown;
 use crate::{Key, package};
@@ -91,6 +91,8 @@ struct FoundSource {
     /// Relative to the root.
     folder: PathBuf,
     tool: Tool,
+    /// Which kind of database it is for.
+    dialect: Dialect,
 }
 
 /// Whose files a folder holds.
@@ -106,8 +108,10 @@ enum Tool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FoundDatabase {
     key: String,
-    /// Its name, and the variable that says so.
+    /// Its name, and the variable that says so; none of a SQLite file.
     name: Option<(String, Option<String>)>,
+    /// The URL of the SQLite file that it is, as far as one is known, and the variable that holds it.
+    file: Option<(String, Option<String>)>,
     package: PathBuf,
     sources: Vec<FoundSource>,
     seeds: Option<seeds::FoundSeeds>,

@@ -1,6 +1,12 @@
 //! What is done to the database of an application: the runner of the command, for one database.
 
-use std::{collections::BTreeSet, fmt, num::NonZeroUsize, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    num::NonZeroUsize,
+    path::{PathBuf, absolute},
+    time::Duration,
+};
 
 use dbctl_engine::{PgVars, Servers, Session, Target, embedded::EmbeddedHome, libpq};
 use dbctl_migration::{Back, DatabaseName, RunStamp};
@@ -8,7 +14,7 @@ use dbctl_runner::{
     Action, Event, Limits, Migrate, MigrationRef, Outcome, Request, Run, StatusEntry, Summary, execute, plan,
     stamp, targets,
 };
-use dbctl_workspace::{Alone, Env, Key, Workspace};
+use dbctl_workspace::{Alone, Env, Key, SqliteUrlError, Workspace, sqlite_file, sqlite_url};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +23,8 @@ use crate::{Error, Migrations, process_env};
 /// How long another instance of the application may take to migrate.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Which database: a URL, or the pool that leads to it.
+/// Which database: a URL, or the pool that leads to it. `sqlite:data/app.db` is a file, from the folder the application
+/// runs in.
 pub trait Database {
     /// Its URL, with the password.
     fn url(&self) -> SecretString;
@@ -269,22 +276,30 @@ struct Site {
 impl Site {
     fn new(migrator: &Migrator<'_>) -> Result<Self, Error> {
         let env = process_env();
-        let name = database_name(&migrator.url, &env)?;
+        let (name, url) = match sqlite_file(migrator.url.expose_secret()) {
+            Some(file) => file_of(file)?,
+            None => (database_name(&migrator.url, &env)?, migrator.url.clone()),
+        };
         let sources =
             migrator.migrations.iter().map(|migrations| migrations.source()).collect::<Result<_, _>>()?;
-        let alone = Alone {
-            name,
-            url: migrator.url.clone(),
-            env: env.clone(),
-            environment: migrator.environment.clone(),
-            sources,
-        };
+        let alone = Alone { name, url, env: env.clone(), environment: migrator.environment.clone(), sources };
         let workspace = alone.workspace()?;
         let home = EmbeddedHome::from_vars(|name| env.get(name).map(str::to_owned));
         let key = workspace.order()[0].clone();
         let targets = targets(&workspace, [&key], &home)?;
         Ok(Self { workspace, key, targets, engine: Servers::new(), stamp: stamp() })
     }
+}
+
+/// What a SQLite database is called, and its URL from wherever this process is.
+fn file_of(file: Result<PathBuf, SqliteUrlError>) -> Result<(DatabaseName, SecretString), Error> {
+    let wrong = |error: String| Error::Config(error.into());
+    let file = file.map_err(|error| wrong(format!("{error}: {}", error.hint())))?;
+    let file = absolute(&file).map_err(|error| wrong(format!("{}: {error}", file.display())))?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = DatabaseName::parse(&stem).or_else(|_| DatabaseName::parse(Alone::KEY));
+    let name = name.map_err(|error| wrong(error.to_string()))?;
+    Ok((name, sqlite_url(&file).into()))
 }
 
 fn database_name(url: &SecretString, env: &Env) -> Result<DatabaseName, Error> {

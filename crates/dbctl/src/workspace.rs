@@ -9,7 +9,7 @@ use std::{
 };
 
 use dbctl_engine::{Engine, Servers, Target, embedded::EmbeddedHome};
-use dbctl_migration::DatabaseName;
+use dbctl_migration::{DatabaseName, Dialect};
 use dbctl_runner::{Action, Event, Limits, Migrate, Outcome, Request, Run, execute, plan, stamp, targets};
 use dbctl_workspace::{Env, Key, LoadOptions, find_manifest, load};
 use secrecy::{ExposeSecret, SecretString};
@@ -74,6 +74,11 @@ impl Workspace {
         let mut targets = targets(&self.inner, &all, &self.home)?;
         for (key, target) in &mut targets {
             target.name = renamed.database(key).name.clone();
+            if target.dialect() == Dialect::Sqlite {
+                // The name is the file's.
+                let mut copy = dbctl_runner::targets(&renamed, [key], &self.home)?;
+                target.endpoint = copy.remove(key).expect("it was asked for").endpoint;
+            }
         }
         let mut urls = BTreeMap::new();
         for key in targets.keys() {

@@ -1,11 +1,11 @@
-//! `dbctl psql`.
+//! `dbctl psql`: psql, or sqlite3 where the database is a file.
 
 use std::process::Command;
 
 use dbctl_engine::{
     ConnectFailure, Engine, EngineError, LockHolder, Notice, Observer, Session, embedded::client_tool,
 };
-use dbctl_workspace::Key;
+use dbctl_workspace::{Key, Way};
 use tokio_util::sync::CancellationToken;
 
 use super::child;
@@ -13,10 +13,16 @@ use crate::{cli::Psql, context::Context, error::CliError, exit::Done, signals::u
 
 pub(super) async fn run(args: &Psql, context: &Context) -> Result<Done, CliError> {
     let key = context.select_one(args.target.as_deref())?;
-    let psql = client_tool("psql", &context.home).ok_or(CliError::NoPsql)?;
+    let file = match context.workspace.way(&key) {
+        Some(Way::Sqlite(file)) => Some(file),
+        Some(Way::Url(_) | Way::Libpq | Way::Embedded { .. }) | None => None,
+    };
+    let program = if file.is_some() { "sqlite3" } else { "psql" };
+    let found =
+        client_tool(program, &context.home).ok_or(CliError::NoClient { program, file: file.clone() })?;
     is_there(context, &key).await?;
-    let mut command = Command::new(psql);
-    command.args(&args.args);
+    let mut command = Command::new(found);
+    command.args(file).args(&args.args);
     child::run(context, &key, command).await
 }
 

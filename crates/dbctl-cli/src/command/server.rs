@@ -270,7 +270,7 @@ impl Site {
                     let place = whereabouts(&self.spec(postgres))?;
                     spread.embedded.push((Home { major: postgres, place }, key.to_string(), name));
                 }
-                Some(Way::Url(_) | Way::Libpq) | None => {
+                Some(Way::Url(_) | Way::Libpq | Way::Sqlite(_)) | None => {
                     let server = server_of(workspace, key, &self.home);
                     spread.elsewhere.push(Elsewhere { key: key.to_string(), name, server });
                 }
@@ -361,7 +361,7 @@ fn declared(workspace: &Workspace) -> BTreeSet<Option<u32>> {
     let ways = workspace.databases().filter_map(|database| workspace.way(&database.key));
     ways.filter_map(|way| match way {
         Way::Embedded { postgres } => Some(postgres),
-        Way::Url(_) | Way::Libpq => None,
+        Way::Url(_) | Way::Libpq | Way::Sqlite(_) => None,
     })
     .collect()
 }

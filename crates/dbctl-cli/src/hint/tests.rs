@@ -235,7 +235,8 @@ fn what_helps_before_a_run() {
         protected(Some("staging")).into(),
         CliError::CannotAsk { command: "drop", effect: "destroys data" },
         CliError::NoManifest { start: "/w".into() },
-        CliError::NoPsql,
+        CliError::NoClient { program: "psql", file: None },
+        CliError::NoClient { program: "sqlite3", file: Some("/w/a.db".into()) },
         CliError::Declined,
     ];
     let lines: Vec<String> = errors

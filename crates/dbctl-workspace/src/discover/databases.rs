@@ -6,8 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Certainty, Finding, FoundDatabase, FoundSource, Tool, seeds::seeds, urls::urls};
-use crate::{Key, package, paths::shown};
+use dbctl_migration::Dialect;
+
+use super::{
+    Certainty, Finding, FoundDatabase, FoundSource, Tool,
+    seeds::seeds,
+    urls::{sqlite_file_url, urls},
+};
+use crate::{
+    Key, package,
+    paths::{inside, shown},
+    sqlite_url::sqlite_file,
+};
 
 /// What makes a folder somebody's own.
 const MARKS: [&str; 9] = [
@@ -85,11 +95,16 @@ pub(super) fn databases(root: &Path, sites: Vec<Site>, findings: &mut Vec<Findin
     let mut databases = Vec::new();
     let mut keys = BTreeSet::new();
     for site in sites {
-        for (hint, sources) in apart(site.sources) {
-            databases.push(database(root, &site.folder, hint, sources, &mut keys));
+        let (files, servers): (Vec<_>, Vec<_>) =
+            site.sources.into_iter().partition(|source| source.dialect == Dialect::Sqlite);
+        for sources in [servers, files].into_iter().filter(|sources| !sources.is_empty()) {
+            for (hint, sources) in apart(sources) {
+                databases.push(database(root, &site.folder, hint, sources, &mut keys));
+            }
         }
     }
     name_all(root, &mut databases);
+    find_files(root, &mut databases);
     let databases = joined(databases, findings);
     let databases = in_order(with_dependencies(root, databases));
     tell(root, &databases, findings);
@@ -150,6 +165,7 @@ fn database(
     FoundDatabase {
         key,
         name: None,
+        file: None,
         seeds: seeds(&folder),
         package: package.to_path_buf(),
         sources,
@@ -171,6 +187,41 @@ fn free_key(wanted: &str, keys: &mut BTreeSet<String>) -> String {
         number += 1;
     }
     key
+}
+
+/// Gives each database that is a SQLite file the URL that its package has, or one of its own.
+fn find_files(root: &Path, databases: &mut [FoundDatabase]) {
+    let mut taken: BTreeSet<PathBuf> = BTreeSet::new();
+    let is_file =
+        |database: &FoundDatabase| database.sources.iter().any(|source| source.dialect == Dialect::Sqlite);
+    let files = databases.iter().filter(|database| is_file(database)).count();
+    for database in databases.iter_mut().filter(|database| is_file(database)) {
+        database.name = None;
+        let mark = database.key.replace('-', "_").to_uppercase();
+        let folder = root.join(&database.package);
+        // Where there are several, the variable has to speak of this one.
+        let shared = database.package.as_os_str().is_empty() && files > 1;
+        let wanted = |var: &str| !shared || var.contains(&mark);
+        // One that leads out of the workspace is not the manifest's to name, nor is one that is another's.
+        let reaches = |url: &str| match sqlite_file(url) {
+            Some(Ok(file)) if file.is_absolute() => Some(file),
+            Some(Ok(file)) => inside(root, &database.package, file.to_str()?).ok(),
+            Some(Err(_)) | None => None,
+        };
+        let found = sqlite_file_url(&folder, &wanted).filter(|(_, url)| url.chars().all(is_plain));
+        let found = found.and_then(|(var, url)| Some((reaches(&url)?, url, Some(var))));
+        let (file, url, var) = found.filter(|(file, ..)| !taken.contains(file)).unwrap_or_else(|| {
+            let url = format!("sqlite:data/{}.db", default_name(&database.key));
+            (reaches(&url).unwrap_or_default(), url, None)
+        });
+        taken.insert(file);
+        database.file = Some((url, var));
+    }
+}
+
+/// What a URL may have in the manifest as it is.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-./:?=&%".contains(c)
 }
 
 /// Gives each database the name that its package's URL has, or one of the root's variables that speaks of it.
@@ -381,7 +432,17 @@ fn tell(root: &Path, databases: &[FoundDatabase], findings: &mut Vec<Finding>) {
         if database.sources.len() > 1 {
             say(Certainty::Guess, "its folders run in the order in which they are listed".to_owned());
         }
+        match &database.file {
+            Some((url, Some(var))) => {
+                say(Certainty::Sure, format!("it is the SQLite file of {url}, by {var}"))
+            }
+            Some((url, None)) => {
+                say(Certainty::Guess, format!("no URL names its SQLite file, so it is {url}"));
+            }
+            None => {}
+        }
         match &database.name {
+            _ if database.file.is_some() => {}
             Some((name, Some(var))) => say(Certainty::Sure, format!("it is called {name}, by {var}")),
             Some((name, None)) => say(Certainty::Sure, format!("it is called {name}")),
             None => say(

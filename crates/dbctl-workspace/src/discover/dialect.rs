@@ -1,4 +1,4 @@
-//! Telling which database a migration folder was written for, where that is not PostgreSQL.
+//! Telling which database a migration folder was written for.
 //!
 //! What the tool's own files say comes first, then what the SQL says, then what stands around the folder.
 
@@ -19,8 +19,16 @@ use crate::paths::shown;
 const LOOKED_AT_BYTES: u64 = 64 * 1024;
 const MAX_FILES: usize = 200;
 
-/// Why a folder is not for PostgreSQL, as the end of a sentence about it; `None` where nothing says that it is not.
-pub(super) fn other_database(root: &Path, folder: &Path, kinds: &[FormatKind]) -> Option<String> {
+/// A database that is not PostgreSQL.
+pub(super) struct Other {
+    /// What says so, as the end of a sentence about the folder.
+    pub(super) why: String,
+    /// Whether it is a SQLite file.
+    pub(super) is_sqlite: bool,
+}
+
+/// Which database a folder is for; `None` where nothing says that it is not PostgreSQL.
+pub(super) fn other_database(root: &Path, folder: &Path, kinds: &[FormatKind]) -> Option<Other> {
     let first = kinds.first().map_or("", |kind| kind.as_str());
     if matches!(first, "supabase" | "node-pg-migrate") {
         return None;
@@ -30,20 +38,27 @@ pub(super) fn other_database(root: &Path, folder: &Path, kinds: &[FormatKind]) -
         let is_ours =
             ["postgres", "pg", "neon", "vercel", "supabase"].iter().any(|ours| named.contains(ours));
         let by = shown(by.strip_prefix(root).unwrap_or(&by));
-        return (!is_ours).then(|| format!("is for {named}, by {by}"));
+        let why = format!("is for {named}, by {by}");
+        return (!is_ours).then(|| Other { why, is_sqlite: named.contains("sqlite") });
     }
+    let around = || by_crate(root, folder, first).or_else(|| by_url(root, folder));
     match by_sql(&path) {
-        Sql::Other { database, mark, file } => {
-            Some(format!("looks like {database}, by `{mark}` in {}", shown(&folder.join(file))))
-        }
+        Sql::Other { database, mark, file } => Some(Other {
+            why: format!("looks like {database}, by `{mark}` in {}", shown(&folder.join(file))),
+            // Both take backticks; what stands around the folder tells.
+            is_sqlite: database == SQLITE
+                || database.contains(SQLITE) && around().is_some_and(|(database, _)| database == SQLITE),
+        }),
         Sql::Postgres => None,
-        Sql::Unclear => {
-            by_crate(root, folder, first).or_else(|| by_url(root, folder)).map(|(database, by)| {
-                format!("looks like {database}, by {by}; its SQL would do for PostgreSQL, too")
-            })
-        }
+        Sql::Unclear => around().map(|(database, by)| Other {
+            why: format!("looks like {database}, by {by}; its SQL would do for PostgreSQL, too"),
+            is_sqlite: database == SQLITE,
+        }),
     }
 }
+
+/// What SQLite is called here.
+const SQLITE: &str = "SQLite";
 
 /// What the tool says itself, in lower case, and the file in which it does.
 fn by_tool(root: &Path, folder: &Path, format: &str) -> Option<(String, PathBuf)> {

@@ -31,7 +31,7 @@ pub(super) fn manifest(workspace: &str, databases: &[FoundDatabase], has_env: bo
 }
 
 fn write_database(text: &mut String, database: &FoundDatabase) {
-    let FoundDatabase { key, name, package, sources, seeds, depends_on, env } = database;
+    let FoundDatabase { key, name, file, package, sources, seeds, depends_on, env } = database;
     // In comments stand names as people gave them, and a control character would end the line or the document.
     let mut line = |line: String| {
         text.extend(line.chars().map(|c| if is_odd(c) { char::REPLACEMENT_CHARACTER } else { c }));
@@ -39,6 +39,7 @@ fn write_database(text: &mut String, database: &FoundDatabase) {
     };
     line(format!("  {}:", scalar(key)));
     match name {
+        _ if file.is_some() => {}
         Some((name, var)) => {
             let by = var.as_ref().map_or_else(String::new, |var| format!(" # by {var}"));
             line(format!("    name: {}{by}", scalar(name)));
@@ -47,6 +48,11 @@ fn write_database(text: &mut String, database: &FoundDatabase) {
     }
     if !package.as_os_str().is_empty() {
         line(format!("    package: {}", scalar(&shown(package))));
+    }
+    match file {
+        Some((url, Some(var))) => line(format!("    url: \"${{{var}:-{url}}}\"")),
+        Some((url, None)) => line(format!("    url: {} # a guess: no URL names the file", quoted(url))),
+        None => {}
     }
     if let Some((_, Some(var))) = name {
         line(format!(

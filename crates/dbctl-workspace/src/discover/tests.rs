@@ -127,8 +127,8 @@ fn files_for_another_database_are_passed_over() {
         ("db/mysql/migrations/01_init/migration.sql", "select 1;\n"),
         ("db/postgresql/migrations/migration_lock.toml", "provider = \"postgresql\""),
         ("db/postgresql/migrations/01_init/migration.sql", "select 1;\n"),
-        ("apps/edge/drizzle/meta/_journal.json", r#"{ "dialect": "sqlite", "entries": [] }"#),
-        ("apps/edge/drizzle/0000_notes.sql", "select 1;\n"),
+        ("apps/edge/prisma/migrations/migration_lock.toml", "provider = \"sqlite\""),
+        ("apps/edge/prisma/migrations/01_init/migration.sql", "select 1;\n"),
         ("apps/old/drizzle/meta/_journal.json", r#"{ "version": "5", "dialect": "pg", "entries": [] }"#),
         ("apps/old/drizzle/0000_notes.sql", "select 1;\n"),
     ]);
@@ -140,10 +140,84 @@ fn files_for_another_database_are_passed_over() {
             "sure: postgresql: db/postgresql/migrations holds migrations of prisma",
             "guess: old: no URL names it, so it is called old",
             "guess: postgresql: no URL names it, so it is called postgresql",
-            "passed over: apps/edge/drizzle is for sqlite, by apps/edge/drizzle/meta/_journal.json; dbctl runs PostgreSQL",
-            "passed over: db/mysql/migrations is for mysql, by db/mysql/migrations/migration_lock.toml; dbctl runs PostgreSQL",
+            "passed over: apps/edge/prisma/migrations is for sqlite, by apps/edge/prisma/migrations/migration_lock.toml; dbctl does not run that tool's migrations on SQLite",
+            "passed over: db/mysql/migrations is for mysql, by db/mysql/migrations/migration_lock.toml; dbctl runs PostgreSQL and SQLite",
         ]
     );
+}
+
+#[test]
+fn sqlite_databases_are_files() {
+    let cargo =
+        "[package]\nname = \"api\"\n[dependencies]\nsqlx = { version = \"0.8\", features = [\"sqlite\"] }\n";
+    let found = check(&[
+        ("package.json", r#"{ "name": "shop" }"#),
+        ("apps/api/Cargo.toml", cargo),
+        ("apps/api/.env", "DATABASE_URL=sqlite://data/api.db?mode=rwc\n"),
+        ("apps/api/migrations/20260101000000_a.sql", "select 1;\n"),
+        ("apps/edge/package.json", r#"{ "name": "@shop/edge" }"#),
+        ("apps/edge/drizzle/meta/_journal.json", r#"{ "dialect": "sqlite", "entries": [] }"#),
+        ("apps/edge/drizzle/0000_notes.sql", "create table `notes` (`id` integer primary key);\n"),
+        ("apps/edge/.env.example", "DATABASE_URL=file:./local.db\n"),
+        (
+            "apps/jobs/db/migrations/20260101000000_a.sql",
+            "-- migrate:up\npragma foreign_keys = off;\n-- migrate:down\n",
+        ),
+        ("apps/jobs/.env", "DATABASE_URL=sqlite:../../../outside.db\n"),
+        ("apps/web/package.json", r#"{ "name": "web", "dependencies": { "@shop/edge": "*" } }"#),
+        ("apps/web/.env", "DATABASE_URL=postgres://localhost/web\n"),
+        ("apps/web/migrations/1700000000000_a.sql", UP_AND_DOWN),
+    ]);
+    insta::assert_snapshot!(found, @r#"
+    # Written by `dbctl init` from what it found. What it had to guess says so.
+    # `dbctl plan up --all` shows what would happen, `dbctl status --all` where the databases stand.
+    workspace: shop
+
+    databases:
+      api:
+        package: apps/api
+        url: "${DATABASE_URL:-sqlite://data/api.db?mode=rwc}"
+        migrations:
+          - path: migrations
+            format: sqlx
+
+      edge:
+        package: apps/edge
+        url: "${DATABASE_URL:-file:./local.db}"
+        migrations:
+          - path: drizzle
+            format: drizzle
+
+      jobs:
+        package: apps/jobs
+        url: "sqlite:data/jobs.db" # a guess: no URL names the file
+        migrations:
+          - path: db/migrations
+            format: dbmate
+
+      web:
+        name: web # by DATABASE_URL
+        package: apps/web
+        url: ${DATABASE_URL:-} # unset: PG* variables, else a private server that dbctl starts
+        depends_on: [edge] # a guess: its package uses @shop/edge
+        migrations:
+          - path: migrations
+            format: node-pg-migrate
+
+    environments:
+      production:
+        protected: true # what destroys asks twice, and seeds are skipped
+    ---
+    sure: api: apps/api/migrations holds migrations of sqlx
+    sure: api: it is the SQLite file of sqlite://data/api.db?mode=rwc, by DATABASE_URL
+    sure: edge: apps/edge/drizzle holds migrations of drizzle
+    sure: edge: it is the SQLite file of file:./local.db, by DATABASE_URL
+    sure: jobs: apps/jobs/db/migrations holds migrations of dbmate
+    sure: web: apps/web/migrations holds migrations of node-pg-migrate
+    sure: web: it is called web, by DATABASE_URL
+    guess: jobs: no URL names its SQLite file, so it is sqlite:data/jobs.db
+    guess: web: it depends on edge, since its package uses @shop/edge
+    "#);
 }
 
 #[test]
@@ -208,10 +282,10 @@ fn another_database_is_told_by_sql_and_by_what_stands_around() {
             found.findings
         );
         let texts = found.findings.into_iter().map(|finding| finding.text);
-        texts.filter_map(|text| Some(text.strip_suffix("; dbctl runs PostgreSQL")?.to_owned())).collect()
+        texts
+            .filter_map(|text| Some(text.strip_suffix("; dbctl runs PostgreSQL and SQLite")?.to_owned()))
+            .collect()
     };
-    let rust =
-        |features: &str| format!("[dependencies]\nsqlx = {{ version = \"0.8\", features = [{features}] }}\n");
     for (files, expected) in [
         (
             &[("migrations/001_a.sql", "create table a (id int primary key auto_increment);")][..],
@@ -223,13 +297,6 @@ fn another_database_is_told_by_sql_and_by_what_stands_around() {
                 "-- migrate:up\ncreate table `a` (b int) engine=InnoDB;\n-- migrate:down\n",
             )],
             "db/migrations looks like MySQL, by `engine=InnoDB` in db/migrations/20260101000000_a.sql",
-        ),
-        (
-            &[
-                ("migrations/20260101000000_a.sql", "select 1;"),
-                ("Cargo.toml", &rust("\"sqlite\", \"macros\"")),
-            ],
-            "migrations looks like SQLite, by sqlx's features in Cargo.toml; its SQL would do for PostgreSQL, too",
         ),
         (
             &[
@@ -247,13 +314,6 @@ fn another_database_is_told_by_sql_and_by_what_stands_around() {
                 ),
             ],
             "prisma/migrations is for sqlserver, by prisma/schema.prisma",
-        ),
-        (
-            &[
-                ("drizzle/20260101000000_a/migration.sql", "select 1;"),
-                ("drizzle/20260101000000_a/snapshot.json", r#"{ "version": "7", "dialect": "sqlite" }"#),
-            ],
-            "drizzle is for sqlite, by drizzle/20260101000000_a/snapshot.json",
         ),
         (
             &[

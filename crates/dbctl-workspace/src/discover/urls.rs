@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::env_file;
+use crate::{env_file, sqlite_url::sqlite_file};
 
 /// Where URLs are looked for, what is real before what is an example.
 const FILES: [&str; 6] =
@@ -35,7 +35,8 @@ pub(super) fn scheme(folder: &Path) -> Option<(Option<&'static str>, &'static st
             ("mariadb:", "MariaDB"),
             ("sqlite:", "SQLite"),
             ("file:", "SQLite"),
-            ("libsql:", "SQLite"),
+            ("sqlite3:", "SQLite"),
+            ("libsql:", "libSQL"),
             ("sqlserver:", "SQL Server"),
             ("mssql:", "SQL Server"),
             ("cockroachdb:", "CockroachDB"),
@@ -44,6 +45,19 @@ pub(super) fn scheme(folder: &Path) -> Option<(Option<&'static str>, &'static st
         ];
         let database = schemes.iter().find(|(scheme, _)| url.value.starts_with(scheme));
         Some((database.map(|(_, database)| *database), *file))
+    })
+}
+
+/// The first variable of a folder's env files that holds the URL of a SQLite file, and the URL; `wanted` are those to look
+/// at, in that order.
+pub(super) fn sqlite_file_url(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Option<(String, String)> {
+    FILES.iter().find_map(|file| {
+        let text = fs::read_to_string(folder.join(file)).ok()?;
+        let vars = env_file::parse(&text, &|_| None, &|_| None).ok()?;
+        let usual = ["DATABASE_URL", "DB_URL"].into_iter().filter_map(|var| vars.get_key_value(var));
+        let mut all = usual.chain(&vars).filter(|(name, _)| wanted(name));
+        let is_file = |value: &str| matches!(sqlite_file(value), Some(Ok(_)));
+        all.find(|(_, line)| is_file(&line.value)).map(|(name, line)| (name.clone(), line.value.clone()))
     })
 }
 

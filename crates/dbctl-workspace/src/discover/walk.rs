@@ -5,10 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dbctl_migration::FormatKind;
+use dbctl_migration::{Dialect, FormatKind};
 use ignore::WalkBuilder;
 
-use super::{Certainty, Finding, FoundSource, Tool, dialect::other_database, home_grown};
+use super::{
+    Certainty, Finding, FoundSource, Tool,
+    dialect::{Other, other_database},
+    home_grown,
+};
 use crate::paths::shown;
 
 /// How deep folders are looked at; no monorepo keeps migrations deeper.
@@ -64,22 +68,22 @@ pub(super) fn walk(root: &Path) -> io::Result<Found> {
             continue;
         }
         let Ok(folder) = path.strip_prefix(root) else { continue };
-        if let Some(tool) = tool(root, path, folder, &mut found.notes) {
+        if let Some((tool, dialect)) = tool(root, path, folder, &mut found.notes) {
             taken = Some(path.to_owned());
             match set_aside(folder) {
                 Some(what) => found.notes.push(Finding::new(
                     Certainty::PassedOver,
                     format!("{} looks like {what}", shown(folder)),
                 )),
-                None => found.sources.push(FoundSource { folder: folder.to_owned(), tool }),
+                None => found.sources.push(FoundSource { folder: folder.to_owned(), tool, dialect }),
             }
         }
     }
     Ok(found)
 }
 
-/// Whose migrations a folder holds, if it holds any. Of a tool that dbctl does not read it says so.
-fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Option<Tool> {
+/// Whose migrations a folder holds, if it holds any, and for which database. Of a tool that dbctl does not read it says so.
+fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Option<(Tool, Dialect)> {
     if is_for_seeds(folder) {
         return None;
     }
@@ -90,15 +94,12 @@ fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Op
         .filter(|name| !name.starts_with('.'))
         .collect();
     if !kinds.is_empty() {
-        if let Some(why) = other_database(root, folder, &kinds) {
-            let text = format!("{} {why}; dbctl runs PostgreSQL", shown(folder));
-            notes.push(Finding::new(Certainty::PassedOver, text));
-            return None;
-        }
+        let dialect = dialect(root, folder, &kinds, notes)?;
+        let kinds: Vec<FormatKind> = kinds.into_iter().filter(|kind| kind.speaks(dialect)).collect();
         let has_sql = names.iter().any(|name| name.ends_with(".sql"));
         let has_folders = names.iter().any(|name| path.join(name).is_dir());
         if has_sql || has_folders {
-            return Some(Tool::Known(kinds));
+            return Some((Tool::Known(kinds), dialect));
         }
         notes.push(programs(folder));
         return None;
@@ -115,12 +116,23 @@ fn tool(root: &Path, path: &Path, folder: &Path, notes: &mut Vec<Finding>) -> Op
         notes.push(programs(folder));
     }
     let guess = guess?;
-    if let Some(why) = other_database(root, folder, &[]) {
-        let text = format!("{} {why}; dbctl runs PostgreSQL", shown(folder));
-        notes.push(Finding::new(Certainty::PassedOver, text));
-        return None;
-    }
-    Some(Tool::HomeGrown(guess))
+    let dialect = dialect(root, folder, &[], notes)?;
+    Some((Tool::HomeGrown(guess), dialect))
+}
+
+/// Which database a folder is for, where dbctl runs what its tool does there; of others it says so.
+fn dialect(root: &Path, folder: &Path, kinds: &[FormatKind], notes: &mut Vec<Finding>) -> Option<Dialect> {
+    let Some(Other { why, is_sqlite }) = other_database(root, folder, kinds) else {
+        return Some(Dialect::Postgres);
+    };
+    let speaks = kinds.is_empty() || kinds.iter().any(|kind| kind.speaks(Dialect::Sqlite));
+    let remedy = match (is_sqlite, speaks) {
+        (true, true) => return Some(Dialect::Sqlite),
+        (true, false) => "dbctl does not run that tool's migrations on SQLite",
+        (false, _) => "dbctl runs PostgreSQL and SQLite",
+    };
+    notes.push(Finding::new(Certainty::PassedOver, format!("{} {why}; {remedy}", shown(folder))));
+    None
 }
 
 fn programs(folder: &Path) -> Finding {

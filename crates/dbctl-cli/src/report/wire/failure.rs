@@ -138,7 +138,7 @@ fn kind(error: &CliError) -> &'static str {
         | CliError::Embedded(_)
         | CliError::NoDatabase { .. } => "server",
         CliError::PlanFile(_) | CliError::PlanElsewhere { .. } => "plan",
-        CliError::NoPsql | CliError::Spawn { .. } => "program",
+        CliError::NoClient { .. } | CliError::Spawn { .. } => "program",
         CliError::Write { .. } | CliError::Output(_) => "io",
         CliError::Declined => "declined",
         CliError::Ask(_) | CliError::Interrupted => "interrupted",
