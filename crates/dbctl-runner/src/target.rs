@@ -88,7 +88,7 @@ fn target(workspace: &Workspace, database: &Database, home: &EmbeddedHome) -> Re
         };
     let url = match &location.way {
         Way::Url(text) => Some(text),
-        Way::Libpq | Way::Embedded { .. } => None,
+        Way::Libpq | Way::Embedded { .. } | Way::Sqlite(_) => None,
     };
     let own_direct = location.direct.as_ref().filter(|_| location.own_direct.is_some());
     Ok(Target {
