@@ -76,21 +76,21 @@ fn manifests_that_contradict_themselves() {
         assert!(said.contains(why), "{said}");
     }
     let several = databases(
-        "  core: { nmae: x, url: 'me:hushhush@h/core' }\n  app: { depends_on: [cor] }\nenv_file: [.env]\n",
+        "  core: { url: 'me:hushhush@h/core', nmae: x }\n  app: { depends_on: [cor] }\nenv_file: [.env]\n",
     );
     insta::assert_snapshot!(refused(&sandbox, &several, &[]), @"
     error: unknown key `nmae` in `databases.core`
-       ╭─[workspace.yaml:3:11]
+       ╭─[workspace.yaml:3:38]
      2 │ databases:
-     3 │   core: { nmae: x, url: 'me:********@h/core' }
-       ·           ────
+     3 │   core: { url: 'me:****@h/core', nmae: x }
+       ·                                  ────
      4 │   app: { depends_on: [cor] }
        ╰────
       help: did you mean `name`?
 
     error: there is no database `cor`
        ╭─[workspace.yaml:4:23]
-     3 │   core: { nmae: x, url: 'me:********@h/core' }
+     3 │   core: { url: 'me:****@h/core', nmae: x }
      4 │   app: { depends_on: [cor] }
        ·                       ───
      5 │ env_file: [.env]

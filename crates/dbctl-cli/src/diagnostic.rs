@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     fmt::{self, Write as _},
     path::Path,
+    sync::Arc,
 };
 
 use dbctl_engine::{EngineError, Mark, SqlError, SqlLocation};
@@ -12,7 +13,7 @@ use dbctl_runner::StepError;
 use dbctl_workspace::ManifestErrors;
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
-    SourceCode, SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
+    NamedSource, SourceCode, SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
 };
 
 use crate::{
@@ -96,22 +97,26 @@ pub(crate) fn command(error: &CliError, cwd: &Path, paint: Paint) -> String {
 /// All that is wrong with a manifest.
 pub(crate) fn manifest(errors: &ManifestErrors, cwd: &Path, paint: Paint) -> String {
     let path = relative(&errors.path, cwd);
-    let source = miette::NamedSource::new(path.display().to_string(), errors.source.clone());
+    let source = Arc::new(errors.source.clone());
     let mut text = String::new();
     for (at_problem, problem) in errors.problems.iter().enumerate() {
         if at_problem > 0 {
             text.push('\n');
         }
         headline(&mut text, paint, &problem.message);
+        // With a password before it, its column in the file is not that in what is shown.
+        let place = at(&path, Some(problem.line), Some(problem.column));
         let drawn = problem.span.as_ref().filter(|_| !errors.source.is_empty()).and_then(|span| {
             let lines = || errors.source.lines().skip(problem.line.saturating_sub(2)).take(3);
             if lines().any(|line| line.chars().nth(MAX_LINE_CHARS).is_some()) {
                 let line = errors.source.lines().nth(problem.line.saturating_sub(1)).unwrap_or_default();
-                let alone = SourceLines::new(&path, problem.line, problem.column, line, Mark::Error);
+                let shown = errors.source[..span.start].chars().rev().take_while(|c| *c != '\n').count() + 1;
+                let alone = SourceLines::new(&path, problem.line, shown, line, Mark::Error);
+                let alone = SourceLines { name: place, ..alone };
                 return snippet(&alone, alone.label.clone(), 0, paint);
             }
             let label = LabeledSpan::new(problem.label.clone(), span.start, span.len());
-            snippet(&source, label, 1, paint)
+            snippet(&NamedSource::new(place, Arc::clone(&source)), label, 1, paint)
         });
         match drawn {
             Some(drawn) => text.push_str(&drawn),
@@ -220,6 +225,7 @@ fn snippet(
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_links(false)
         .with_wrap_lines(false)
+        .without_primary_span_start()
         .with_context_lines(context_lines);
     let mut drawn = String::new();
     handler.render_report(&mut drawn, &Snippet { source, label }).ok()?;
@@ -259,18 +265,18 @@ impl Diagnostic for Snippet<'_> {
 
 /// A few lines of a file, which are all that is known of it.
 struct SourceLines {
+    /// The file and the place in it.
     name: String,
     text: String,
     /// Of the first one, from 1.
     line: usize,
-    /// In the first one, from 1, in characters.
-    column: usize,
     label: LabeledSpan,
 }
 
 impl SourceLines {
     /// With the word at the column of the first line marked; everything from there on where no place is known.
     fn new(path: &Path, line: usize, column: usize, text: &str, mark: Mark) -> Self {
+        let name = at(path, Some(line), Some(column));
         let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
         let at = first.char_indices().nth(column.saturating_sub(1)).map_or(first.len(), |(byte, _)| byte);
         let (first, start) = around(first, at);
@@ -284,7 +290,7 @@ impl SourceLines {
             Mark::Header => (Some("the header of this file"), rest.len()),
         };
         let label = LabeledSpan::new(label.map(str::to_owned), start, length.max(1));
-        Self { name: path.display().to_string(), text, line, column, label }
+        Self { name, text, line, label }
     }
 }
 
@@ -311,7 +317,7 @@ impl SourceCode for SourceLines {
             self.text.as_bytes(),
             whole,
             self.line - 1,
-            self.column - 1,
+            0,
             self.text.lines().count(),
         )))
     }
@@ -557,7 +563,8 @@ mod tests {
 
     #[test]
     fn every_problem_of_a_manifest_is_shown() {
-        let source = "workspace: atriz\ndatabases:\n  core:\n    depend_on: [auth]\n    url: postgres://u:******@h/d\n";
+        let source =
+            "workspace: atriz\ndatabases:\n  core:\n    depend_on: [auth]\n    url: postgres://u:****@h/d\n";
         let problem = |message: &str, word: &str, hint: Option<&str>, label: Option<&str>| {
             let start = source.find(word).unwrap();
             let line = source[..start].matches('\n').count() + 1;
@@ -566,7 +573,7 @@ mod tests {
                 hint: hint.map(str::to_owned),
                 span: Some(start..start + word.len()),
                 line,
-                column: 5,
+                column: if word == "depend_on" { 5 } else { 10 },
                 label: label.map(str::to_owned),
             }
         };
@@ -581,14 +588,7 @@ mod tests {
                     Some("here"),
                 ),
                 problem("the url names `d`, not `core`", "postgres://", None, None),
-                Problem {
-                    message: "DBCTL_ENV is empty".to_owned(),
-                    hint: None,
-                    span: None,
-                    line: 1,
-                    column: 1,
-                    label: None,
-                },
+                Problem { span: None, ..problem("DBCTL_ENV is empty", "workspace", None, None) },
             ],
         };
         insta::assert_snapshot!(command(&errors.into(), Path::new("/w/apps/a"), PLAIN));

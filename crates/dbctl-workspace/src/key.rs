@@ -15,10 +15,10 @@ pub enum KeyError {
     #[error("it is empty")]
     Empty,
     /// The first character is not a letter or digit.
-    #[error("`{0}` starts with `{1}`, and only a letter or digit may come first")]
+    #[error("`{0}` starts with `{1}`, and only an ASCII letter or digit may come first")]
     Start(String, char),
     /// A character that a key cannot hold.
-    #[error("`{0}` holds `{1}`, and only letters, digits, `.`, `_` and `-` are allowed")]
+    #[error("`{0}` holds `{1}`, and only ASCII letters, digits, `.`, `_` and `-` are allowed")]
     Character(String, char),
     /// `...` selects dependencies and dependents.
     #[error("`{0}` holds `...`, which selects dependencies")]
@@ -65,13 +65,13 @@ mod tests {
         }
         for (bad, message) in [
             ("", "it is empty"),
-            ("!core", "`!core` starts with `!`, and only a letter or digit may come first"),
-            ("-x", "`-x` starts with `-`, and only a letter or digit may come first"),
-            ("...a", "`...a` starts with `.`, and only a letter or digit may come first"),
+            ("!core", "`!core` starts with `!`, and only an ASCII letter or digit may come first"),
+            ("-x", "`-x` starts with `-`, and only an ASCII letter or digit may come first"),
+            ("...a", "`...a` starts with `.`, and only an ASCII letter or digit may come first"),
             ("core...", "`core...` holds `...`, which selects dependencies"),
-            ("tag:x", "`tag:x` holds `:`, and only letters, digits, `.`, `_` and `-` are allowed"),
-            ("a/b", "`a/b` holds `/`, and only letters, digits, `.`, `_` and `-` are allowed"),
-            ("größe", "`größe` holds `ö`, and only letters, digits, `.`, `_` and `-` are allowed"),
+            ("tag:x", "`tag:x` holds `:`, and only ASCII letters, digits, `.`, `_` and `-` are allowed"),
+            ("a/b", "`a/b` holds `/`, and only ASCII letters, digits, `.`, `_` and `-` are allowed"),
+            ("größe", "`größe` holds `ö`, and only ASCII letters, digits, `.`, `_` and `-` are allowed"),
         ] {
             assert_eq!(Key::parse(bad).unwrap_err().to_string(), message);
         }

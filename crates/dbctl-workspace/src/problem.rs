@@ -9,7 +9,7 @@ use std::{
 
 use dbctl_migration::text::one_line;
 
-use crate::redact::redact;
+use crate::redact::{Redacted, redact};
 
 /// The most problems that one report lists.
 const MAX_PROBLEMS: usize = 100;
@@ -43,9 +43,9 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Which bytes of the source it is about; `None` where no place in the manifest is.
+    /// Which bytes of [`ManifestErrors::source`] it is about; `None` where no place in the manifest is.
     pub span: Option<Range<usize>>,
-    /// Line of its start, from 1.
+    /// Line of its start in the manifest, from 1.
     pub line: usize,
     /// Column of its start in characters, from 1.
     pub column: usize,
@@ -58,8 +58,7 @@ pub struct Problem {
 pub struct ManifestErrors {
     /// The manifest, as it was asked for.
     pub path: PathBuf,
-    /// Its text without a byte order mark, with passwords blanked out by `*` of the same length in bytes; empty where
-    /// it could not be read.
+    /// Its text without a byte order mark, with `****` for passwords; empty where it could not be read.
     pub source: String,
     /// What is wrong, in the order of the text; never empty.
     pub problems: Vec<Problem>,
@@ -190,7 +189,11 @@ impl Problems {
             let more = Found { span: None, message, hint: None, label: None, kind: None };
             problems.push(lines.problem(more));
         }
-        Some(ManifestErrors { path: path.to_owned(), source: redact(source), problems })
+        let redacted = Redacted::of(source);
+        for problem in &mut problems {
+            problem.span = problem.span.take().map(|span| redacted.range(span));
+        }
+        Some(ManifestErrors { path: path.to_owned(), source: redacted.text, problems })
     }
 }
 

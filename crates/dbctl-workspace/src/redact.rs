@@ -1,24 +1,61 @@
-//! Blanks out passwords that are written in a text, keeping every byte position.
+//! Blanks out passwords that are written in a text.
 
 use std::ops::Range;
 
-/// Replaces each literal password by `*` of the same length in bytes: in URLs (`://user:password@`, also where
-/// the scheme was forgotten), in keyword strings (`password=…`) and after a YAML key (`password: …`). References such as `${PGPASSWORD}` stay.
+/// What stands for a password, whatever its length is.
+const HIDDEN: &str = "****";
+
+/// Replaces each literal password: in URLs (`://user:password@`, also where the scheme was forgotten), in keyword strings
+/// (`password=…`) and after a YAML key (`password: …`). References such as `${PGPASSWORD}` stay.
 pub(crate) fn redact(text: &str) -> String {
-    let mut hidden = vec![false; text.len()];
-    let found = [url_passwords(text), bare_passwords(text), keyword_passwords(text)];
-    for range in found.into_iter().flatten() {
-        hidden[range].fill(true);
+    Redacted::of(text).text
+}
+
+/// A text without its passwords, and where they were.
+pub(crate) struct Redacted {
+    pub(crate) text: String,
+    /// In the text as it was, in order, and where what stands for each begins.
+    hidden: Vec<(Range<usize>, usize)>,
+}
+
+impl Redacted {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut found: Vec<Range<usize>> =
+            [url_passwords(text), bare_passwords(text), keyword_passwords(text)].concat();
+        found.sort_by_key(|range| range.start);
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for range in found {
+            match ranges.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                _ => ranges.push(range),
+            }
+        }
+        let mut redacted = Self { text: String::with_capacity(text.len()), hidden: Vec::new() };
+        let mut done = 0;
+        for range in ranges {
+            redacted.text.push_str(&text[done..range.start]);
+            done = range.end;
+            let at = redacted.text.len();
+            redacted.text.push_str(HIDDEN);
+            redacted.hidden.push((range, at));
+        }
+        redacted.text.push_str(&text[done..]);
+        redacted
     }
-    let mut out = String::with_capacity(text.len());
-    for (at, c) in text.char_indices() {
-        if hidden[at] {
-            out.extend(std::iter::repeat_n('*', c.len_utf8()));
-        } else {
-            out.push(c);
+
+    /// Where a range of the text as it was is now; with all that stands for a password it begins or ends in.
+    pub(crate) fn range(&self, range: Range<usize>) -> Range<usize> {
+        self.moved(range.start, 0)..self.moved(range.end, HIDDEN.len())
+    }
+
+    fn moved(&self, byte: usize, within: usize) -> usize {
+        let before = self.hidden.partition_point(|(hidden, _)| hidden.start < byte);
+        match before.checked_sub(1).and_then(|last| self.hidden.get(last)) {
+            Some((hidden, at)) if byte < hidden.end => at + within,
+            Some((hidden, at)) => at + HIDDEN.len() + (byte - hidden.end),
+            None => byte,
         }
     }
-    out
 }
 
 /// Passwords between `://user:` and the last `@` of the same word or quoted string.
@@ -152,32 +189,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_blanked_out_and_nothing_moves() {
+    fn passwords_are_blanked_out_whatever_their_length_is() {
         for (text, blank) in [
-            ("url: postgres://u:secret@h/d", "url: postgres://u:******@h/d"),
-            ("url: \"postgres://u:p w'd@h/d\" # x@y", "url: \"postgres://u:*****@h/d\" # x@y"),
-            ("url: postgres://u:pä@h", "url: postgres://u:***@h"),
-            ("url: postgres://u:p/@:#@h/d", "url: postgres://u:*****@h/d"),
+            ("url: postgres://u:secret@h/d", "url: postgres://u:****@h/d"),
+            ("url: \"postgres://u:p w'd@h/d\" # x@y", "url: \"postgres://u:****@h/d\" # x@y"),
+            ("url: postgres://u:pä@h", "url: postgres://u:****@h"),
+            ("url: postgres://u:p/@:#@h/d", "url: postgres://u:****@h/d"),
             ("url: postgres://${USER:-me}:${PW}@h/d", "url: postgres://${USER:-me}:${PW}@h/d"),
-            ("url: postgres://u:${PW:-hush}@h/d", "url: postgres://u:${PW*******@h/d"),
-            ("url: postgres://u:a${PW}b@h/d", "url: postgres://u:*${PW}*@h/d"),
-            ("url: ${URL:-postgres://u:pw@h/d}", "url: ${URL:-postgres://u:**@h/d}"),
+            ("url: postgres://u:${PW:-hush}@h/d", "url: postgres://u:${PW****@h/d"),
+            ("url: postgres://u:a${PW}b@h/d", "url: postgres://u:****${PW}****@h/d"),
+            ("url: ${URL:-postgres://u:pw@h/d}", "url: ${URL:-postgres://u:****@h/d}"),
             ("url: postgres://u@h/d", "url: postgres://u@h/d"),
-            ("url: 'u:secret@h/d'", "url: 'u:******@h/d'"),
+            ("url: 'u:secret@h/d'", "url: 'u:****@h/d'"),
             ("url: u:${PW}@h/d", "url: u:${PW}@h/d"),
             ("url: u@h/d # a: b@c", "url: u@h/d # a: b@c"),
             (
                 "a: {url: 'postgres://u:pw@h/d', b: 'postgres://u:pw@h/d'}",
-                "a: {url: 'postgres://u:**@h/d', b: 'postgres://u:**@h/d'}",
+                "a: {url: 'postgres://u:****@h/d', b: 'postgres://u:****@h/d'}",
             ),
             ("url: host=h password=hush dbname=d", "url: host=h password=**** dbname=d"),
-            ("url: \"host=h password='a b' dbname=d\"", "url: \"host=h password='***' dbname=d\""),
+            ("url: \"host=h password='a b' dbname=d\"", "url: \"host=h password='****' dbname=d\""),
             ("url: host=h password = hush", "url: host=h password = ****"),
-            ("url: host=h password=sek ret dbname=d", "url: host=h password=******* dbname=d"),
-            ("url: host=h password=sek ret  dbname = d", "url: host=h password=*******  dbname = d"),
-            ("url: host=h password=sek ret # why", "url: host=h password=******* # why"),
-            ("a: { url: host=h password=sek ret }", "a: { url: host=h password=******* }"),
-            ("url: 'host=h password=a b=c d e'", "url: 'host=h password=* b=c d e'"),
+            ("url: host=h password=sek ret dbname=d", "url: host=h password=**** dbname=d"),
+            ("url: host=h password=sek ret  dbname = d", "url: host=h password=****  dbname = d"),
+            ("url: host=h password=sek ret # why", "url: host=h password=**** # why"),
+            ("a: { url: host=h password=sek ret }", "a: { url: host=h password=**** }"),
+            ("url: 'host=h password=a b=c d e'", "url: 'host=h password=**** b=c d e'"),
             ("url: host=h password=sek ${PW} ret", "url: host=h password=****${PW}****"),
             ("put it in quotes: password='…'", "put it in quotes: password='…'"),
             ("url: postgres://h/d?user=u&password=hush&x=y", "url: postgres://h/d?user=u&password=****&x=y"),
@@ -187,7 +224,26 @@ mod tests {
             ("the password is wrong", "the password is wrong"),
         ] {
             assert_eq!(redact(text), blank);
-            assert_eq!(blank.len(), text.len());
         }
+    }
+
+    #[test]
+    fn places_move_with_the_text() {
+        let text = "a: postgres://u:sekret@h b: password=x # c";
+        let redacted = Redacted::of(text);
+        assert_eq!(redacted.text, "a: postgres://u:****@h b: password=**** # c");
+        for (was, is) in [
+            ("a", "a"),
+            ("b:", "b:"),
+            ("@h", "@h"),
+            ("# c", "# c"),
+            ("sekret", "****"),
+            ("ek", "****"),
+            ("u:se", "u:****"),
+        ] {
+            let at = text.find(was).unwrap();
+            assert_eq!(&redacted.text[redacted.range(at..at + was.len())], is, "{was}");
+        }
+        assert_eq!(redacted.range(0..text.len()), 0..redacted.text.len());
     }
 }

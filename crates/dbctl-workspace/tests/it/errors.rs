@@ -23,7 +23,7 @@ databases:
 environments:
   production: { databases: { ap: { owner: [x] } } }
 "), @r#"
-    1:12 the workspace's name cannot be used: `my space` holds ` `, and only letters, digits, `.`, `_` and `-` are allowed
+    1:12 the workspace's name cannot be used: `my space` holds ` `, and only ASCII letters, digits, `.`, `_` and `-` are allowed
       | workspace: my space
       |            ^^^^^^^^
     2:1 unknown key `env_file`
@@ -67,7 +67,7 @@ environments:
       |     migrations: [{ format: native }, { path: ../.. }]
       |                                              ^^^^^
       = everything a workspace uses lies in the manifest's folder or below it
-    13:3 the key cannot be used: `no good` holds ` `, and only letters, digits, `.`, `_` and `-` are allowed
+    13:3 the key cannot be used: `no good` holds ` `, and only ASCII letters, digits, `.`, `_` and `-` are allowed
       |   'no good': {}
       |   ^^^^^^^^^
     15:30 there is no database `ap` to override
@@ -429,22 +429,22 @@ fn names() {
       |            ^^
     ");
     assert_snapshot!(wrong("workspace: '@x/y'\nservers: {'a b': {}}\ndatabases: {'!a': {}, 'b...': {}, 'tag:c': {}, ü: {}}\nenvironments: {'': {}}\n"), @"
-    1:12 the workspace's name cannot be used: `@x/y` starts with `@`, and only a letter or digit may come first
+    1:12 the workspace's name cannot be used: `@x/y` starts with `@`, and only an ASCII letter or digit may come first
       | workspace: '@x/y'
       |            ^^^^^^
-    2:11 the server's name cannot be used: `a b` holds ` `, and only letters, digits, `.`, `_` and `-` are allowed
+    2:11 the server's name cannot be used: `a b` holds ` `, and only ASCII letters, digits, `.`, `_` and `-` are allowed
       | servers: {'a b': {}}
       |           ^^^^^
-    3:13 the key cannot be used: `!a` starts with `!`, and only a letter or digit may come first
+    3:13 the key cannot be used: `!a` starts with `!`, and only an ASCII letter or digit may come first
       | databases: {'!a': {}, 'b...': {}, 'tag:c': {}, ü: {}}
       |             ^^^^
     3:23 the key cannot be used: `b...` holds `...`, which selects dependencies
       | databases: {'!a': {}, 'b...': {}, 'tag:c': {}, ü: {}}
       |                       ^^^^^^
-    3:35 the key cannot be used: `tag:c` holds `:`, and only letters, digits, `.`, `_` and `-` are allowed
+    3:35 the key cannot be used: `tag:c` holds `:`, and only ASCII letters, digits, `.`, `_` and `-` are allowed
       | databases: {'!a': {}, 'b...': {}, 'tag:c': {}, ü: {}}
       |                                   ^^^^^^^
-    3:48 the key cannot be used: `ü` starts with `ü`, and only a letter or digit may come first
+    3:48 the key cannot be used: `ü` starts with `ü`, and only an ASCII letter or digit may come first
       | databases: {'!a': {}, 'b...': {}, 'tag:c': {}, ü: {}}
       |                                                ^
     4:16 the environment's name cannot be used: it is empty
@@ -470,7 +470,7 @@ fn names() {
       |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     ");
     assert_snapshot!(wrong("workspace: x\ndatabases: {a: {tags: ['a b'], owner: '', extensions: ['']}}\n"), @"
-    2:24 the tag cannot be used: `a b` holds ` `, and only letters, digits, `.`, `_` and `-` are allowed
+    2:24 the tag cannot be used: `a b` holds ` `, and only ASCII letters, digits, `.`, `_` and `-` are allowed
       | databases: {a: {tags: ['a b'], owner: '', extensions: ['']}}
       |                        ^^^^^
     2:39 the owner cannot be used: the name is empty

@@ -27,11 +27,11 @@ databases:
       |                                                                     ^^^^^^^^
       = known keys: url, admin_url, direct_url, pooler, max_connections, embedded, postgres, sqlite
     4:51 unknown key `x` in `servers.n`
-      |   n: { url: "host=h password='*********' user=u", x: 1 }
-      |                                                   ^
+      |   n: { url: "host=h password='****' user=u", x: 1 }
+      |                                              ^
       = known keys: url, admin_url, direct_url, pooler, max_connections, embedded, postgres, sqlite
     6:16 there is no server `postgres://me:****@h`
-      |   a: { server: 'postgres://me:****@h', url: 'postgres://me:${PW*******@${H/d', name: hüsh }
+      |   a: { server: 'postgres://me:****@h', url: 'postgres://me:${PW****@${H/d', name: hüsh }
       |                ^^^^^^^^^^^^^^^^^^^^^^
       = servers: m, n
     "#);

@@ -100,7 +100,10 @@ fn shown(errors: &ManifestErrors) -> String {
         out += &format!("{}:{} {}\n", problem.line, problem.column, problem.message);
         let line = errors.source.lines().nth(problem.line - 1).unwrap_or_default();
         let carets = errors.source[span.clone()].chars().count().max(1);
-        out += &format!("  | {line}\n  | {}{}\n", " ".repeat(problem.column - 1), "^".repeat(carets));
+        // Where a password before it is shown shorter or longer than it is, that is not its column.
+        let before = &errors.source[..span.start];
+        let blanks = before[before.rfind('\n').map_or(0, |at| at + 1)..].chars().count();
+        out += &format!("  | {line}\n  | {}{}\n", " ".repeat(blanks), "^".repeat(carets));
         out.extend(problem.hint.iter().map(|hint| format!("  = {hint}\n")));
     }
     out

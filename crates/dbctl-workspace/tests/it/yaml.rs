@@ -204,7 +204,7 @@ fn byte_order_marks_and_carriage_returns_are_fine() {
       |   a: {nmae: b}
       |       ^^^^
       = did you mean `name`?
-    4:3 the key cannot be used: `ä` starts with `ä`, and only a letter or digit may come first
+    4:3 the key cannot be used: `ä` starts with `ä`, and only an ASCII letter or digit may come first
       |   ä: 1
       |   ^
     4:6 `databases.ä` must be a mapping, not a number
