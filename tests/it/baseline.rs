@@ -388,3 +388,22 @@ databases:
     let refused = sandbox.dbctl(&["migrate", "a"]).fails(1);
     assert!(refused.contains("it is not empty: public.x"), "{refused}");
 }
+
+#[test]
+fn a_number_without_its_zeros_is_recognised() {
+    let sandbox = Sandbox::new(
+        "workspace: w\ndatabases: { a: { migrations: [{ path: m, format: dbmate }] } }\n",
+        &[
+            ("m/001_t.sql", "-- migrate:up\ncreate table t (id int);\n-- migrate:down\n"),
+            ("m/002_u.sql", "-- migrate:up\ncreate table u (id int);\n-- migrate:down\n"),
+        ],
+    );
+    sandbox.ok(&["create", "a"]);
+    sandbox.query("a", "create table t (id int); create table u (id int)");
+    for args in [&["baseline", "a", "--through", "2", "--yes"][..], &["migrate", "a", "--to", "2"]] {
+        let said = sandbox.dbctl(args).fails(1);
+        assert!(said.contains("no migration `2` in m") && said.contains("did you mean `002`?"), "{said}");
+    }
+    sandbox.ok(&["baseline", "a", "--through", "002", "--yes"]);
+    sandbox.ok(&["status", "a", "--check"]);
+}

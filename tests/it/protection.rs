@@ -3,11 +3,13 @@
 use std::{
     fmt,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use crate::{
+    held::hold,
     own_server::OwnServer,
-    process::{signal, until},
+    process::{Running, signal, until},
     support::{Ran, Sandbox, binary},
 };
 
@@ -218,6 +220,47 @@ fn whoever_is_asked_may_close_the_terminal() {
         sandbox.ok(&["status", "a"]);
         assert_eq!(sandbox.query("a", "select 1"), "1\n");
     }
+}
+
+/// Stopping a server destroys nothing but what others are about to do.
+#[test]
+fn whoever_is_at_work_on_a_server_is_named_before_it_is_stopped() {
+    let sandbox = Sandbox::new(
+        "workspace: w\ndatabases: { a: { migrations: [{ path: m, format: native }] } }\n",
+        &[("m/20260101000000_slow.sql", "select pg_sleep(3600);\n")],
+    );
+    let first = sandbox.dbctl(&["status", "a"]);
+    assert!(first.stderr.contains("started a private PostgreSQL"), "{first}");
+    let second = sandbox.dbctl(&["status", "a"]);
+    assert_eq!(second.stderr, "", "{second}");
+    sandbox.ok(&["create", "a"]);
+    let run = Running::start(sandbox.command(binary()).args(["migrate", "a"]));
+    let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    until("the migration runs", || sandbox.query("a", asleep) == "1\n");
+    let told = |ran: &Ran| {
+        for words in ["ends these sessions", "dbctl migrate ", ", in a", "pid "] {
+            assert!(ran.stderr.contains(words), "{words:?}: {ran}");
+        }
+    };
+    let refused = sandbox.dbctl(&["server", "stop"]);
+    told(&refused);
+    assert_eq!(refused.code, 2, "{refused}");
+    let mut command = sandbox.command(binary());
+    command.args(["server", "stop"]);
+    let declined = on_terminal(&command, "n\r");
+    told(&declined);
+    assert_eq!(sandbox.query("a", asleep), "1\n");
+    told(&on_terminal(&command, "y\r"));
+    let ran = run.wait(Duration::from_secs(60));
+    assert_eq!(ran.code, 1, "{ran}");
+    // Who is connected and does nothing is in nobody's way, and `--yes` says it all.
+    let idle = hold(&sandbox.url("a"), "select 1");
+    assert_eq!(sandbox.ok(&["server", "stop"]).matches("stopped").count(), 1);
+    assert!(idle.was_ended());
+    let busy = hold(&sandbox.url("a"), "begin; select 1");
+    sandbox.dbctl(&["server", "stop"]).fails(2);
+    sandbox.ok(&["server", "stop", "--yes"]);
+    assert!(busy.was_ended());
 }
 
 #[test]

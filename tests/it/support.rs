@@ -172,7 +172,8 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        let stop = || self.command(binary()).args(["server", "stop", "--env", "development"]).output();
+        let stop =
+            || self.command(binary()).args(["server", "stop", "--yes", "--env", "development"]).output();
         if stop().is_ok_and(|output| output.status.success()) {
             return;
         }

@@ -84,7 +84,13 @@ fn advised(mut error: clap::Error, args: &[OsString], command: &clap::Command) -
         // The usage line holds what was suggested.
         error.insert(ContextKind::Usage, ContextValue::StyledStr(usage(command, verb)));
     }
+    if !matches!(verb, Some("exec" | "psql")) {
+        not_as_a_value(&mut error);
+    }
     let advice = match (error.kind(), verb) {
+        (ErrorKind::UnknownArgument, _) if matches!(wrong.as_str(), "--output" | "-o" | "--json") => {
+            "`--format json` and `--format ndjson` write results for programs".to_owned()
+        }
         (ErrorKind::UnknownArgument, Some("plan")) if wrong == "--all" => {
             "targets stand after the verb: `dbctl plan up --all`".to_owned()
         }
@@ -98,6 +104,17 @@ fn advised(mut error: clap::Error, args: &[OsString], command: &clap::Command) -
     };
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
     error
+}
+
+/// Takes back that what is no flag could be meant as a value: no database is called so.
+fn not_as_a_value(error: &mut clap::Error) {
+    if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
+        let tips: Vec<StyledStr> =
+            tips.into_iter().filter(|tip| !tip.to_string().contains("as a value")).collect();
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
 }
 
 /// How a command is used, or `dbctl` itself.
@@ -237,7 +254,7 @@ mod tests {
             let error = parse(&args(line)).expect_err(line).to_string();
             assert!(!error.contains("<ENVIRONMENT>") || line.contains("protect"), "{error}");
             let tips = error.lines().filter(|line| line.contains("tip:")).map(str::trim);
-            format!("{line}\n  {}", tips.collect::<Vec<_>>().join("\n  "))
+            tips.fold(line.to_owned(), |text, tip| format!("{text}\n  {tip}"))
         };
         insta::assert_snapshot!(
             [
@@ -250,6 +267,9 @@ mod tests {
                 "up --yees",
                 "up --allow-protectd production",
                 "up --formt json",
+                "list --output json",
+                "status --nonsense",
+                "exec a --nonsense",
             ]
             .map(advice)
             .join("\n"),
@@ -272,6 +292,11 @@ mod tests {
           tip: a similar argument exists: '--allow-protected'
         up --formt json
           tip: a similar argument exists: '--format'
+        list --output json
+          tip: `--format json` and `--format ndjson` write results for programs
+        status --nonsense
+        exec a --nonsense
+          tip: to pass '--nonsense' as a value, use '-- --nonsense'
         "#
         );
     }

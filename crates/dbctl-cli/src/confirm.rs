@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
     thread,
 };
 
@@ -52,25 +51,25 @@ pub(crate) async fn ask(asking: &Asking, console: &mut Console<'_>) -> Result<()
     go_on(console.mode).await
 }
 
-/// What is about to be deleted, which is no database alone.
-pub(crate) struct Deleting {
+/// What is asked about that concerns no single database.
+pub(crate) struct Asked {
     /// The command, and what that is, in short.
     pub(crate) destruction: (&'static str, &'static str),
     /// What it does, after the command.
     pub(crate) effect: &'static str,
     /// What goes.
-    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) what: Vec<String>,
 }
 
-/// Says what would be deleted, then asks as [`ask`] does.
-pub(crate) async fn ask_to_delete(deleting: &Deleting, console: &mut Console<'_>) -> Result<(), CliError> {
-    let (command, _) = deleting.destruction;
-    writeln!(console.err, "`{command}` {}:", deleting.effect)?;
-    for folder in &deleting.folders {
-        writeln!(console.err, "  {}", console.mode.err.bold(&folder.display().to_string()))?;
+/// Says what would go, then asks as [`ask`] does.
+pub(crate) async fn ask_about(asked: &Asked, console: &mut Console<'_>) -> Result<(), CliError> {
+    let (command, _) = asked.destruction;
+    writeln!(console.err, "`{command}` {}:", asked.effect)?;
+    for one in &asked.what {
+        writeln!(console.err, "  {}", console.mode.err.bold(one))?;
     }
     console.err.flush()?;
-    can_ask(deleting.destruction, console)?;
+    can_ask(asked.destruction, console)?;
     go_on(console.mode).await
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     num::NonZeroUsize,
     path::PathBuf,
     thread::available_parallelism,
@@ -14,7 +15,9 @@ use dbctl_workspace::{Env, Key, LoadOptions, SelectError, Selection, Workspace, 
 
 use crate::{
     cli::{Global, MAX_JOBS, Shown, Targets},
+    console::Console,
     error::CliError,
+    report,
 };
 
 /// What dbctl reads of its own process, once.
@@ -80,6 +83,17 @@ impl Context {
             fail_fast: global.fail_fast,
         };
         Ok(Self { workspace, cwd: process.cwd.clone(), home, engine: Servers::new(), stamp, limits })
+    }
+
+    /// Says which private servers were started, which takes longer than one who only looks would expect.
+    pub(crate) fn say_what_started(&self, console: &mut Console<'_>) -> io::Result<()> {
+        for reached in self.engine.take_reached() {
+            if reached.started && !console.mode.quiet {
+                let text = report::started(&reached.server);
+                writeln!(console.err, "{}", console.mode.err.dim(&text))?;
+            }
+        }
+        Ok(())
     }
 
     /// The databases that were named.

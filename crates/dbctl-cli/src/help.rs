@@ -154,7 +154,7 @@ one per repository and major version.
 
 Examples:
   dbctl server status          which databases are on it, and which elsewhere
-  dbctl server stop            its data stays
+  dbctl server stop            its data stays; asks where somebody is at work
   dbctl server remove          stops it and deletes its data";
 
 pub(crate) const COMPLETIONS: &str = "\

@@ -23,7 +23,8 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
         StepError::Format(errors) => return errors.0.first().and_then(format),
         StepError::Drift { drift, redo, .. } => drift_hint(drift, *redo, key),
         StepError::Rollback(error) => rollback(error, key),
-        StepError::UnknownVersion { .. } => format!("`dbctl status {key} -v` lists them"),
+        StepError::UnknownVersion { near: Some(near), .. } => format!("did you mean `{near}`?"),
+        StepError::UnknownVersion { near: None, .. } => format!("`dbctl status {key} -v` lists them"),
         StepError::AmbiguousVersion { .. } => "name it as it stands there".to_owned(),
         StepError::Environment { recorded, .. } => {
             format!("does the URL lead where you think it does? If so, run it with --env {recorded}")

@@ -17,7 +17,7 @@ use crate::{
     console::{Console, Mode},
 };
 
-pub(crate) use self::human::{count, time};
+pub(crate) use self::human::{count, started, time};
 use self::{human::Human, json::Json, ndjson::Ndjson};
 
 /// Something that tells of a run.

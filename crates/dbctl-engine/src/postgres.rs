@@ -36,8 +36,8 @@ use tokio::{
 };
 
 use crate::{
-    Access, Atomic, Creation, Decision, Endpoint, Engine, EngineError, Gid, Identity, Notice, PgVars, Reader,
-    Resume, Session, Severity, Target, Writer,
+    Access, Atomic, Creation, Decision, Endpoint, Engine, EngineError, Gid, Identity, LockHolder, Notice,
+    PgVars, Reader, Resume, Session, Severity, Target, Writer,
     embedded::{self, EmbeddedSpec, Reached, Running},
     libpq::{self, Settings},
 };
@@ -110,6 +110,21 @@ impl Postgres {
     /// The embedded servers that were found or started since this was last asked; each is told of once.
     pub fn take_reached(&self) -> Vec<Reached> {
         std::mem::take(&mut self.reached.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who is at work on an embedded server that runs: whoever has a transaction open, and dbctl's own sessions; each with
+    /// its database.
+    pub async fn at_work(
+        &self,
+        server: &Running,
+        session: &Session<'_>,
+    ) -> Result<Vec<(String, LockHolder)>, EngineError> {
+        let url = format!("{}?sslmode=disable", server.url("postgres").expose_secret());
+        let settings = libpq::settings(&url, &PgVars::default())?;
+        let mut link = Link::open(&settings, "postgres", session).await?;
+        let found = admin::at_work(&mut link).await;
+        link.close().await;
+        found
     }
 
     /// The settings for a session: not to be had once the run is stopped, which may be while a server starts. Says what

@@ -55,6 +55,8 @@ pub enum StepError {
         version: String,
         /// The sources searched.
         sources: Vec<String>,
+        /// One with the same number.
+        near: Option<String>,
     },
     /// `--to` names migrations of several sources.
     #[error("`{version}` could be any of {}", names.join(", "))]

@@ -205,8 +205,20 @@ pub(crate) fn the_one<'r, 'm>(
 }
 
 pub(crate) fn unknown(version: &str, sources: &[SourceFiles]) -> StepError {
+    let near = nearest(version, sources);
     let sources = sources.iter().map(|source| source.name.clone()).collect();
-    StepError::UnknownVersion { version: version.to_owned(), sources }
+    StepError::UnknownVersion { version: version.to_owned(), sources, near }
+}
+
+/// The version that has the same number, which versions may spell with zeros before it.
+fn nearest(version: &str, sources: &[SourceFiles]) -> Option<String> {
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.trim_start_matches('0').to_owned())
+    };
+    let wanted = number(version)?;
+    let mut versions = sources.iter().flat_map(|source| &source.migrations).map(|file| file.version.as_str());
+    versions.find(|version| number(version).as_ref() == Some(&wanted)).map(str::to_owned)
 }
 
 /// The whole names of what was found, such as can be typed to mean one of them.

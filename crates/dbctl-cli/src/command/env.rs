@@ -20,6 +20,7 @@ pub(super) async fn run(
 ) -> Result<Done, CliError> {
     let key = context.select_one(args.target.as_deref())?;
     let variables = child::variables(context, &key).await?;
+    context.say_what_started(console)?;
     if console.mode.is_json() {
         let object: BTreeMap<&str, &str> =
             variables.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();

@@ -99,6 +99,7 @@ async fn show(
         () = signals.twice(&stop) => return Err(CliError::Interrupted),
         read = history(&context.workspace, &key, only, &targets, &context.engine, &session) => read,
     };
+    context.say_what_started(console)?;
     heard.tell(console)?;
     let found = read.map_err(|error| match error {
         StepError::Engine(error) => error.into(),

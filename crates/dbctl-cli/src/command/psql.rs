@@ -53,7 +53,7 @@ async fn is_there(context: &Context, key: &Key) -> Result<(), CliError> {
 }
 
 /// Nothing is to be minded where it is only looked whether a database is there.
-struct Deaf;
+pub(super) struct Deaf;
 
 impl Observer for Deaf {
     fn notice(&self, _: Notice) {}

@@ -34,6 +34,7 @@ pub(super) async fn run(
 ) -> Result<Done, CliError> {
     let keys = context.in_order(&context.select_shown(targets)?);
     let mut found = look(&keys, context, console).await?;
+    context.say_what_started(console)?;
     found.runs.truncate(limit.map_or(usize::MAX, NonZeroUsize::get));
     match console.mode.format {
         Format::Human => {

@@ -3,19 +3,24 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use dbctl_engine::embedded::{
     EmbeddedHome, EmbeddedSpec, Running, Whereabouts, ensure, recorded, remove, status, stop, whereabouts,
 };
-use dbctl_runner::PlanError;
+use dbctl_engine::{Postgres, Session};
+use dbctl_runner::{PlanError, stamp};
 use dbctl_workspace::{Environment, Way, Workspace, load};
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
+use super::psql::Deaf;
 use crate::{
     cli::{Global, Server, Which},
-    confirm::{self, Deleting},
+    confirm::{self, Asked},
     console::Console,
     context::{Process, options, server_of},
     error::CliError,
@@ -23,6 +28,9 @@ use crate::{
     paths::relative,
     signals::unless_stopped,
 };
+
+/// How long a server may take to say who is at work on it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Serialize)]
 struct Document {
@@ -76,7 +84,9 @@ pub(super) async fn run(
             }
         }
         Server::Stop { which } => {
-            for server in Site::at_least(global, process, console)?.servers(which)? {
+            let known = Site::at_least(global, process, console)?.servers(which)?;
+            may_stop(&known, global, console).await?;
+            for server in known {
                 let state = if stop(&server.spec).await? { "stopped" } else { "did not run" };
                 servers.push(idle(&server, state));
             }
@@ -142,6 +152,37 @@ pub(super) async fn run(
         console.out.flush()?;
     }
     Ok(if found { Done::Found } else { Done::Well })
+}
+
+/// Whether these may be stopped; asks where somebody is at work on one and nobody said so. One that does not answer keeps
+/// nobody at work that could be told of.
+async fn may_stop(servers: &[Known], global: &Global, console: &mut Console<'_>) -> Result<(), CliError> {
+    if global.yes {
+        return Ok(());
+    }
+    let stamp = stamp();
+    let session = Session {
+        verb: "server",
+        stamp: &stamp,
+        cancel: CancellationToken::new(),
+        observer: &Deaf,
+        wait: Duration::ZERO,
+    };
+    let mut at_work = Vec::new();
+    for server in servers {
+        let Some(running) = status(&server.spec).await? else { continue };
+        let engine = Postgres::new();
+        if let Ok(Ok(found)) = timeout(PATIENCE, engine.at_work(&running, &session)).await {
+            let line = |(database, who)| format!("{who}, in {database}");
+            at_work.extend(found.into_iter().map(line));
+        }
+    }
+    if at_work.is_empty() {
+        return Ok(());
+    }
+    let destruction = ("server stop", "ends what others are doing");
+    let effect = "ends these sessions, and rolls back what they have not committed";
+    confirm::ask_about(&Asked { destruction, effect, what: at_work }, console).await
 }
 
 fn idle(server: &Known, state: &str) -> ServerOf {
@@ -297,9 +338,9 @@ impl Site {
         if global.yes {
             return Ok(());
         }
-        let folders = servers.iter().filter_map(Known::folder).collect();
+        let what = servers.iter().filter_map(Known::folder).map(|folder| folder.display().to_string());
         let effect = "deletes the private PostgreSQL of this repository, with every database on it";
-        confirm::ask_to_delete(&Deleting { destruction, effect, folders }, console).await
+        confirm::ask_about(&Asked { destruction, effect, what: what.collect() }, console).await
     }
 
     /// What runs can be looked at and stopped where the manifest is gone.

@@ -75,6 +75,7 @@ pub(super) async fn look(
             report
         }
     };
+    context.say_what_started(console)?;
     heard.tell(console)?;
     Ok(report)
 }
@@ -274,8 +275,11 @@ mod tests {
         let mut database = report().databases.remove(0);
         database.exists = None;
         database.migrations.clear();
-        database.error =
-            Some(Arc::new(StepError::UnknownVersion { version: "1".to_owned(), sources: vec![] }));
+        database.error = Some(Arc::new(StepError::UnknownVersion {
+            version: "1".to_owned(),
+            sources: vec![],
+            near: None,
+        }));
         assert_eq!(row(&database)[3..], ["-", "cannot be read"]);
     }
 

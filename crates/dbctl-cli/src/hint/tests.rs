@@ -102,7 +102,12 @@ fn steps() -> Vec<StepError> {
         StepError::Rollback(RollbackError::LaterApplied { name: text("1_a"), later: vec![text("2_b")] }),
         StepError::Rollback(RollbackError::LaterStay { name: text("1_a"), later: vec![text("2_b")] }),
         StepError::Rollback(RollbackError::Partial(vec![text("1_a")])),
-        StepError::UnknownVersion { version: text("9"), sources: vec![text("migrations")] },
+        StepError::UnknownVersion { version: text("9"), sources: vec![text("migrations")], near: None },
+        StepError::UnknownVersion {
+            version: text("2"),
+            sources: vec![text("migrations")],
+            near: Some(text("002")),
+        },
         StepError::AmbiguousVersion { version: text("9"), names: vec![text("a/9_x"), text("b/9_y")] },
         StepError::Environment { recorded: text("production"), current: text("development") },
         StepError::SameDatabase { other: other(), database: text("atriz_shared") },

@@ -117,11 +117,11 @@ impl<O: Write + Send, E: Write + Send> Report for Human<O, E> {
         if self.mode.quiet {
             return Ok(());
         }
-        let Running { version, host, port, data, .. } = &reached.server;
-        let text = if reached.started {
-            format!("started a private PostgreSQL {version} on {host}:{port}, its data in {}", data.display())
-        } else {
-            format!("on the private PostgreSQL {version} at {host}:{port}")
+        let text = match &reached.server {
+            server if reached.started => started(server),
+            Running { version, host, port, .. } => {
+                format!("on the private PostgreSQL {version} at {host}:{port}")
+            }
         };
         self.print(&self.mode.err.dim(&text))
     }
@@ -348,6 +348,11 @@ pub(crate) fn time(duration: Duration) -> String {
         1_000..60_000 => format!("{:.1} s", duration.as_secs_f64()),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
     }
+}
+
+/// Says that dbctl has started a server.
+pub(crate) fn started(Running { version, host, port, data, .. }: &Running) -> String {
+    format!("started a private PostgreSQL {version} on {host}:{port}, its data in {}", data.display())
 }
 
 #[cfg(test)]

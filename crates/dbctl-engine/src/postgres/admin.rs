@@ -401,6 +401,16 @@ async fn users(link: &mut Link<'_>, name: &str) -> Result<Vec<LockHolder>, Engin
     link.query(&sql, &[(&name, Type::TEXT)]).await?.iter().map(holder).collect()
 }
 
+/// Sessions that would lose something if they ended now, with their databases.
+pub(super) async fn at_work(link: &mut Link<'_>) -> Result<Vec<(String, LockHolder)>, EngineError> {
+    let sql = format!(
+        "select a.pid, {HOLDER_COLUMNS}, coalesce(a.datname::text, '') from pg_catalog.pg_stat_activity a \
+         where a.pid <> pg_backend_pid() and coalesce(a.backend_type, 'client backend') = 'client backend' \
+         and (coalesce(a.state, 'idle') <> 'idle' or a.application_name like 'dbctl %') order by a.pid"
+    );
+    link.query(&sql, &[]).await?.iter().map(|row| Ok((get(row, 4)?, holder(row)?))).collect()
+}
+
 async fn is_listed(link: &mut Link<'_>, name: &str) -> Result<bool, EngineError> {
     let sql = "select 1 from pg_catalog.pg_database where datname = $1::text";
     Ok(!link.query(sql, &[(&name, Type::TEXT)]).await?.is_empty())
