@@ -317,3 +317,30 @@ fn bytes_of_all_kinds() {
     let said = sandbox.dbctl(&["migrate", "a"]).fails(1);
     assert!(said.contains("20260101000020_psql.sql:6002:"), "{said}");
 }
+
+/// Other tools fill them in; here it would be a guess, and blind: `${…}` may be meant as it stands.
+#[test]
+fn placeholders_are_told() {
+    let sandbox = sandbox();
+    write(
+        &sandbox,
+        1,
+        &[("plain", "CREATE TABLE plain AS SELECT '${NOT} :one {{of}} them' AS t, $$ ${x} $$ AS u;\n")],
+    );
+    sandbox.ok(&["up", "--all"]);
+    for (sql, at, name) in [
+        ("CREATE TABLE a ();\nGRANT SELECT ON a TO ${APP_USER};\n", "2:22", "`${APP_USER}`"),
+        ("CREATE TABLE :schema.a ();\n", "1:14", "`:schema`"),
+        ("CREATE TABLE {{schema}}.a ();\n", "1:14", "`{{schema}}`"),
+    ] {
+        write(&sandbox, 2, &[("filled", sql)]);
+        let said = sandbox.dbctl(&["migrate", "--all"]).fails(1);
+        assert!(
+            said.contains(&format!(":{at}]")) && said.contains(&format!("{name} looks like a placeholder")),
+            "{said}"
+        );
+    }
+    write(&sandbox, 2, &[("filled", "CREATE TABLE ];\n")]);
+    let said = sandbox.dbctl(&["migrate", "--all"]).fails(1);
+    assert!(!said.contains("placeholder"), "{said}");
+}

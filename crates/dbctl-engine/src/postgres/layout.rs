@@ -179,7 +179,11 @@ impl<'a> Layout<'a> {
         sql.location = Some(match (error.position(), copy_data, error.where_().and_then(copy_line)) {
             (Some(ErrorPosition::Original(character)), _, _) => {
                 let character = usize::try_from(*character).unwrap_or_default().saturating_sub(1);
-                self.location(range.start + offset_of_char(statement, character), Mark::Error)
+                let offset = offset_of_char(statement, character);
+                if sql.code == "42601" && sql.hint.is_none() {
+                    sql.hint = statement.get(offset..).and_then(placeholder).map(unfilled);
+                }
+                self.location(range.start + offset, Mark::Error)
             }
             (Some(ErrorPosition::Internal { query, .. }), _, _) => {
                 let within = format!("in the query: {}", hide_passwords(&shorten(query)));
@@ -205,6 +209,37 @@ impl<'a> Layout<'a> {
             None => EngineError::Sql(Box::new(sql_error(error, sql))),
         }
     }
+}
+
+/// What other tools fill in, at the start of this text: `${name}` of the shell and of many runners, `:name`, `:'name'` and
+/// `:"name"` of psql, `{{name}}` of templates.
+fn placeholder(text: &str) -> Option<&str> {
+    let within = |before: &str, after: &str| {
+        let rest = text.strip_prefix(before)?;
+        let name = rest.find(after)?;
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+        let fits = name > 0 && rest[..name].chars().all(is_name);
+        fits.then(|| &text[..before.len() + name + after.len()])
+    };
+    let bare = || {
+        let name = text.strip_prefix(':')?;
+        let length = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+        let begins = name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        begins.then(|| &text[..1 + length])
+    };
+    within("${", "}")
+        .or_else(|| within("{{", "}}"))
+        .or_else(|| within(":'", "'"))
+        .or_else(|| within(":\"", "\""))
+        .or_else(bare)
+}
+
+fn unfilled(placeholder: &str) -> String {
+    format!(
+        "`{placeholder}` looks like a placeholder, and dbctl fills in none: write what it stands for; a value that differs \
+         from one database to the next can be one of the `settings` in the manifest, which SQL reads by \
+         `current_setting('app.name')`"
+    )
 }
 
 /// The line of a `COPY`'s data that PostgreSQL's context names: `COPY t, line 3, column x: "y"`, in any language.

@@ -185,3 +185,24 @@ fn what_only_a_session_remembers_is_told() {
         assert!(!kept_in_session(sql), "{sql}");
     }
 }
+
+#[test]
+fn what_other_tools_fill_in_is_told_from_what_is_mistyped() {
+    for (text, found) in [
+        ("${APP_USER} x", Some("${APP_USER}")),
+        ("${}", None),
+        ("${a b", None),
+        ("$1", None),
+        ("{{ schema }}.t", Some("{{ schema }}")),
+        (":name;", Some(":name")),
+        (":'name')", Some(":'name'")),
+        (":\"a.b\"", Some(":\"a.b\"")),
+        (":2]", None),
+        ("::text", None),
+        (": x", None),
+        (":", None),
+        ("", None),
+    ] {
+        assert_eq!(placeholder(text), found, "{text}");
+    }
+}
