@@ -172,9 +172,13 @@ fn check_provider(folder: &Folder, listed: &Listed) -> Result<(), FormatError> {
         let Some(value) = value.trim_start().strip_prefix('=') else { continue };
         let value = value.split('#').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
         if !matches!(value, "postgresql" | "postgres") {
-            let message =
-                format!("line {}: these migrations are for {value}, and dbctl runs PostgreSQL", number + 1);
-            return Err(folder.wrong_name(listed, message));
+            let before = line.find(value).map_or("", |at| &line[..at]);
+            return Err(FormatError::Content {
+                path: folder.shown(listed),
+                line: number + 1,
+                column: before.chars().count() + 1,
+                message: format!("these migrations are for {value}, and dbctl runs PostgreSQL"),
+            });
         }
     }
     Ok(())

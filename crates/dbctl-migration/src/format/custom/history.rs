@@ -187,11 +187,13 @@ impl History for CustomTable {
         )
     }
 
+    /// The last spelling is part of all of them, and looked for first, for what compares them takes long.
     fn find(&self, key: &str, number: usize) -> (String, Value) {
+        let all = format!("${number}::text[]");
         let place = format!("pg_catalog.array_position(${number}::text[], {})", plain_sql("said"));
         let sql = format!(
-            "SELECT tool_row FROM (SELECT tool_row, at_us, id, {place} AS place FROM {rows}) AS known WHERE place IS NOT \
-             NULL ORDER BY place, at_us DESC NULLS LAST, id DESC NULLS LAST LIMIT 1",
+            "SELECT tool_row FROM (SELECT tool_row, at_us, id, {place} AS place FROM {rows} WHERE \
+             pg_catalog.strpos(said, ({all})[pg_catalog.cardinality({all})]) > 0) AS known WHERE place IS NOT NULL ORDER BY place, at_us DESC NULLS LAST, id DESC NULLS LAST LIMIT 1",
             rows = self.rows()
         );
         (sql, Value::Texts(spellings(&self.pattern, key)))

@@ -103,7 +103,7 @@ fn what_stops_the_tool_stops_dbctl() {
             "m/20240101000000_gone: the folder has no migration.sql, at which Prisma stops (P3015): put it back, or \
              remove the folder if it is no migration",
             "m/20240102000000_a/migration.sql:1:10: unknown directive `no-transactions`",
-            "m/migration_lock.toml: line 2: these migrations are for mysql, and dbctl runs PostgreSQL",
+            "m/migration_lock.toml:2:13: these migrations are for mysql, and dbctl runs PostgreSQL",
         ]
     );
     for provider in ["postgresql", "postgres"] {
