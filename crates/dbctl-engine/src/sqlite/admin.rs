@@ -84,7 +84,9 @@ pub(super) async fn create(path: &Path, session: &Session<'_>) -> Result<Creatio
         fs::create_dir_all(folder).map_err(io_error("make the folder", folder))?;
     }
     let _lock = Lock::acquire(path, session).await?;
-    if exists(path)? {
+    let was_there = exists(path)?;
+    // Whoever was killed while it was made has left nothing in it.
+    if was_there && fs::metadata(path).map_err(io_error("look at", path))?.len() > 0 {
         return Ok(Creation::default());
     }
     let mut link = Link::open(path, Access::Create, session.cancel.clone()).await?;
@@ -92,7 +94,7 @@ pub(super) async fn create(path: &Path, session: &Session<'_>) -> Result<Creatio
     let made = link.rows("PRAGMA journal_mode = WAL", Vec::new(), |_| Ok(())).await;
     link.close().await;
     made?;
-    Ok(Creation { created: true, extensions: Vec::new() })
+    Ok(Creation { created: !was_there, extensions: Vec::new() })
 }
 
 /// Sees that nobody else has the database open, as far as SQLite can tell: of one with a rollback journal it knows only who

@@ -1,46 +1,134 @@
 //! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's. But
 //! for one: a file may record itself.
 
-use dbctl_migration::{Migration, TableName, Value, quote_ident};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
-use super::{link::Link, reader};
+use dbctl_migration::{Migration, TableName, Value, quote_ident};
+use rusqlite::{
+    Connection,
+    hooks::{AuthAction, AuthContext, Authorization},
+};
+
+use super::{
+    failure::own,
+    link::{Link, rows},
+    reader,
+};
 use crate::{
     EngineError, SourceRef,
     records::{Suspect, changed_rows, records_itself},
 };
 
-/// The tables before a file, `None` where there is none.
-pub(super) type Look = Vec<Option<Vec<String>>>;
+/// The tables at one moment, `None` where there is none.
+type Look = Vec<Option<Vec<String>>>;
 
-/// All rows of the tables, in a transaction and before its file.
-pub(super) async fn look(link: &mut Link, tables: &[TableName]) -> Result<Look, EngineError> {
+/// Sees that the statements of a file leave tables alone. Their rows are looked at once a statement would write to one, so
+/// that files which do not cost nothing.
+#[derive(Clone)]
+pub(super) struct Guard {
+    tables: Arc<[TableName]>,
+    touched: Arc<AtomicBool>,
+    before: Arc<Mutex<Option<Look>>>,
+}
+
+impl Guard {
+    pub(super) fn new(tables: &[TableName]) -> Self {
+        Self { tables: tables.into(), touched: Arc::default(), before: Arc::default() }
+    }
+
+    /// Hears of every statement that is prepared from now on.
+    pub(super) fn listen(&self, connection: &mut Connection) -> Result<(), EngineError> {
+        let (tables, touched) = (Arc::clone(&self.tables), Arc::clone(&self.touched));
+        let hear = move |context: AuthContext<'_>| {
+            let table = match context.action {
+                AuthAction::Insert { table_name }
+                | AuthAction::Update { table_name, .. }
+                | AuthAction::Delete { table_name }
+                | AuthAction::DropTable { table_name }
+                | AuthAction::AlterTable { table_name, .. } => Some(table_name),
+                _ => None,
+            };
+            if table.is_some_and(|table| tables.iter().any(|one| one.name.eq_ignore_ascii_case(table))) {
+                touched.store(true, Ordering::Relaxed);
+            }
+            Authorization::Allow
+        };
+        connection.authorizer(Some(hear)).map_err(|error| own(&error, "listen"))
+    }
+
+    /// To be called once a statement is prepared, and before it runs.
+    pub(super) fn prepared(&self, connection: &Connection) -> Result<(), EngineError> {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.is_none() && self.touched.load(Ordering::Relaxed) {
+            *before = Some(look(connection, &self.tables)?);
+        }
+        Ok(())
+    }
+
+    /// Fails where a file has changed a row of the tables. A table that was not there had none. One new row is no such
+    /// change where it records the file itself; then the answer is `true`.
+    pub(super) async fn unchanged(
+        &self,
+        link: &mut Link,
+        file: &Suspect<'_>,
+        own: Option<(&SourceRef<'_>, &Migration)>,
+    ) -> Result<bool, EngineError> {
+        let Some(before) = self.before.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
+            return Ok(false);
+        };
+        let tables = Arc::clone(&self.tables);
+        let after = link.call(move |connection| look(connection, &tables)).await?;
+        let pairs = before.iter().zip(&after).zip(self.tables.iter());
+        let changed: Vec<_> =
+            pairs.filter(|((before, after), _)| before.is_some() && before != after).collect();
+        if changed.is_empty() {
+            return Ok(false);
+        }
+        let history = own.and_then(|(source, _)| source.history).map(|history| history.table());
+        if let [((Some(before), Some(after)), table)] = changed[..]
+            && history == Some(table)
+            && is_one_more(before, after)
+            && by_itself(link, own).await?
+        {
+            return Ok(true);
+        }
+        let changed: Vec<&TableName> = changed.into_iter().map(|(_, table)| table).collect();
+        let shown: Vec<String> = changed.iter().map(|table| table.name.clone()).collect();
+        Err(changed_rows(file, &changed, &shown))
+    }
+}
+
+/// All rows of the tables.
+fn look(connection: &Connection, tables: &[TableName]) -> Result<Look, EngineError> {
     let mut look = Look::new();
     for table in tables {
-        look.push(match exists(link, &table.name).await? {
-            true => Some(all(link, &table.name).await?),
-            false => None,
-        });
+        let is_there = !rows(connection, EXISTS, &[Value::Text(table.name.clone())], |_| Ok(()))?.is_empty();
+        look.push(if is_there { Some(all(connection, &table.name)?) } else { None });
     }
     Ok(look)
 }
 
-/// Whether a table is there; names differ by more than case.
+/// Names differ by more than case.
+const EXISTS: &str =
+    "SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = lower(?1)";
+
+/// Whether a table is there.
 pub(super) async fn exists(link: &mut Link, table: &str) -> Result<bool, EngineError> {
-    let sql = "SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = lower(?1)";
-    Ok(!link.rows(sql, vec![Value::Text(table.to_owned())], |_| Ok(())).await?.is_empty())
+    Ok(!link.rows(EXISTS, vec![Value::Text(table.to_owned())], |_| Ok(())).await?.is_empty())
 }
 
-async fn all(link: &mut Link, table: &str) -> Result<Vec<String>, EngineError> {
+fn all(connection: &Connection, table: &str) -> Result<Vec<String>, EngineError> {
     let sql = format!("SELECT * FROM main.{}", quote_ident(table));
-    let mut rows = link
-        .rows(sql, Vec::new(), |row| {
-            let columns = row.as_ref().column_count();
-            let values: Result<Vec<_>, _> = (0..columns).map(|at| row.get_ref(at)).collect();
-            Ok(format!("{:?}", values?))
-        })
-        .await?;
-    rows.sort_unstable();
-    Ok(rows)
+    let mut all = rows(connection, &sql, &[], |row| {
+        let columns = row.as_ref().column_count();
+        let values: Result<Vec<_>, _> = (0..columns).map(|at| row.get_ref(at)).collect();
+        Ok(format!("{:?}", values?))
+    })?;
+    all.sort_unstable();
+    Ok(all)
 }
 
 /// Whether a migration is recorded in its tool's table before dbctl has done so.
@@ -50,34 +138,6 @@ pub(super) async fn by_itself(
 ) -> Result<bool, EngineError> {
     let Some((source, migration)) = own else { return Ok(false) };
     Ok(records_itself(&reader::foreign(link, source).await?, source, migration))
-}
-
-/// Fails where a file has changed a row of the tables since they were looked at. A table that was not there had none. One
-/// new row is no such change where it records the file itself; then the answer is `true`.
-pub(super) async fn unchanged(
-    link: &mut Link,
-    tables: &[TableName],
-    before: &Look,
-    file: &Suspect<'_>,
-    own: Option<(&SourceRef<'_>, &Migration)>,
-) -> Result<bool, EngineError> {
-    let after = look(link, tables).await?;
-    let pairs = before.iter().zip(&after).zip(tables);
-    let changed: Vec<_> = pairs.filter(|((before, after), _)| before.is_some() && before != after).collect();
-    if changed.is_empty() {
-        return Ok(false);
-    }
-    let history = own.and_then(|(source, _)| source.history).map(|history| history.table());
-    if let [((Some(before), Some(after)), table)] = changed[..]
-        && history == Some(table)
-        && is_one_more(before, after)
-        && by_itself(link, own).await?
-    {
-        return Ok(true);
-    }
-    let changed: Vec<&TableName> = changed.into_iter().map(|(_, table)| table).collect();
-    let shown: Vec<String> = changed.iter().map(|table| table.name.clone()).collect();
-    Err(changed_rows(file, &changed, &shown))
 }
 
 /// Whether sorted rows differ from those before by one new row alone.

@@ -13,7 +13,7 @@ use super::{
     failure::in_file,
     layout::{layout, sets_session},
     link::Link,
-    records,
+    records::{self, Guard},
 };
 use crate::{
     EngineError, Mark, Resume, SourceRef, SqlError,
@@ -99,7 +99,7 @@ impl File<'_> {
         let mut before = if work.resume.is_some() { Before::Any } else { Before::Absent };
         let started = Instant::now();
         let again = (0..resume.done.min(layout.len())).filter(|piece| sets_session(layout.statement(*piece)));
-        self.send(link, again.collect()).await?;
+        self.send(link, again.collect(), &Guard::new(&[])).await?;
         for unit in layout.units.iter().filter(|unit| unit.pieces.end > resume.done) {
             let end = unit.pieces.end;
             let rest = Unit { pieces: unit.pieces.start.max(resume.done)..end, alone: unit.alone };
@@ -108,7 +108,7 @@ impl File<'_> {
                 work.progress.iter().flat_map(|progress| progress(&reached, before)).collect()
             };
             if rest.alone {
-                self.send(link, rest.pieces.collect()).await?;
+                self.send(link, rest.pieces.collect(), &Guard::new(&[])).await?;
                 link.begin(self.lock_timeout()).await?;
                 self.commit(link, progress(Duration::ZERO, false)).await?;
             } else {
@@ -134,15 +134,15 @@ impl File<'_> {
         let mut broken = Vec::new();
         loop {
             link.begin(self.lock_timeout()).await?;
-            let before = records::look(link, self.work.records).await?;
+            let guard = Guard::new(self.work.records);
             let started = Instant::now();
-            self.send(link, unit.pieces.clone().collect()).await?;
+            self.send(link, unit.pieces.clone().collect(), &guard).await?;
             let elapsed = started.elapsed();
             let file = Suspect {
                 path: &self.work.script.path,
                 statements: Some((self.layout, unit.pieces.clone())),
             };
-            let by_itself = records::unchanged(link, self.work.records, &before, &file, own).await?;
+            let by_itself = guard.unchanged(link, &file, own).await?;
             if self.work.check_references {
                 let dangling = references(link).await?;
                 if dangling.iter().any(|reference| !broken.contains(reference)) {
@@ -162,7 +162,7 @@ impl File<'_> {
     }
 
     /// Runs statements in order; the file's own `BEGIN` and `COMMIT` are dbctl's to do.
-    async fn send(&self, link: &mut Link, pieces: Vec<usize>) -> Result<(), EngineError> {
+    async fn send(&self, link: &mut Link, pieces: Vec<usize>, guard: &Guard) -> Result<(), EngineError> {
         let (layout, script) = (self.layout, Arc::clone(&self.script));
         let ours =
             pieces.into_iter().filter(|piece| layout.control(layout.statement(*piece)) == Control::None);
@@ -170,15 +170,19 @@ impl File<'_> {
         if ranges.is_empty() {
             return Ok(());
         }
-        if link.limit.is_none() {
-            let all = move |connection: &mut Connection| {
-                ranges.into_iter().try_for_each(|range| statement(connection, &script, range))
-            };
-            return link.call(all).await;
-        }
-        for range in ranges {
-            let script = Arc::clone(&script);
-            link.call(move |connection| statement(connection, &script, range)).await?;
+        // One call for each where each has a time of its own.
+        let calls = if link.limit.is_none() {
+            vec![ranges]
+        } else {
+            ranges.into_iter().map(|one| vec![one]).collect()
+        };
+        for ranges in calls {
+            let (script, guard) = (Arc::clone(&script), guard.clone());
+            link.call(move |connection| {
+                guard.listen(connection)?;
+                ranges.into_iter().try_for_each(|range| statement(connection, &script, range, &guard))
+            })
+            .await?;
         }
         Ok(())
     }
@@ -227,7 +231,12 @@ impl File<'_> {
 }
 
 /// Runs one statement of a file to its end.
-fn statement(connection: &Connection, script: &Script, range: Range<usize>) -> Result<(), EngineError> {
+fn statement(
+    connection: &Connection,
+    script: &Script,
+    range: Range<usize>,
+    guard: &Guard,
+) -> Result<(), EngineError> {
     let text = &script.sql[range.clone()];
     let failed = |error: &rusqlite::Error| in_file(error, script, range.start, text);
     // Whatever SQLite takes for its end, nothing is left out.
@@ -236,6 +245,7 @@ fn statement(connection: &Connection, script: &Script, range: Range<usize>) -> R
         if statement.parameter_count() > 0 {
             return Err(unbound(script, range.start, text));
         }
+        guard.prepared(connection)?;
         let mut rows = statement.raw_query();
         while rows.next().map_err(|error| failed(&error))?.is_some() {}
     }
@@ -289,7 +299,9 @@ pub(super) fn run_text(connection: &Connection, sql: &str) -> Result<(), EngineE
         transaction: dbctl_migration::Transaction::One,
     };
     let layout = layout(&script, false)?;
-    (0..layout.len()).try_for_each(|piece| statement(connection, &script, layout.pieces[piece].range.clone()))
+    let guard = Guard::new(&[]);
+    (0..layout.len())
+        .try_for_each(|piece| statement(connection, &script, layout.pieces[piece].range.clone(), &guard))
 }
 
 #[cfg(test)]

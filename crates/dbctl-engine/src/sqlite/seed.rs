@@ -9,7 +9,11 @@ use std::{
 use dbctl_migration::{TableName, quote_ident};
 use rusqlite::{Connection, Error};
 
-use super::{failure::sql_error, link::Link, records::exists};
+use super::{
+    failure::sql_error,
+    link::Link,
+    records::{Guard, exists},
+};
 use crate::{
     EngineError, Mark, SqlLocation,
     csv::{Field, fields},
@@ -22,13 +26,15 @@ pub(super) async fn csv(
     path: &Path,
     shown: &Path,
     table: &TableName,
+    guard: &Guard,
 ) -> Result<(), EngineError> {
     let csv = Csv { path: path.to_owned(), shown: shown.to_owned(), table: table.name.clone() };
     if !exists(link, &csv.table).await? {
         let message = format!("there is no table {} for it; a CSV seed is named after its table", csv.table);
         return Err(csv.wrong(None, message));
     }
-    link.call(move |connection| csv.load(connection)).await
+    let guard = guard.clone();
+    link.call(move |connection| csv.load(connection, &guard)).await
 }
 
 struct Csv {
@@ -38,7 +44,7 @@ struct Csv {
 }
 
 impl Csv {
-    fn load(&self, connection: &Connection) -> Result<(), EngineError> {
+    fn load(&self, connection: &mut Connection, guard: &Guard) -> Result<(), EngineError> {
         let unreadable = |error: std::io::Error| self.wrong(None, format!("cannot be read: {error}"));
         let mut lines =
             Lines { file: BufReader::new(File::open(&self.path).map_err(unreadable)?), number: 0 };
@@ -53,8 +59,10 @@ impl Csv {
             names.join(", "),
             vec!["?"; columns.len()].join(", ")
         );
+        guard.listen(connection)?;
         let mut insert =
             connection.prepare(&sql).map_err(|error| self.located(&error, 1, &header, Mark::Header))?;
+        guard.prepared(connection)?;
         while let Some((line, text, fields)) = self.record(&mut lines)? {
             if fields.len() != columns.len() {
                 let message = format!("has {} fields, and its header {}", fields.len(), columns.len());

@@ -18,7 +18,7 @@ use super::{
     link::{Access, Link},
     lock::Lock,
     reader,
-    records::{self, exists},
+    records::{Guard, exists},
     script::{self, LOCK_TIMEOUT, Work},
     seed,
 };
@@ -423,11 +423,11 @@ impl Writer for FileSession<'_> {
                 let link = &mut self.link;
                 let done = async {
                     link.begin(LOCK_TIMEOUT).await?;
-                    let before = records::look(link, &records).await?;
-                    seed::csv(link, path, shown, table).await?;
+                    let guard = Guard::new(&records);
+                    seed::csv(link, path, shown, table, &guard).await?;
                     let elapsed = started.elapsed();
                     let file = Suspect { path: shown, statements: None };
-                    records::unchanged(link, &records, &before, &file, None).await?;
+                    guard.unchanged(link, &file, None).await?;
                     link.execute(vec![statement]).await?;
                     link.commit(LOCK_TIMEOUT).await?;
                     Ok(elapsed)
