@@ -93,12 +93,12 @@ fn state(sandbox: &Sandbox) -> String {
 }
 
 /// The same numbers every time: a moment that failed can be tried again.
-fn moments(count: u32) -> impl Iterator<Item = f64> {
+pub(crate) fn moments(count: u32) -> impl Iterator<Item = f64> {
     // Kronecker's sequence of the golden ratio: every prefix of it is spread evenly.
     (0..count).map(|at| (f64::from(at) * 0.618_033_988_749_895 + 0.5).fract())
 }
 
-fn kills() -> u32 {
+pub(crate) fn kills() -> u32 {
     std::env::var("DBCTL_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS)
 }
 

@@ -68,6 +68,7 @@ mod safety;
 mod search_path;
 mod secrets;
 mod seeds;
+mod sqlite;
 mod sqlx;
 mod supabase;
 mod traps;
