@@ -46,6 +46,7 @@ mod interrupt;
 mod judges;
 #[cfg(unix)]
 mod killed;
+mod lite;
 #[cfg(unix)]
 mod names;
 mod node_pg_migrate;

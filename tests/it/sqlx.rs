@@ -168,7 +168,7 @@ fn what_is_faked_and_what_is_cleaned_stays_recorded() {
 /// Runs sqlx-cli on a database.
 fn tool(sandbox: &Sandbox, version: &str, target: &str, args: &[&str]) -> Ran {
     let judges = std::env::var("DBCTL_JUDGES").expect("scripts/judge-sqlx says where it has built the tool");
-    let program = std::path::Path::new(&judges).join(format!("sqlx-{version}/bin/sqlx"));
+    let program = std::path::Path::new(&judges).join(format!("sqlx-{version}+sqlite/bin/sqlx"));
     let mut command = sandbox.command(program);
     command.arg("migrate").args(args).args([
         "--source",
@@ -346,7 +346,7 @@ fn judge_names_new_files_alike() {
             let (mine, tools) = (folder(&files), folder(&files));
             mine.ok(&["new", "mine", "add users"]);
             let judges = std::env::var("DBCTL_JUDGES").unwrap();
-            let program = std::path::Path::new(&judges).join(format!("sqlx-{version}/bin/sqlx"));
+            let program = std::path::Path::new(&judges).join(format!("sqlx-{version}+sqlite/bin/sqlx"));
             let added = tools.command(program).args(["migrate", "add", "add users"]).output().unwrap();
             Ran::of(added).ok();
             assert_eq!(names(&mine), names(&tools), "{version} {first:?}");
