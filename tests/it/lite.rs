@@ -158,10 +158,7 @@ fn a_broken_file_leaves_nothing_and_says_where() {
         "CREATE TABLE tags (id INTEGER);\nINSERT INTO tagz VALUES (1);\n",
     );
     let said = sandbox.dbctl(&["up", "decant"]).fails(1);
-    assert!(
-        said.contains("migrations/004_broken.sql:2:1") && said.contains("no such table: tagz"),
-        "{said}"
-    );
+    assert!(said.contains("migrations/004_broken.sql:2:1") && said.contains("no such table: tagz"), "{said}");
     assert_eq!(rows(&sandbox, FILE, "select count(*) from sqlite_schema where name = 'tags'"), "0\n");
     assert_eq!(rows(&sandbox, FILE, "select count(*) from _migrations"), "3\n");
 }

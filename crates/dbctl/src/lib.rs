@@ -23,6 +23,25 @@
 //! }
 //! ```
 //!
+//! # SQLite
+//!
+//! A URL such as `sqlite:data/app.db` is a file, from the folder the application runs in, and [`Migrator::create`] makes it
+//! where there is none:
+//!
+//! ```
+//! use dbctl::{Migrations, Migrator, migrations};
+//!
+//! static MIGRATIONS: Migrations = migrations!("tests/app/notes");
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let folder = tempfile::tempdir()?;
+//! let url = format!("sqlite:{}", folder.path().join("app.db").display());
+//! let report = Migrator::new(&url, &MIGRATIONS).create().migrate().await?;
+//! assert_eq!(report.migrations, ["20260101000000_notes"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Many instances
 //!
 //! Instances that start at once wait for each other: one applies what is pending, the others then find nothing to do.
@@ -36,6 +55,7 @@
 //! # Features
 //!
 //! - `pool` (on): [`Pool`] and [`with_transaction`], on deadpool-postgres.
+//! - `sqlite` (on): databases that are files of SQLite's, which is compiled with the application.
 //! - `tracing`: a span for each run and in it one for each migration.
 
 mod error;

@@ -5,6 +5,8 @@
 
 #[path = "../../../dbctl-engine/tests/shared/asked_postgres.rs"]
 mod asked_postgres;
+#[cfg(feature = "sqlite")]
+mod lite;
 mod pool;
 #[path = "../../../dbctl-engine/tests/shared/private_server.rs"]
 mod private_server;
