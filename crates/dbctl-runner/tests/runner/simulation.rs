@@ -3,7 +3,7 @@
 //! `DBCTL_SIMULATE=100000` tries that many.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     future::Future,
     num::NonZeroUsize,
@@ -14,7 +14,7 @@ use std::{
 
 use dbctl_engine::fake::{Behaviour, CallKind, Fake, Fault, Record};
 use dbctl_migration::{Back, RunStamp};
-use dbctl_runner::{Action, Event, Plan, Request, Run, RunOutcome, Summary, execute};
+use dbctl_runner::{Action, Atomic, Event, Migrate, Plan, Request, Run, RunOutcome, Summary, execute};
 
 use crate::fixture::{FIRST, Fixture, SECOND, key};
 
@@ -90,7 +90,7 @@ impl World {
     fn request(&self, random: &Random, forward_only: bool) -> Request {
         let actions = match random.below(if forward_only { 4 } else { 9 }) {
             0 | 1 => Request::up_actions(),
-            2 => vec![Action::Migrate(dbctl_runner::Migrate::default())],
+            2 => vec![Action::Migrate(Migrate::default())],
             3 => vec![Action::Create],
             4 => vec![Action::Rollback(Back::Count(1))],
             5 => vec![Action::Redo],
@@ -121,6 +121,17 @@ type Ended = BTreeMap<(String, &'static str), usize>;
 
 #[test]
 fn whatever_goes_wrong_nothing_is_lost_done_twice_or_done_too_early() {
+    every_seed(simulate);
+}
+
+/// The same for runs over several databases that are committed by PREPARE TRANSACTION.
+#[test]
+fn whatever_goes_wrong_in_two_phases_it_is_all_or_nothing() {
+    every_seed(two_phases);
+}
+
+#[expect(clippy::print_stderr, reason = "a seed that fails prints itself")]
+fn every_seed(simulate: fn(&World, u64)) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let worlds: Vec<World> = (0..GRAPHS).map(World::new).collect();
     let seeds = match number("DBCTL_SIMULATE_SEED") {
@@ -150,7 +161,7 @@ fn simulate(world: &World, seed: u64) {
         })
     };
     for _ in 0..=random.below(2) {
-        round(world, &fake, &random, forward_only);
+        round(world, &fake, &random, &|| world.request(&random, forward_only));
         assert!(fake.locked().is_empty(), "every lock is given back");
         assert_eq!(fake.open_sessions(), 0, "every session is closed");
     }
@@ -165,6 +176,50 @@ fn simulate(world: &World, seed: u64) {
         assert_eq!(fake.seeded(&database), ["001_rows.sql"]);
     }
     check_log(world, &fake, forward_only);
+}
+
+/// One scenario: runs at once in two phases, then one that only seeds and so finishes what they have left. Of each run all
+/// databases are migrated then, or none by it.
+fn two_phases(world: &World, seed: u64) {
+    let random = Random::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0xbb67_ae85_84ca_a73b);
+    let names: Vec<String> = (0..world.edges.len()).map(|at| format!("d{at}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let calm = Fake::default();
+    world.fixture.run(&calm, &world.fixture.request(vec![Action::Create], &names));
+    let faults = if random.once_in(4) { 0 } else { 12 + random.below(60) };
+    let script_seed = random.next();
+    let calls = std::sync::atomic::AtomicU64::new(0);
+    let fake = calm.with_script(move |_| {
+        let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        behaviour(&Random::new(script_seed ^ call.wrapping_mul(0x9e37_79b9)), faults)
+    });
+    let asked = RefCell::new(Vec::new());
+    round(world, &fake, &random, &|| {
+        let picks: BTreeSet<&str> = (0..=random.below(3)).map(|_| names[random.below(names.len())]).collect();
+        let migrate = Migrate { atomic: Some(Atomic::TwoPhase), ..Migrate::default() };
+        let picks: Vec<&str> = picks.into_iter().collect();
+        let mut request = world.fixture.request(vec![Action::Migrate(migrate)], &picks);
+        request.limits.jobs = NonZeroUsize::new(1 + random.below(4)).unwrap();
+        let keys = world.fixture.plan(&request).databases;
+        asked.borrow_mut().push(keys.iter().map(ToString::to_string).collect::<BTreeSet<String>>());
+        request
+    });
+    let calm = fake.with_script(|_| Behaviour::default());
+    let seeds = world.fixture.request(vec![Action::Seed { missing_only: false }], &names);
+    let (summary, _) = world.fixture.run(&calm, &seeds);
+    assert_eq!(summary.outcome, RunOutcome::Done, "what is left is finished");
+    assert!(calm.prepared().is_empty() && calm.locked().is_empty(), "nothing is in doubt any more");
+
+    let has = |name: &&&str| match calm.applied(&format!("{name}_db"), &format!("m/{name}")).len() {
+        0 => false,
+        2 => true,
+        some => panic!("{name} has {some} migrations"),
+    };
+    let migrated: BTreeSet<String> = names.iter().filter(has).map(|name| (*name).to_owned()).collect();
+    let asked = asked.into_inner();
+    let whole = asked.iter().filter(|keys| keys.is_subset(&migrated)).flatten().cloned().collect();
+    assert_eq!(migrated, whole, "each run has migrated all its databases or none: {asked:?}");
+    assert_eq!(world.fixture.up_all(&calm).outcome, RunOutcome::Done, "a later run finishes");
 }
 
 /// How a call behaves; the numbers before it do not matter, so that a fault stays where it is when others go.
@@ -185,11 +240,11 @@ fn behaviour(random: &Random, faults: usize) -> Behaviour {
 }
 
 /// Some runs at once; each may be stopped or killed at some point.
-fn round(world: &World, fake: &Fake, random: &Random, forward_only: bool) {
+fn round(world: &World, fake: &Fake, random: &Random, request: &dyn Fn() -> Request) {
     let count = 1 + random.below(3);
     let prepared: Vec<(Plan, RunStamp, Option<usize>, Option<usize>)> = (0..count)
         .map(|at| {
-            let plan = world.fixture.plan(&world.request(random, forward_only));
+            let plan = world.fixture.plan(&request());
             let stamp = RunStamp { run: format!("r{at}"), dbctl_version: "0".to_owned() };
             let kill_after = random.once_in(4).then(|| random.below(400));
             // A call that hangs ends only when its run is stopped.
