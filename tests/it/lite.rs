@@ -458,3 +458,124 @@ fn judge_sqlx_and_dbctl_agree() {
         sandbox.ok(&["migrate", target]);
     }
 }
+
+/// What an application does when it starts.
+const DRIZZLE: &str = "
+    const { drizzle } = require('drizzle-orm/libsql');
+    const { migrate } = require('drizzle-orm/libsql/migrator');
+    const { createClient } = require('@libsql/client');
+    const [file, migrationsFolder] = process.argv.slice(1);
+    const client = createClient({ url: 'file:' + file });
+    migrate(drizzle({ client }), { migrationsFolder })
+        .catch((error) => { console.error(error.message, error.cause?.message ?? ''); process.exitCode = 1; })
+        .finally(() => client.close());
+";
+
+/// The tool's own `migrate()`, of 0.x or of 1.0.
+fn drizzle(sandbox: &Sandbox, version: &str, target: &str) -> Ran {
+    let home = crate::tools::npm(&[&format!("drizzle-orm@{version}"), "@libsql/client@0.18.0"]);
+    let mut command = sandbox.command("node");
+    command.args(["-e", DRIZZLE]).arg(sandbox.root().join(format!("data/{target}.db")));
+    command.arg(sandbox.root().join("drizzle"));
+    Ran::of(command.current_dir(home).output().unwrap())
+}
+
+const FIRST: &str = "CREATE TABLE `users` (`id` integer PRIMARY KEY NOT NULL);\n--> statement-breakpoint\nCREATE TABLE \
+                     `posts` (`id` integer PRIMARY KEY NOT NULL, `author` integer REFERENCES `users`(`id`) ON DELETE \
+                     cascade);\n--> statement-breakpoint\nINSERT INTO `users` VALUES (1);--> statement-breakpoint\nINSERT \
+                     INTO `posts` VALUES (1, 1);\n";
+
+/// A table that is rebuilt, as drizzle-kit writes it: with foreign keys on, its posts would be gone.
+const SECOND: &str = "PRAGMA foreign_keys=OFF;--> statement-breakpoint\nCREATE TABLE `__new_users` (`id` integer PRIMARY KEY \
+                      NOT NULL, `name` text);\n--> statement-breakpoint\nINSERT INTO `__new_users`(`id`) SELECT `id` FROM \
+                      `users`;--> statement-breakpoint\nDROP TABLE `users`;--> statement-breakpoint\nALTER TABLE \
+                      `__new_users` RENAME TO `users`;--> statement-breakpoint\nPRAGMA foreign_keys=ON;\n";
+
+#[test]
+fn drizzle_and_dbctl_agree() {
+    let journal = |entries: usize| {
+        let tags = ["0000_first", "0001_second"];
+        let entry = |at: usize| json!({ "idx": at, "version": "6", "when": 1_769_851_800_000_i64 + 1000 * i64::try_from(at).unwrap(), "tag": tags[at], "breakpoints": true });
+        let entries: Vec<_> = (0..entries).map(entry).collect();
+        json!({ "version": "7", "dialect": "sqlite", "entries": entries }).to_string()
+    };
+    let old = [("0000_first.sql", FIRST), ("0001_second.sql", SECOND)];
+    let new =
+        [("20260131093000_first/migration.sql", FIRST), ("20260131093001_second/migration.sql", SECOND)];
+    for (version, files) in [("0.45.4", old), ("1.0.0-rc.5", new)] {
+        let sandbox = judged("drizzle", &files, &[]);
+        let is_old = version.starts_with('0');
+        // The tool begins where dbctl goes on.
+        if is_old {
+            sandbox.write("drizzle/meta/_journal.json", journal(1));
+        } else {
+            let second = sandbox.root().join("drizzle/20260131093001_second");
+            std::fs::rename(&second, sandbox.root().join("later")).unwrap();
+        }
+        drizzle(&sandbox, version, "both").ok();
+        if is_old {
+            sandbox.write("drizzle/meta/_journal.json", journal(2));
+        } else {
+            let second = sandbox.root().join("drizzle/20260131093001_second");
+            std::fs::rename(sandbox.root().join("later"), second).unwrap();
+        }
+        sandbox.ok(&["migrate", "both"]);
+        sandbox.ok(&["migrate", "mine"]);
+        drizzle(&sandbox, version, "its").ok();
+        let name = if is_old { "''" } else { "name || typeof(applied_at) || length(applied_at)" };
+        let table = format!(
+            "select coalesce(id, 'none'), hash, created_at, typeof(created_at), {name} from __drizzle_migrations order by created_at"
+        );
+        let expected = rows(&sandbox, "data/its.db", &table);
+        assert_eq!(expected.lines().count(), 2, "{expected}");
+        for target in ["mine", "its", "both"] {
+            let file = format!("data/{target}.db");
+            settled(&sandbox, target);
+            drizzle(&sandbox, version, target).ok();
+            assert_eq!(rows(&sandbox, &file, &table), expected, "{version} {target}");
+            assert_eq!(rows(&sandbox, &file, "select id, author from posts"), "1|1\n", "{version} {target}");
+            assert_eq!(
+                rows(
+                    &sandbox,
+                    &file,
+                    "select name, type, \"notnull\", pk from pragma_table_info('__drizzle_migrations')"
+                ),
+                rows(
+                    &sandbox,
+                    "data/its.db",
+                    "select name, type, \"notnull\", pk from pragma_table_info('__drizzle_migrations')"
+                ),
+            );
+        }
+    }
+}
+
+/// The folder of 0.x made one of 1.0, and what was applied by then stays applied.
+#[test]
+fn drizzles_old_table_is_brought_up_to_date_as_1_0_does() {
+    let files = [("0000_first.sql", FIRST), ("0001_second.sql", SECOND)];
+    let journal = r#"{"version":"7","dialect":"sqlite","entries":[{"idx":0,"version":"6","when":1769851800123,"tag":"0000_first","breakpoints":true}]}"#;
+    let sandbox = judged("drizzle", &files, &[]);
+    sandbox.write("drizzle/meta/_journal.json", journal);
+    for target in ["mine", "its", "both"] {
+        drizzle(&sandbox, "0.45.4", target).ok();
+    }
+    std::fs::remove_dir_all(sandbox.root().join("drizzle")).unwrap();
+    sandbox.write("drizzle/20260131093000_first/migration.sql", FIRST);
+    sandbox.write("drizzle/20260131093001_second/migration.sql", SECOND);
+    let (_, status) = sandbox.json(&["status", "mine"]);
+    assert_eq!(status["databases"][0]["counts"]["pending"], json!(1), "{status}");
+    sandbox.ok(&["migrate", "mine"]);
+    drizzle(&sandbox, "1.0.0-rc.5", "its").ok();
+    let table =
+        "select hash, created_at, name, typeof(applied_at) from __drizzle_migrations order by created_at";
+    assert_eq!(rows(&sandbox, "data/mine.db", table), rows(&sandbox, "data/its.db", table));
+    for target in ["mine", "its"] {
+        settled(&sandbox, target);
+        drizzle(&sandbox, "1.0.0-rc.5", target).ok();
+        assert_eq!(
+            rows(&sandbox, &format!("data/{target}.db"), "select count(*) from __drizzle_migrations"),
+            "2\n"
+        );
+    }
+}
