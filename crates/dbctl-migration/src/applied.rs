@@ -48,7 +48,7 @@ pub enum Progress {
         done: usize,
         /// Whether statement `done + 1` was started.
         started: bool,
-        /// What those statements were, as [`crate::ledger::record_progress`] was told; `None` where nobody recorded it.
+        /// What those statements were, as [`crate::ledger::Ledger::record_progress`] was told; `None` where nobody recorded it.
         digest: Option<String>,
     },
     /// Its down part, outside a transaction, as far as it got: what is said of [`Self::Partial`] holds of that part.

@@ -32,7 +32,7 @@ pub enum CallKind {
     Applied(String),
     /// [`crate::Applier::prepare`].
     Prepare,
-    /// [`crate::Writer::begin_run`].
+    /// [`crate::Applier::begin_run`].
     BeginRun,
     /// [`crate::Writer::end_run`], with the outcome.
     EndRun(String),

@@ -62,7 +62,7 @@ impl Fake {
         self.state().locked.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// The most sessions that were ever open at once on a server ([`Target::server`]); a call on the server itself
+    /// The most sessions that were ever open at once on a server ([`crate::Target::server`]); a call on the server itself
     /// counts as a session for as long as it lasts.
     pub fn peak(&self, server: &str) -> usize {
         lock(&self.crowd).get(server).map_or(0, |crowd| crowd.peak)
