@@ -9,6 +9,7 @@ pub(crate) struct Field {
     pub(crate) quoted: bool,
 }
 
+#[cfg(any(test, feature = "sqlite"))]
 impl Field {
     /// What it says; `None` is NULL.
     pub(crate) fn value(self) -> Option<String> {

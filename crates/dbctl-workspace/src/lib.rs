@@ -7,6 +7,7 @@
 mod assemble;
 mod check;
 mod database;
+#[cfg(feature = "discover")]
 mod discover;
 mod env;
 mod env_file;
@@ -23,6 +24,7 @@ mod paths;
 mod problem;
 mod raw;
 mod redact;
+#[cfg(feature = "schema")]
 mod schema;
 mod select;
 mod sqlite_url;
@@ -32,6 +34,7 @@ mod workspace;
 mod yaml;
 
 pub use database::{Database, Environment, FormatChoice, Package, Seeds, Source, SourceBaseline};
+#[cfg(feature = "discover")]
 pub use discover::{Certainty, Discovery, Finding, discover};
 pub use env::Env;
 pub use hooks::{Hook, Hooks};
@@ -39,6 +42,7 @@ pub use key::{Key, KeyError};
 pub use load::{Alone, LoadOptions, find_manifest, load};
 pub use location::{Location, Way};
 pub use problem::{ManifestErrors, Problem, Span};
+#[cfg(feature = "schema")]
 pub use schema::schema;
 pub use select::{SelectError, Selection};
 pub use sqlite_url::{SqliteUrlError, is_sqlite_url, sqlite_file, sqlite_url};

@@ -54,9 +54,12 @@
 //!
 //! # Features
 //!
+//! - `sqlite` (on): databases that are a file of SQLite's, which is built in.
 //! - `pool` (on): [`Pool`] and [`with_transaction`], on deadpool-postgres.
 //! - `sqlite` (on): databases that are files of SQLite's, which is compiled with the application.
 //! - `tracing`: a span for each run and in it one for each migration.
+//!
+//! Without the default features it is 126 crates, itself among them: `cargo tree -p dbctl --no-default-features -e normal`.
 
 mod error;
 mod migrations;
