@@ -146,6 +146,7 @@ fn whoever_cannot_wait_is_told_who_holds_the_lock() {
     assert_eq!(refused.code, 5, "{refused}");
     let who = "another run holds the lock of core.db: pid 4711, dbctl migrate 0123, from this machine, since 2026-01-01T00:00:00Z";
     assert!(refused.stderr.contains(who), "{refused}");
+    assert!(refused.stderr.contains("or end that process: `kill 4711`"), "{refused}");
     drop(lock);
     sandbox.ok(&["migrate", "core", "--wait", "0s"]);
 }
@@ -153,6 +154,12 @@ fn whoever_cannot_wait_is_told_who_holds_the_lock() {
 #[test]
 fn a_mistake_has_its_place_and_undoes_its_file() {
     let sandbox = files();
+    for verb in ["migrate", "psql"] {
+        let missing = sandbox.dbctl(&[verb, "core"]);
+        let said = "the database core does not exist: there is no file ";
+        assert!(missing.code == 1 && missing.stderr.contains(said), "{missing}");
+        assert!(missing.stderr.contains("`dbctl create core`"), "{missing}");
+    }
     sandbox.ok(&["up", "--all"]);
     sandbox
         .write("core/20260105000000_bad.sql", "create table bad (id int);\ninsert into bad\n  valuez (1);\n");

@@ -82,14 +82,14 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// A database that is to be there is not.
-    #[error("the database {name} does not exist on {server}")]
+    #[error("the database {name} does not exist{place}")]
     NoDatabase {
         /// Its key.
         key: Key,
         /// What the server would call it.
         name: String,
-        /// Where it would be.
-        server: String,
+        /// Where it would be: ` on a server`, or `: there is no file a.db`.
+        place: String,
     },
     /// psql is nowhere, or sqlite3, which opens files.
     #[error("{program} was not found")]

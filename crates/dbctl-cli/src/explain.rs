@@ -182,7 +182,7 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
                 ConnectFailure::Unreachable { .. } => "unreachable",
                 ConnectFailure::WrongPassword { .. } => "wrong_password",
                 ConnectFailure::NoPassword { .. } => "no_password",
-                ConnectFailure::NoDatabase { .. } => "no_database",
+                ConnectFailure::NoDatabase { .. } | ConnectFailure::NoFile { .. } => "no_database",
                 ConnectFailure::Tls { .. } => "tls",
                 ConnectFailure::WrongRole { .. } => "wrong_role",
                 ConnectFailure::Protocol { .. } => "protocol",
@@ -208,7 +208,7 @@ fn explain_engine(error: &EngineError, word: impl Fn(&str) -> Explained) -> Expl
 pub(crate) fn settings(error: &ConnectError) -> Option<&str> {
     match error.failure {
         // Whoever says that got in.
-        ConnectFailure::NoDatabase { .. } => None,
+        ConnectFailure::NoDatabase { .. } | ConnectFailure::NoFile { .. } => None,
         ConnectFailure::Unreachable { .. }
         | ConnectFailure::WrongPassword { .. }
         | ConnectFailure::NoPassword { .. }

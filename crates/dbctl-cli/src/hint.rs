@@ -268,11 +268,16 @@ pub(crate) fn engine(error: &EngineError, key: &str) -> Option<String> {
     Some(match error {
         EngineError::ConnInfo(error) => return error.hint.clone(),
         EngineError::Connect(error) => match &error.failure {
-            ConnectFailure::NoDatabase { .. } => format!("make it with `dbctl create {key}`"),
+            ConnectFailure::NoDatabase { .. } | ConnectFailure::NoFile { .. } => {
+                format!("make it with `dbctl create {key}`")
+            }
             failure => return failure.hint(),
         },
         EngineError::Embedded(error) => return error.hint(),
         EngineError::Locked { holder: None, .. } => "run the command again".to_owned(),
+        EngineError::Locked { holder: Some(holder), .. } if holder.is_process => {
+            format!("wait longer with --wait 5m, or end that process: `kill {}`", holder.pid)
+        }
         EngineError::Locked { holder: Some(holder), .. } => format!(
             "wait longer with --wait 5m, or end it: `dbctl psql {key} -- -c 'select pg_terminate_backend({})'`",
             holder.pid

@@ -118,6 +118,7 @@ pub(crate) fn holder() -> LockHolder {
         client: Some("10.0.0.7".to_owned()),
         since: Some("2026-11-20T08:00:00Z".to_owned()),
         query_since: None,
+        is_process: false,
     }
 }
 

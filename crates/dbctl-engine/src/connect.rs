@@ -96,6 +96,7 @@ fn goes_on(failure: &ConnectFailure) -> bool {
         ConnectFailure::WrongPassword { .. }
         | ConnectFailure::NoPassword { .. }
         | ConnectFailure::NoDatabase { .. }
+        | ConnectFailure::NoFile { .. }
         | ConnectFailure::Tls { .. }
         | ConnectFailure::Protocol { .. } => false,
     }

@@ -376,6 +376,8 @@ pub struct LockHolder {
     pub since: Option<String>,
     /// Since when its last query runs or has run, RFC 3339; where nobody asked, or may know, `None`.
     pub query_since: Option<Box<str>>,
+    /// Whether it is a process of this machine's, and no session on a server.
+    pub is_process: bool,
 }
 
 impl fmt::Display for LockHolder {

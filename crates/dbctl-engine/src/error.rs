@@ -269,6 +269,14 @@ pub enum ConnectFailure {
         /// Where.
         server: String,
     },
+    /// A SQLite database does not exist.
+    #[error("the database {database} does not exist: there is no file {}", path.display())]
+    NoFile {
+        /// What was asked for.
+        database: String,
+        /// Its file.
+        path: PathBuf,
+    },
     /// TLS failed: unknown authority, wrong host, or a server without TLS.
     #[error("TLS with {server} failed: {reason}")]
     Tls {

@@ -26,12 +26,17 @@ pub(crate) struct Suspect<'a> {
 }
 
 /// The file has been rolled back.
-pub(crate) fn changed_rows(file: &Suspect<'_>, tables: &[&TableName], shown: &[String]) -> EngineError {
+pub(crate) fn changed_rows(
+    code: &str,
+    file: &Suspect<'_>,
+    tables: &[&TableName],
+    shown: &[String],
+) -> EngineError {
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     let writer =
         file.statements.as_ref().and_then(|(layout, pieces)| layout.writer_of(pieces.clone(), &names));
     EngineError::Sql(Box::new(SqlError {
-        code: "55000".to_owned(),
+        code: code.to_owned(),
         message: format!(
             "{} changed the rows of {}, which say what is applied; it has been undone",
             file.path.display(),

@@ -397,7 +397,8 @@ impl StepError {
     pub fn is_no_database(&self) -> bool {
         matches!(
             self,
-            Self::Engine(EngineError::Connect(error)) if matches!(error.failure, ConnectFailure::NoDatabase { .. })
+            Self::Engine(EngineError::Connect(error))
+                if matches!(error.failure, ConnectFailure::NoDatabase { .. } | ConnectFailure::NoFile { .. })
         )
     }
 }

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use dbctl_engine::{
-    ConnectFailure, Engine, EngineError, LockHolder, Notice, Observer, Session, embedded::client_tool,
+    ConnectFailure, Endpoint, Engine, EngineError, LockHolder, Notice, Observer, Session,
+    embedded::client_tool,
 };
 use dbctl_workspace::{Key, Way};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +43,12 @@ async fn is_there(context: &Context, key: &Key) -> Result<(), CliError> {
         Ok(false) => Err(CliError::NoDatabase {
             key: key.clone(),
             name: targets[key].name.to_string(),
-            server: context.server(key),
+            place: match &targets[key].endpoint {
+                Endpoint::Sqlite(file) => format!(": there is no file {}", file.display()),
+                Endpoint::ConnInfo { .. } | Endpoint::Variables(_) | Endpoint::Embedded(_) => {
+                    format!(" on {}", context.server(key))
+                }
+            },
         }),
         Err(EngineError::Connect(error)) if matches!(error.failure, ConnectFailure::Unreachable { .. }) => {
             Err(EngineError::Connect(error).into())

@@ -16,7 +16,7 @@ impl ConnectFailure {
             Self::NoPassword { .. } => {
                 "put it into PGPASSWORD, or as host:port:database:user:password into ~/.pgpass (mode 0600)"
             }
-            Self::NoDatabase { .. } => "`dbctl create` makes it",
+            Self::NoDatabase { .. } | Self::NoFile { .. } => "`dbctl create` makes it",
             Self::Tls { problem, .. } => return tls(*problem).map(str::to_owned),
             Self::WrongRole { .. } => "name other hosts, or another target_session_attrs",
             Self::Protocol { .. } => return None,

@@ -123,6 +123,7 @@ impl Door<'_> {
             | ConnectFailure::WrongPassword { .. }
             | ConnectFailure::NoPassword { .. }
             | ConnectFailure::NoDatabase { .. }
+            | ConnectFailure::NoFile { .. }
             | ConnectFailure::WrongRole { .. }
             | ConnectFailure::Protocol { .. } => false,
         };

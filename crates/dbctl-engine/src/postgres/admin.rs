@@ -450,7 +450,7 @@ fn candidates<'n>(settings: &'n Settings, target: &'n str) -> impl Iterator<Item
 /// does not know it. A role that is unknown, or may not log in at all, looks the same here; the target tells.
 fn is_closed_to_us(failure: &ConnectFailure) -> bool {
     match failure {
-        ConnectFailure::NoDatabase { .. } => true,
+        ConnectFailure::NoDatabase { .. } | ConnectFailure::NoFile { .. } => true,
         ConnectFailure::Refused { code, .. } => matches!(code.as_str(), "42501" | "28000"),
         ConnectFailure::Unreachable { .. }
         | ConnectFailure::WrongPassword { .. }

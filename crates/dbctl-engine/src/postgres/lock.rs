@@ -49,7 +49,7 @@ pub(super) const HOLDER_COLUMNS: &str = "coalesce(a.application_name, ''), \
 /// A row of a pid and [`HOLDER_COLUMNS`].
 pub(super) fn holder(row: &Row) -> Result<LockHolder, EngineError> {
     let (pid, application, client, since) = (get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?);
-    Ok(LockHolder { pid, application, client, since, query_since: None })
+    Ok(LockHolder { pid, application, client, since, query_since: None, is_process: false })
 }
 
 /// Takes all locks or none, in this order, waiting for `session.wait`, wherever they hold: in the session, or where that

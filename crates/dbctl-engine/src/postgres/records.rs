@@ -89,5 +89,5 @@ pub(super) async fn unchanged(
     }
     let changed: Vec<&TableName> = changed.into_iter().map(|(_, table)| table).collect();
     let shown: Vec<String> = changed.iter().map(ToString::to_string).collect();
-    Err(changed_rows(file, &changed, &shown))
+    Err(changed_rows("55000", file, &changed, &shown))
 }

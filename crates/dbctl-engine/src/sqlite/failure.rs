@@ -84,9 +84,14 @@ fn hint(code: i32) -> Option<&'static str> {
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => Some(
             "another connection is at work on the database: end it, or wait longer with `-- dbctl:lock-timeout 30s`",
         ),
-        ffi::SQLITE_READONLY => Some("the file, or the folder it is in, may not be written"),
+        ffi::SQLITE_READONLY => {
+            Some("the file, or the folder it is in, may not be written; in WAL mode readers write there, too")
+        }
         ffi::SQLITE_NOTADB => Some("the file is no SQLite database, or is encrypted"),
         ffi::SQLITE_FULL => Some("make room on the disk and run the command again: nothing is half done"),
+        ffi::SQLITE_IOERR => {
+            Some("the disk may be full or failing, or the file may not be written; nothing is half done")
+        }
         ffi::SQLITE_CORRUPT => {
             Some("`PRAGMA integrity_check` says what is damaged; restore the file from a backup")
         }

@@ -1,19 +1,22 @@
 //! A connection, whose SQL runs on a thread beside, so that the run goes on meanwhile and can be stopped.
 
 use std::{
+    fs,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use dbctl_migration::{Statement, Value};
-use rusqlite::{Connection, OpenFlags, Row, types::Null};
+use percent_encoding::percent_encode;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, types::Null};
 use tokio::{
     task::{JoinError, spawn_blocking},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::failure::own;
+use super::{ESCAPED, failure::own, script::LOCK_TIMEOUT};
 use crate::{EngineError, SqlError};
 
 /// How long a statement itself waits for another connection's transaction; [`Link::patiently`] waits longer.
@@ -142,7 +145,29 @@ impl Link {
         self.connection = Some(connection);
         match result {
             Err(EngineError::Cancelled) if is_late => Err(timed_out(limit.unwrap_or_default())),
+            Err(EngineError::Sql(error)) => Err(EngineError::Sql(of_the_file(error, &self.path))),
             result => result,
+        }
+    }
+
+    /// As [`Self::call`], again and again while another connection is in the way, for as long as that.
+    pub(super) async fn repeatedly<T: Send + 'static>(
+        &mut self,
+        wait: Duration,
+        work: impl Fn(&mut Connection) -> Result<T, EngineError> + Clone + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let until = Instant::now() + wait;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            match self.call(work.clone()).await {
+                Err(EngineError::Sql(error)) if error.code == "SQLITE_BUSY" && Instant::now() < until => {}
+                result => return result,
+            }
+            tokio::select! {
+                () = self.cancel.cancelled(), if !self.shielded => return Err(EngineError::Cancelled),
+                () = sleep(pause) => {}
+            }
+            pause = (pause * 2).min(Duration::from_millis(200));
         }
     }
 
@@ -154,19 +179,11 @@ impl Link {
 
     /// As [`Self::batch`], again and again while another connection is in the way, for as long as that.
     pub(super) async fn patiently(&mut self, sql: &str, wait: Duration) -> Result<(), EngineError> {
-        let until = Instant::now() + wait;
-        let mut pause = Duration::from_millis(5);
-        loop {
-            match self.batch(sql).await {
-                Err(EngineError::Sql(error)) if error.code == "SQLITE_BUSY" && Instant::now() < until => {}
-                result => return result,
-            }
-            tokio::select! {
-                () = self.cancel.cancelled(), if !self.shielded => return Err(EngineError::Cancelled),
-                () = sleep(pause) => {}
-            }
-            pause = (pause * 2).min(Duration::from_millis(200));
-        }
+        let sql = sql.to_owned();
+        let run = move |connection: &mut Connection| {
+            connection.execute_batch(&sql).map_err(|error| own(&error, &sql))
+        };
+        self.repeatedly(wait, run).await
     }
 
     /// Runs statements of dbctl's own, in order.
@@ -194,7 +211,8 @@ impl Link {
         read: fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, EngineError> {
         let sql = sql.into();
-        self.call(move |connection| rows(connection, &sql, &params, read)).await
+        // With a rollback journal, whoever commits keeps readers out.
+        self.repeatedly(LOCK_TIMEOUT, move |connection| rows(connection, &sql, &params, read)).await
     }
 
     /// Begins a transaction that writes, or where one is always open a part of it.
@@ -305,6 +323,16 @@ fn timed_out(limit: Duration) -> EngineError {
     }))
 }
 
+/// What the system says of the file needs its name, which SQLite does not tell.
+fn of_the_file(mut error: Box<SqlError>, path: &Path) -> Box<SqlError> {
+    let codes = ["BUSY", "CANTOPEN", "CORRUPT", "FULL", "IOERR", "LOCKED", "NOTADB", "READONLY"];
+    if error.detail.is_none() && error.code.strip_prefix("SQLITE_").is_some_and(|code| codes.contains(&code))
+    {
+        error.detail = Some(path.display().to_string());
+    }
+    error
+}
+
 fn open(path: &Path, access: Access) -> Result<Connection, EngineError> {
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -317,6 +345,7 @@ fn open(path: &Path, access: Access) -> Result<Connection, EngineError> {
         connection.busy_timeout(BUSY)?;
         if access == Access::Read {
             connection.pragma_update(None, "query_only", true)?;
+            return Ok(unwritable(path, &connection).unwrap_or(connection));
         }
         Ok(connection)
     });
@@ -328,6 +357,24 @@ fn open(path: &Path, access: Access) -> Result<Connection, EngineError> {
             other => other.to_string(),
         },
     })
+}
+
+/// Another connection to a database in WAL mode, where the first may not make the files that SQLite keeps beside it: without
+/// them all that was ever committed is in the file itself.
+fn unwritable(path: &Path, connection: &Connection) -> Option<Connection> {
+    let refused = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).err()?;
+    if !matches!(refused.sqlite_error_code()?, ErrorCode::ReadOnly | ErrorCode::CannotOpen) {
+        return None;
+    }
+    let path = path.canonicalize().ok()?;
+    let mut wal = path.clone().into_os_string();
+    wal.push("-wal");
+    if fs::metadata(wal).is_ok_and(|wal| wal.len() > 0) {
+        return None;
+    }
+    let uri = format!("file:{}?immutable=1", percent_encode(path.as_os_str().as_bytes(), &ESCAPED));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).ok()
 }
 
 #[cfg(test)]

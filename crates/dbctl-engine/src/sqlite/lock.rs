@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{Read as _, Seek as _, Write as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -90,6 +90,8 @@ fn attempt(path: &Path, session: &Session<'_>) -> Result<Attempt, EngineError> {
         .write(true)
         .create(true)
         .truncate(false)
+        // What a link leads to is not dbctl's to write.
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)
         .map_err(io("open", path))?;
     match file.try_lock() {
@@ -120,6 +122,7 @@ fn holder(file: &mut File) -> Option<LockHolder> {
         client: Some("this machine".to_owned()),
         since: lines.next().map(str::to_owned),
         query_since: None,
+        is_process: true,
     })
 }
 

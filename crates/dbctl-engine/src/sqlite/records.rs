@@ -97,7 +97,7 @@ impl Guard {
         }
         let changed: Vec<&TableName> = changed.into_iter().map(|(_, table)| table).collect();
         let shown: Vec<String> = changed.iter().map(|table| table.name.clone()).collect();
-        Err(changed_rows(file, &changed, &shown))
+        Err(changed_rows("SQLITE_AUTH", file, &changed, &shown))
     }
 }
 

@@ -99,7 +99,7 @@ impl File<'_> {
         let mut before = if work.resume.is_some() { Before::Any } else { Before::Absent };
         let started = Instant::now();
         let again = (0..resume.done.min(layout.len())).filter(|piece| sets_session(layout.statement(*piece)));
-        self.send(link, again.collect(), &Guard::new(&[])).await?;
+        self.send(link, again.collect(), &Guard::new(&[]), Duration::ZERO).await?;
         for unit in layout.units.iter().filter(|unit| unit.pieces.end > resume.done) {
             let end = unit.pieces.end;
             let rest = Unit { pieces: unit.pieces.start.max(resume.done)..end, alone: unit.alone };
@@ -108,7 +108,7 @@ impl File<'_> {
                 work.progress.iter().flat_map(|progress| progress(&reached, before)).collect()
             };
             if rest.alone {
-                self.send(link, rest.pieces.collect(), &Guard::new(&[])).await?;
+                self.send(link, rest.pieces.collect(), &Guard::new(&[]), self.lock_timeout()).await?;
                 link.begin(self.lock_timeout()).await?;
                 self.commit(link, progress(Duration::ZERO, false)).await?;
             } else {
@@ -136,7 +136,7 @@ impl File<'_> {
             link.begin(self.lock_timeout()).await?;
             let guard = Guard::new(self.work.records);
             let started = Instant::now();
-            self.send(link, unit.pieces.clone().collect(), &guard).await?;
+            self.send(link, unit.pieces.clone().collect(), &guard, Duration::ZERO).await?;
             let elapsed = started.elapsed();
             let file = Suspect {
                 path: &self.work.script.path,
@@ -161,8 +161,15 @@ impl File<'_> {
         }
     }
 
-    /// Runs statements in order; the file's own `BEGIN` and `COMMIT` are dbctl's to do.
-    async fn send(&self, link: &mut Link, pieces: Vec<usize>, guard: &Guard) -> Result<(), EngineError> {
+    /// Runs statements in order; the file's own `BEGIN` and `COMMIT` are dbctl's to do. What is no part of a transaction may
+    /// find another connection in the way, and tries again for as long as `wait`.
+    async fn send(
+        &self,
+        link: &mut Link,
+        pieces: Vec<usize>,
+        guard: &Guard,
+        wait: Duration,
+    ) -> Result<(), EngineError> {
         let (layout, script) = (self.layout, Arc::clone(&self.script));
         let ours =
             pieces.into_iter().filter(|piece| layout.control(layout.statement(*piece)) == Control::None);
@@ -178,9 +185,9 @@ impl File<'_> {
         };
         for ranges in calls {
             let (script, guard) = (Arc::clone(&script), guard.clone());
-            link.call(move |connection| {
+            link.repeatedly(wait, move |connection| {
                 guard.listen(connection)?;
-                ranges.into_iter().try_for_each(|range| statement(connection, &script, range, &guard))
+                ranges.iter().try_for_each(|range| statement(connection, &script, range.clone(), &guard))
             })
             .await?;
         }

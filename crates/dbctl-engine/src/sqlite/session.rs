@@ -62,7 +62,7 @@ impl<'s> FileSession<'s> {
     /// One that holds dbctl's lock.
     pub(super) async fn write(target: &Target, session: &Session<'s>) -> Result<Self, EngineError> {
         let path = admin::present(target)?;
-        let lock = Lock::acquire(path, session).await?;
+        let lock = admin::lock(path, session).await?;
         Self::open(target, session, Access::Write, Some(lock)).await
     }
 

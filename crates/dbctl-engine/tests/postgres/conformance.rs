@@ -41,7 +41,7 @@ async fn conforms(engine: &dyn Engine, target: &Target) {
     assert!(!engine.exists(target, &session).await.unwrap());
     let missing = engine.open(target, &session).await.err().unwrap();
     assert!(
-        matches!(&missing, EngineError::Connect(e) if matches!(e.failure, ConnectFailure::NoDatabase { .. })),
+        matches!(&missing, EngineError::Connect(e) if matches!(e.failure, ConnectFailure::NoDatabase { .. } | ConnectFailure::NoFile { .. })),
         "{missing:?}"
     );
     assert!(!engine.drop(target, false, &session).await.unwrap());

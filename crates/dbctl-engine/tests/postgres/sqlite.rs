@@ -129,7 +129,7 @@ async fn a_mistake_is_shown_where_it_is_and_undoes_its_file() {
         ("insert into nowhere values (1);", "SQLITE_ERROR"),
         ("create table b (id int check (id > 1)); insert into b values (0);", "SQLITE_CONSTRAINT_CHECK"),
         ("create table c (id int); insert into c values (?1);", "SQLITE_RANGE"),
-        ("delete from dbctl_environment;", "55000"),
+        ("delete from dbctl_environment;", "SQLITE_AUTH"),
         ("create table d (id int); rollback;", "2D000"),
     ] {
         let error = sql_error(writer.apply(&OWN, &migration("2_x", sql, None), None).await.unwrap_err());
@@ -412,4 +412,109 @@ async fn a_transaction_of_another_program_is_waited_for() {
     applied.unwrap();
     assert_eq!(place.ask("select count(*) from sqlite_schema where name in ('ours', 'theirs')"), "2");
     writer.close().await;
+}
+
+#[tokio::test]
+async fn a_link_leads_to_the_one_database() {
+    let place = Place::new().await;
+    let session = place.run.session();
+    let folder = place.folder.path();
+    let link = Target { endpoint: Endpoint::Sqlite(folder.join("links/link.db")), ..target("app") };
+    fs::create_dir(folder.join("links")).unwrap();
+    std::os::unix::fs::symlink("../app.db", folder.join("links/link.db")).unwrap();
+
+    // One database has one lock.
+    let run = Run { wait: Duration::ZERO, ..Run::new() };
+    let writer = place.writer().await;
+    let refused = Sqlite.open_exclusive(&link, &[], &run.session()).await.err().unwrap();
+    assert!(matches!(refused, EngineError::Locked { .. }), "{refused}");
+    writer.close().await;
+
+    // It is dropped where it is, and made there again.
+    assert!(Sqlite.drop(&link, false, &session).await.unwrap());
+    assert!(!place.file().exists() && folder.join("links/link.db").is_symlink());
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    let to_be = Sqlite.identity(&place.target, &session).await.unwrap();
+    assert_eq!(Sqlite.identity(&link, &session).await.unwrap(), to_be);
+    Sqlite.may_create(&link, &session).await.unwrap();
+    assert!(Sqlite.create(&link, &session).await.unwrap().created);
+    assert!(place.file().exists());
+}
+
+#[tokio::test]
+async fn what_is_no_file_of_its_own_is_left_alone() {
+    let place = Place::new().await;
+    let session = place.run.session();
+    let folder = place.folder.path();
+    let at = |name: &str| Target { endpoint: Endpoint::Sqlite(folder.join(name)), ..target("app") };
+
+    let _socket = std::os::unix::net::UnixListener::bind(folder.join("socket.db")).unwrap();
+    for error in [
+        Sqlite.exists(&at("socket.db"), &session).await.unwrap_err(),
+        Sqlite.create(&at("socket.db"), &session).await.unwrap_err(),
+        Sqlite.drop(&at("socket.db"), false, &session).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().ends_with("socket.db: it is no regular file"), "{error}");
+    }
+    assert!(folder.join("socket.db").exists());
+
+    // SQLite would keep a journal for each name.
+    fs::hard_link(place.file(), folder.join("twin.db")).unwrap();
+    for error in [
+        Sqlite.open_exclusive(&place.target, &[], &session).await.err().unwrap(),
+        Sqlite.create(&at("twin.db"), &session).await.unwrap_err(),
+        Sqlite.drop(&at("twin.db"), false, &session).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("it has 2 names (hard links)"), "{error}");
+    }
+    Sqlite.open(&place.target, &session).await.unwrap().close().await;
+    fs::remove_file(folder.join("twin.db")).unwrap();
+
+    // The lock is not written to what a link leads to.
+    fs::write(folder.join("notes"), "mine").unwrap();
+    std::os::unix::fs::symlink("notes", folder.join("app.db-dbctl")).unwrap();
+    let error = Sqlite.open_exclusive(&place.target, &[], &session).await.err().unwrap().to_string();
+    assert!(error.contains("app.db-dbctl: Too many levels of symbolic links"), "{error}");
+    assert_eq!(fs::read_to_string(folder.join("notes")).unwrap(), "mine");
+}
+
+#[tokio::test]
+async fn it_is_read_where_nothing_can_be_written_beside_it() {
+    let place = Place::new().await;
+    let mut writer = place.writer().await;
+    writer.apply(&OWN, &migration("1_one", "create table one (id int);", None), None).await.unwrap();
+    writer.close().await;
+    // A link is nothing that SQLite follows there.
+    std::os::unix::fs::symlink("nowhere", place.folder.path().join("app.db-shm")).unwrap();
+    let mut reader = Sqlite.open(&place.target, &place.run.session()).await.unwrap();
+    assert_eq!(names(&reader.applied(&OWN).await.unwrap()), "1_one");
+    reader.close().await;
+    // What is committed may be in there.
+    fs::write(place.folder.path().join("app.db-wal"), "something").unwrap();
+    let mut reader = Sqlite.open(&place.target, &place.run.session()).await.unwrap();
+    let error = sql_error(reader.applied(&OWN).await.unwrap_err());
+    assert_eq!(error.code, "SQLITE_CANTOPEN");
+    assert_eq!(error.detail.unwrap(), place.file().display().to_string());
+}
+
+#[tokio::test]
+async fn whoever_reads_waits_for_a_commit() {
+    let place = Place::new().await;
+    place.writer().await.close().await;
+    let other = Connection::open(place.file()).unwrap();
+    other.pragma_update(None, "journal_mode", "delete").unwrap();
+    other.execute_batch("begin exclusive").unwrap();
+    let session = place.run.session();
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        other.execute_batch("commit").unwrap();
+    };
+    let read = async {
+        let mut reader = Sqlite.open(&place.target, &session).await.unwrap();
+        let applied = reader.applied(&OWN).await;
+        reader.close().await;
+        applied
+    };
+    let (applied, ()) = tokio::join!(read, release);
+    assert_eq!(applied.unwrap(), []);
 }
