@@ -230,6 +230,13 @@ fn nothing_is_written_over_but_another_plan() {
     assert_eq!(sandbox.read("package.json"), "{ \"name\": \"app\" }");
     sandbox.ok(&["plan", "migrate", "app", "-o", "package.json", "--force"]);
     assert!(sandbox.read("package.json").contains("dbctl-plan"));
+    // A link stays one, and what is no file is written to and not replaced.
+    let link = sandbox.root().join("link.json");
+    std::os::unix::fs::symlink("package.json", &link).unwrap();
+    sandbox.ok(&["plan", "migrate", "app", "-o", "link.json"]);
+    assert!(link.is_symlink() && sandbox.read("link.json").contains("dbctl-plan"));
+    let piped = sandbox.ok(&["plan", "migrate", "app", "-o", "/dev/stdout"]);
+    assert!(piped.contains("dbctl-plan"), "{piped}");
     // Only what would run is frozen, and not what would be refused.
     for args in [
         &["up", "app"][..],

@@ -177,6 +177,9 @@ fn frozen_by(request: &Request) -> Option<&Migrate> {
 
 /// Sees that nothing is written over but another plan.
 fn may_write(path: &Path, shown: &Path, force: bool) -> Result<(), CliError> {
+    if is_device(path) {
+        return Ok(());
+    }
     let is_plan = |text: &[u8]| serde_json::from_slice::<Kind>(text).is_ok_and(|head| head.kind == KIND);
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -196,8 +199,18 @@ struct Kind {
     kind: String,
 }
 
-/// Writes a file whole or not at all.
+/// Whether it is there and keeps nothing: `/dev/stdout`, a pipe.
+fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Writes a file whole or not at all. A link stays one, and a device is written to, not replaced.
 fn replace(path: &Path, text: &str, unique: &str) -> io::Result<()> {
+    if is_device(path) {
+        return fs::write(path, text);
+    }
+    let real = fs::canonicalize(path);
+    let path = real.as_deref().unwrap_or(path);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{unique}"));
     let aside = path.with_file_name(name);
