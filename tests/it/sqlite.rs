@@ -227,3 +227,23 @@ fn one_graph_has_files_and_servers() {
     sandbox.ok(&["drop", "--all", "--yes"]);
     assert!(fs::read_dir(sandbox.root().join("var")).unwrap().next().is_none());
 }
+
+#[test]
+fn a_table_that_wants_more_than_dbctl_writes_is_told_of() {
+    let sandbox = Sandbox::new(
+        "workspace: own\ndatabases:\n  app:\n    url: sqlite:app.db\n    \
+           migrations: [{ path: m, format: custom, table: _migrations }]\n    clean: { keep: [Users] }\n",
+        &[("m/001_users.sql", "create table users (id integer primary key);")],
+    );
+    let table = "create table _migrations (name text not null, at text not null)";
+    Connection::open(sandbox.root().join("app.db")).unwrap().execute_batch(table).unwrap();
+    let (code, document) = sandbox.json(&["migrate", "app"]);
+    let error = &document["databases"][0]["error"];
+    assert_eq!((code, error["code"].as_str()), (1, Some("SQLITE_CONSTRAINT_NOTNULL")), "{document}");
+    assert!(error["hint"].as_str().unwrap().contains("`applied_column`"), "{document}");
+    // dbctl's own SQL is nobody's to read.
+    assert!(error["statement"].as_str().unwrap().chars().count() <= 301, "{document}");
+    assert_eq!(ask(&sandbox, "app.db", "select count(*) from sqlite_schema where name = 'users'"), "0\n");
+    let refused = sandbox.dbctl(&["clean", "app", "--yes"]);
+    assert!(refused.code == 1 && refused.stderr.contains("spell them as the database does"), "{refused}");
+}

@@ -52,7 +52,7 @@ pub(crate) fn step(error: &StepError, key: &str) -> Option<String> {
              running them: `dbctl migrate {key} --fake`"
         ),
         StepError::NothingToKeep { .. } => {
-            "spell them as PostgreSQL does, `table` or `schema.table`, or take them out of the manifest"
+            "spell them as the database does (`table`, in PostgreSQL also `schema.table`), or take them out of the manifest"
                 .to_owned()
         }
         StepError::Required { dependent, .. } => {

@@ -7,7 +7,7 @@ use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::{
     EngineError, Mark, SqlError,
-    shown::{locate, shown_statement},
+    shown::{locate, shorten, shown_statement},
 };
 
 /// An error of the file system: `doing` says what was tried.
@@ -28,7 +28,15 @@ pub(super) fn own(error: &Error, sql: &str) -> EngineError {
     if is_interrupt(error) {
         return EngineError::Cancelled;
     }
-    EngineError::Sql(Box::new(SqlError { statement: Some(shown_statement(sql)), ..sql_error(error) }))
+    let mut failed = sql_error(error);
+    if failed.code == "SQLITE_CONSTRAINT_NOTNULL" {
+        failed.hint = Some(
+            "dbctl writes no value there: give the column a default, or, where it holds the time, name it as \
+             `applied_column` of the migrations in the manifest"
+                .to_owned(),
+        );
+    }
+    EngineError::Sql(Box::new(SqlError { statement: Some(shorten(sql)), ..failed }))
 }
 
 /// An error of a file's statement, which stands at a byte offset of the script: at the place SQLite names, else at its
