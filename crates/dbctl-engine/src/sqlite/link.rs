@@ -359,19 +359,29 @@ fn open(path: &Path, access: Access) -> Result<Connection, EngineError> {
     })
 }
 
-/// Another connection to a database in WAL mode, where the first may not make the files that SQLite keeps beside it: without
-/// them all that was ever committed is in the file itself.
+/// Another connection where one that only reads is refused: a transaction that was killed in the middle has to be undone
+/// first, or nothing may be written beside a database in WAL mode.
 fn unwritable(path: &Path, connection: &Connection) -> Option<Connection> {
-    let refused = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).err()?;
+    let look =
+        |connection: &Connection| connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    let refused = look(connection).err()?;
     if !matches!(refused.sqlite_error_code()?, ErrorCode::ReadOnly | ErrorCode::CannotOpen) {
         return None;
     }
     let path = path.canonicalize().ok()?;
-    let mut wal = path.clone().into_os_string();
-    wal.push("-wal");
-    if fs::metadata(wal).is_ok_and(|wal| wal.len() > 0) {
-        return None;
+    let holds_something = |suffix| {
+        let mut beside = path.clone().into_os_string();
+        beside.push(suffix);
+        fs::metadata(beside).is_ok_and(|beside| beside.len() > 0)
+    };
+    if ["-journal", "-wal"].into_iter().any(holds_something) {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).ok()?;
+        connection.busy_timeout(BUSY).ok()?;
+        connection.pragma_update(None, "query_only", true).ok()?;
+        return look(&connection).is_ok().then_some(connection);
     }
+    // All that was ever committed is in the file itself.
     let uri = format!("file:{}?immutable=1", percent_encode(path.as_os_str().as_bytes(), &ESCAPED));
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).ok()

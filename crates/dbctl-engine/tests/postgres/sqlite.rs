@@ -498,6 +498,32 @@ async fn it_is_read_where_nothing_can_be_written_beside_it() {
 }
 
 #[tokio::test]
+async fn what_was_killed_in_the_middle_is_undone_before_it_is_read() {
+    let place = Place::new().await;
+    let mut writer = place.writer().await;
+    writer.apply(&OWN, &migration("1_one", "create table one (id int);", None), None).await.unwrap();
+    writer.close().await;
+    let other = Connection::open(place.file()).unwrap();
+    // With so little memory, pages are in the file before they are committed.
+    other.execute_batch("pragma journal_mode = delete; pragma cache_size = 1; begin").unwrap();
+    let many =
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000) select i from n";
+    other
+        .execute_batch(&format!("delete from dbctl_migration_history; create table more as {many}"))
+        .unwrap();
+    for suffix in ["", "-journal"] {
+        let from = place.folder.path().join(format!("app.db{suffix}"));
+        fs::copy(from, place.folder.path().join(format!("killed.db{suffix}"))).unwrap();
+    }
+    other.execute_batch("rollback").unwrap();
+    let killed = place.folder.path().join("killed.db");
+    let target = Target { endpoint: Endpoint::Sqlite(killed), ..target("app") };
+    let mut reader = Sqlite.open(&target, &place.run.session()).await.unwrap();
+    assert_eq!(names(&reader.applied(&OWN).await.unwrap()), "1_one");
+    reader.close().await;
+}
+
+#[tokio::test]
 async fn whoever_reads_waits_for_a_commit() {
     let place = Place::new().await;
     place.writer().await.close().await;
