@@ -143,6 +143,10 @@ pub(super) async fn may_drop(target: &Target, session: &Session<'_>) -> Result<(
         return Ok(());
     }
     let _lock = lock(path, session).await?;
+    // Another run may have dropped it while this one waited.
+    if !exists(path)? {
+        return Ok(());
+    }
     alone(path, target, session).await
 }
 
@@ -175,6 +179,9 @@ pub(super) async fn drop(target: &Target, session: &Session<'_>) -> Result<bool,
         return Ok(false);
     }
     let _lock = lock(path, session).await?;
+    if !exists(path)? {
+        return Ok(false);
+    }
     alone(path, target, session).await?;
     // The database last: without it a journal that is left would be taken for that of the next one.
     for beside in ["-journal", "-wal", "-shm", ""] {

@@ -82,7 +82,11 @@ impl<'s> FileSession<'s> {
         lock: Option<Lock>,
     ) -> Result<Self, EngineError> {
         let path = admin::present(target)?;
-        let link = Link::open(path, access, session.cancel.clone()).await?;
+        let link = match Link::open(path, access, session.cancel.clone()).await {
+            Ok(link) => link,
+            // It may have been dropped in this moment.
+            Err(error) => return Err(admin::present(target).err().unwrap_or(error)),
+        };
         Ok(Self {
             link,
             lock,

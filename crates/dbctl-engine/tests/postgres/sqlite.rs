@@ -362,6 +362,30 @@ async fn a_database_that_another_program_has_open_is_not_dropped() {
 }
 
 #[tokio::test]
+async fn what_another_run_has_dropped_meanwhile_is_gone() {
+    let place = Place::new().await;
+    let run = Run { wait: Duration::from_secs(600), ..Run::new() };
+    let session = run.session();
+    for may in [true, false] {
+        Sqlite.create(&place.target, &place.run.session()).await.unwrap();
+        let writer = place.writer().await;
+        let dropping = async {
+            match may {
+                true => Sqlite.may_drop(&place.target, &session).await.map(|()| false),
+                false => Sqlite.drop(&place.target, false, &session).await,
+            }
+        };
+        let other = async {
+            run.heard.waiting_for(if may { 1 } else { 2 }).await;
+            fs::remove_file(place.file()).unwrap();
+            writer.close().await;
+        };
+        let (dropped, ()) = tokio::join!(dropping, other);
+        assert!(!dropped.unwrap());
+    }
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_used_are_told_of() {
     let place = Place::new().await;
     let session = place.run.session();
