@@ -46,7 +46,6 @@ mod interrupt;
 mod judges;
 #[cfg(unix)]
 mod killed;
-mod lite;
 #[cfg(unix)]
 mod names;
 mod node_pg_migrate;

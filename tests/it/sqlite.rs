@@ -1,249 +1,260 @@
-//! Databases that are files of SQLite's, beside those on a server.
+//! Databases that are SQLite files: Decant, which migrated itself before dbctl did, and a graph with both kinds.
 
-use std::{fs, io::Write as _, thread, time::Duration};
+mod faults;
+mod judges;
 
-use rusqlite::{Connection, types::Value};
+use std::path::PathBuf;
+
+use rusqlite::{Connection, types::ValueRef};
+use serde_json::json;
 
 use crate::{
-    killed::{kills, moments},
-    process::Running,
-    support::{Sandbox, binary},
+    support::{Sandbox, set_mode},
+    workspaces::migrations,
 };
 
-/// What a run may take that has to wait for nineteen others.
-const BOUND: Duration = Duration::from_secs(300);
+const NAMES: [&str; 3] = ["001_initial_schema", "002_add_indexes", "003_add_tree_indexes"];
 
-/// What a query answers, asked beside dbctl: fields joined by `|`, each row a line.
-fn ask(sandbox: &Sandbox, file: &str, sql: &str) -> String {
+/// The rows of a query on a file of the workspace, `a|b` a line.
+fn rows(sandbox: &Sandbox, file: &str, sql: &str) -> String {
     let connection = Connection::open(sandbox.root().join(file)).unwrap();
-    let mut statement = connection.prepare(sql).unwrap();
+    let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
     let columns = statement.column_count();
-    let mut rows = statement.query([]).unwrap();
-    let mut lines = String::new();
-    while let Some(row) = rows.next().unwrap() {
-        let field = |at| match row.get(at).unwrap() {
-            Value::Null => String::new(),
-            Value::Integer(int) => int.to_string(),
-            Value::Real(real) => real.to_string(),
-            Value::Text(text) => text,
-            Value::Blob(bytes) => format!("{bytes:?}"),
-        };
-        lines += &(0..columns).map(field).collect::<Vec<_>>().join("|");
-        lines.push('\n');
+    let mut found = statement.query([]).unwrap();
+    let mut text = String::new();
+    while let Some(row) = found.next().unwrap() {
+        let values: Vec<String> = (0..columns)
+            .map(|at| match row.get_ref(at).unwrap() {
+                ValueRef::Null => "NULL".to_owned(),
+                ValueRef::Integer(number) => number.to_string(),
+                ValueRef::Real(number) => number.to_string(),
+                ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                ValueRef::Blob(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            })
+            .collect();
+        text += &format!("{}\n", values.join("|"));
     }
-    lines
+    text
 }
 
-const FILES: &str = "workspace: files
-databases:
-  core:
-    url: sqlite:data/core.db
-    migrations: [{ path: core, format: native }]
-    seeds: { path: seeds/core }
-  app:
-    url: sqlite:data/app.db
-    depends_on: [core]
-    migrations: [{ path: app, format: dbmate }]
-";
+/// Runs SQL on a file of the workspace.
+fn run(sandbox: &Sandbox, file: &str, sql: &str) {
+    let path: PathBuf = sandbox.root().join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    Connection::open(path).unwrap().execute_batch(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+}
 
-/// Every file notes in `log` that it ran, so that one that runs twice shows; counting makes each moment long enough to be
-/// hit.
-fn files() -> Sandbox {
-    let log = "create table log (n integer primary key, what text not null);\n";
-    let count = "insert into log (what) select 'counted' from (with recursive n(i) as (select 1 union all select i + 1 from n \
-                 where i < 100000) select max(i) as i from n) where i = 100000;\n";
-    let step = |name: &str| format!("insert into log (what) values ('{name}');\n{count}");
-    let table =
-        |name: &str| format!("{}create table {name} (id integer primary key);\n{}", step(name), step(name));
-    let dbmate = |sql: &str| format!("-- migrate:up\n{sql}\n-- migrate:down\n");
+fn all(state: &str) -> [String; 3] {
+    NAMES.map(|name| format!("{state} {name}"))
+}
+
+const FILE: &str = "data/decant.db";
+const INDEXES: &str = "select count(*) from sqlite_schema where type = 'index' and name like 'idx_%'";
+
+#[test]
+fn decant_goes_up_and_down() {
+    let sandbox = Sandbox::example("decant");
+    assert_eq!(migrations(&sandbox, "decant"), all("pending"));
+    sandbox.ok(&["up", "decant"]);
+    assert_eq!(migrations(&sandbox, "decant"), all("applied"));
+    let (code, document) = sandbox.json(&["up", "decant"]);
+    assert_eq!((code, &document["databases"][0]["outcome"]), (0, &json!("unchanged")), "{document}");
+    assert_eq!(
+        rows(&sandbox, FILE, "select id, name from _migrations order by id"),
+        "1|001_initial_schema\n2|002_add_indexes\n3|003_add_tree_indexes\n"
+    );
+    assert_eq!(rows(&sandbox, FILE, INDEXES), "10\n");
+    assert_eq!(
+        rows(&sandbox, FILE, "select title from nodes_fts where nodes_fts match 'alike'"),
+        "Vector search in SQLite\n"
+    );
+    assert_eq!(rows(&sandbox, FILE, "select count(*) from key_concepts"), "1\n");
+    assert!(!sandbox.has_server(), "a file needs none");
+
+    // What stands below others is not taken away from under them.
+    let said = sandbox.dbctl(&["rollback", "decant", "--only", NAMES[0], "--yes"]).fails(1);
+    assert!(said.contains(NAMES[1]) || said.contains(NAMES[2]), "{said}");
+    assert_eq!(migrations(&sandbox, "decant"), all("applied"));
+
+    sandbox.ok(&["rollback", "decant", "--only", NAMES[2], "--yes"]);
+    assert_eq!(rows(&sandbox, FILE, INDEXES), "8\n");
+    sandbox.ok(&["rollback", "decant", "--to", "zero", "--yes"]);
+    assert_eq!(migrations(&sandbox, "decant"), all("pending"));
+    let left = rows(
+        &sandbox,
+        FILE,
+        "select name from sqlite_schema where name not like 'sqlite_%' and name not like 'dbctl_%' order by name",
+    );
+    assert_eq!(left, "_migrations\n");
+    assert_eq!(rows(&sandbox, FILE, "select count(*) from _migrations"), "0\n");
+
+    sandbox.ok(&["migrate", "decant"]);
+    sandbox.ok(&["clean", "decant", "--yes"]);
+    assert_eq!(
+        rows(&sandbox, FILE, "select count(*) from nodes union all select count(*) from _migrations"),
+        "0\n3\n"
+    );
+    sandbox.ok(&["drop", "decant", "--yes"]);
+    assert!(!sandbox.root().join(FILE).exists());
+}
+
+#[test]
+fn what_decant_has_applied_itself_is_applied() {
+    let sandbox = Sandbox::example("decant");
+    let own = "CREATE TABLE _migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, applied_at DATETIME \
+               DEFAULT CURRENT_TIMESTAMP);";
+    let applied = "INSERT INTO _migrations (name, applied_at) VALUES ('001_initial_schema', '2024-01-15 10:30:22'), \
+                   ('002_add_indexes', '2024-01-15 10:30:23');";
+    let sql = |name: &str| sandbox.read(&format!("migrations/{name}.sql"));
+    run(&sandbox, FILE, &format!("{own}{}{}{applied}", sql(NAMES[0]), sql(NAMES[1])));
+    let (_, document) = sandbox.json(&["status", "decant"]);
+    let shown: Vec<String> = document["databases"][0]["migrations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            format!(
+                "{} {} {}",
+                one["state"].as_str().unwrap(),
+                one["name"].as_str().unwrap(),
+                one["applied_at"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "applied 001_initial_schema \"2024-01-15T10:30:22Z\"",
+            "applied 002_add_indexes \"2024-01-15T10:30:23Z\"",
+            "pending 003_add_tree_indexes null",
+        ]
+    );
+    sandbox.ok(&["migrate", "decant"]);
+    assert_eq!(migrations(&sandbox, "decant"), all("applied"));
+    let last = "select id, name, length(applied_at) from _migrations order by id desc limit 1";
+    assert_eq!(rows(&sandbox, FILE, last), "3|003_add_tree_indexes|19\n");
+    assert_eq!(rows(&sandbox, FILE, INDEXES), "10\n");
+}
+
+#[test]
+fn a_new_migration_is_named_after_the_last_one() {
+    let sandbox = Sandbox::example("decant");
+    sandbox.ok(&["new", "decant", "add tags"]);
+    assert!(sandbox.read("migrations/004_add_tags.sql").starts_with("--"));
+    sandbox.read("migrations/004_add_tags.down.sql");
+    sandbox.ok(&["up", "decant"]);
+    sandbox.ok(&["status", "decant", "--check"]);
+}
+
+#[test]
+fn a_broken_file_leaves_nothing_and_says_where() {
+    let sandbox = Sandbox::example("decant");
+    sandbox.write(
+        "migrations/004_broken.sql",
+        "CREATE TABLE tags (id INTEGER);\nINSERT INTO tagz VALUES (1);\n",
+    );
+    let said = sandbox.dbctl(&["up", "decant"]).fails(1);
+    assert!(said.contains("migrations/004_broken.sql:2:1") && said.contains("no such table: tagz"), "{said}");
+    assert_eq!(rows(&sandbox, FILE, "select count(*) from sqlite_schema where name = 'tags'"), "0\n");
+    assert_eq!(rows(&sandbox, FILE, "select count(*) from _migrations"), "3\n");
+}
+
+/// A PostgreSQL database whose data a SQLite file is made from.
+fn mixed() -> Sandbox {
+    let manifest = "workspace: mixed\ndatabases:\n  core: { migrations: [{ path: core }] }\n  cache: { url: 'sqlite:var/cache.db', depends_on: [core], migrations: [{ path: cache }] }\n";
     Sandbox::new(
-        FILES,
+        manifest,
         &[
-            ("core/20260101000000_log.sql", log),
-            ("core/20260102000000_users.sql", &table("users")),
+            ("core/20260101000000_users.sql", "create table users (id bigint primary key);\n"),
+            ("core/20260101000000_users.down.sql", "drop table users;\n"),
             (
-                "core/20260103000000_steps.sql",
-                &format!("-- dbctl:no-transaction\n{}vacuum;\n{}vacuum;\n", step("one"), step("two")),
+                "cache/20260102000000_hits.sql",
+                "-- dbctl:requires core@20260101000000\ncreate table hits (id integer primary key);\n",
             ),
-            ("core/20260104000000_roles.sql", &table("roles")),
-            ("app/20260101000000_log.sql", &dbmate(log)),
-            ("app/20260102000000_orders.sql", &dbmate(&table("orders"))),
-            ("app/20260103000000_lines.sql", &dbmate(&table("lines"))),
-            ("seeds/core/001_users.sql", &format!("insert into users values (1), (2);\n{count}")),
-            ("seeds/core/002_roles.csv", "id\n7\n"),
+            ("cache/20260102000000_hits.down.sql", "drop table hits;\n"),
         ],
     )
 }
 
-/// All that a run leaves behind, but for times and run ids.
-fn state(sandbox: &Sandbox) -> String {
-    let mut state = String::new();
-    for file in ["data/core.db", "data/app.db"] {
-        for sql in [
-            "select type, name, sql from sqlite_schema order by type, name",
-            "select what from log order by n",
-            "select source, name, statements_done, statement_started, reverting from dbctl_migration_history order by source, name",
-            "select file from dbctl_seed_history order by 1",
-            "pragma integrity_check",
-        ] {
-            state += &ask(sandbox, file, sql);
-        }
-    }
-    state += &ask(sandbox, "data/core.db", "select id from users union all select id from roles");
-    state + &ask(sandbox, "data/app.db", "select version from schema_migrations order by version")
-}
-
 #[test]
-fn a_killed_run_is_finished_by_the_next() {
-    let sandbox = files();
-    sandbox.ok(&["up", "--all"]);
-    sandbox.ok(&["drop", "--all", "--yes"]);
-    let started = std::time::Instant::now();
-    sandbox.ok(&["up", "--all"]);
-    let took = started.elapsed();
-    let expected = state(&sandbox);
-    for moment in moments(kills()) {
-        sandbox.ok(&["drop", "--all", "--yes"]);
-        let run = Running::start(sandbox.command(binary()).args(["up", "--all"]));
-        thread::sleep(took.mul_f64(moment));
-        // Dropping it is SIGKILL.
-        drop(run);
-        let again = Running::start(sandbox.command(binary()).args(["up", "--all"])).wait(BOUND);
-        assert_eq!(again.code, 0, "killed after {moment} of {took:?}: {again}");
-        assert_eq!(state(&sandbox), expected, "killed after {moment} of {took:?}");
-    }
-    // No lock stays behind, and no server was ever started.
-    let left: Vec<_> = fs::read_dir(sandbox.root().join("data")).unwrap().collect();
-    assert_eq!(left.len(), 2, "{left:?}");
-    assert!(!sandbox.has_server());
-}
-
-#[test]
-fn twenty_runs_at_once_apply_everything_once() {
-    let sandbox = files();
-    let start = |wait: &str| Running::start(sandbox.command(binary()).args(["up", "--all", "--wait", wait]));
-    let runs: Vec<_> = (0..20).map(|at| (at % 2, start(if at % 2 == 0 { "5m" } else { "0s" }))).collect();
-    for (is_hasty, run) in runs {
-        let ran = run.wait(BOUND);
-        match is_hasty {
-            0 => assert_eq!(ran.code, 0, "{ran}"),
-            _ => assert!(ran.code == 0 || ran.code == 5, "{ran}"),
-        }
-    }
-    let undisturbed = files();
-    undisturbed.ok(&["up", "--all"]);
-    assert_eq!(state(&sandbox), state(&undisturbed));
-}
-
-#[test]
-fn whoever_cannot_wait_is_told_who_holds_the_lock() {
-    let sandbox = files();
+fn one_graph_has_both_kinds() {
+    let sandbox = mixed();
+    let plan = sandbox.ok(&["plan", "up", "--all"]);
+    assert!(plan.contains("core") && plan.contains("cache"), "{plan}");
+    // Neither is applied: two phases are no more than the least of them can do.
     sandbox.ok(&["create", "--all"]);
-    let mut lock = fs::File::create(sandbox.root().join("data/core.db-dbctl")).unwrap();
-    lock.lock().unwrap();
-    lock.write_all(b"4711\ndbctl migrate 0123\n2026-01-01T00:00:00Z\n").unwrap();
-    let refused = sandbox.dbctl(&["migrate", "core", "--wait", "0s"]);
-    assert_eq!(refused.code, 5, "{refused}");
-    let who = "another run holds the lock of core.db: pid 4711, dbctl migrate 0123, from this machine, since 2026-01-01T00:00:00Z";
-    assert!(refused.stderr.contains(who), "{refused}");
-    assert!(refused.stderr.contains("or end that process: `kill 4711`"), "{refused}");
-    drop(lock);
-    sandbox.ok(&["migrate", "core", "--wait", "0s"]);
+    let said = sandbox.dbctl(&["migrate", "--all", "--atomic=two-phase"]).fails(1);
+    assert!(said.contains("cache is a SQLite file") && said.contains("--atomic=one-phase"), "{said}");
+    assert_eq!(migrations(&sandbox, "core"), ["pending 20260101000000_users"]);
+    sandbox.ok(&["migrate", "--all", "--atomic"]);
+    assert_eq!(migrations(&sandbox, "core"), ["applied 20260101000000_users"]);
+    assert_eq!(migrations(&sandbox, "cache"), ["applied 20260102000000_hits"]);
+    let said = sandbox.dbctl(&["rollback", "core", "--yes"]).fails(1);
+    assert!(said.contains("cache"), "{said}");
+    sandbox.ok(&["reset", "--all", "--yes"]);
+    sandbox.ok(&["status", "--all", "--check"]);
+    let graph = sandbox.ok(&["graph"]);
+    assert!(graph.contains("cache"), "{graph}");
+    let list = sandbox.ok(&["list"]);
+    assert!(list.contains("var/cache.db"), "{list}");
 }
 
 #[test]
-fn a_mistake_has_its_place_and_undoes_its_file() {
-    let sandbox = files();
-    for verb in ["migrate", "psql"] {
-        let missing = sandbox.dbctl(&[verb, "core"]);
-        let said = "the database core does not exist: there is no file ";
-        assert!(missing.code == 1 && missing.stderr.contains(said), "{missing}");
-        assert!(missing.stderr.contains("`dbctl create core`"), "{missing}");
-    }
-    sandbox.ok(&["up", "--all"]);
-    sandbox
-        .write("core/20260105000000_bad.sql", "create table bad (id int);\ninsert into bad\n  valuez (1);\n");
-    let failed = sandbox.dbctl(&["migrate", "core"]);
-    assert_eq!(failed.code, 1, "{failed}");
-    insta::assert_snapshot!(sandbox.redact(&failed.stderr), @r#"
-    error: core: near "valuez": syntax error (SQLITE_ERROR)
-       ╭─[core/20260105000000_bad.sql:3:3]
-     3 │   valuez (1);
-       ·   ──────
-       ╰────
-    "#);
-    assert_eq!(ask(&sandbox, "data/core.db", "select count(*) from sqlite_schema where name = 'bad'"), "0\n");
-    for (sql, said) in [
-        ("select 'a", "20260105000000_bad.sql:1:8"),
-        ("insert into log (what) values (null);", "NOT NULL constraint failed: log.what"),
-        ("insert into log (what) values (?);", "has a parameter"),
-        ("-- dbctl:lock-timeot 1s\nselect 1;", "lock-timeout"),
-        (".mode csv\n", "sqlite3"),
-        ("select 1;\n\0\n", "a binary file"),
-    ] {
-        sandbox.write("core/20260105000000_bad.sql", sql);
-        let failed = sandbox.dbctl(&["migrate", "core"]);
-        assert!(failed.code != 0 && failed.stderr.contains(said), "{sql}: {failed}");
-    }
-    sandbox.write("core/20260105000000_bad.sql", "create table bad (id int);\n");
-    sandbox.ok(&["migrate", "core"]);
+fn programs_get_the_url_and_no_variables_of_postgres() {
+    let mut sandbox = Sandbox::example("decant");
+    sandbox.set("PGHOST", "elsewhere").set("PGPASSWORD", "hush");
+    let url = format!("sqlite:{}", sandbox.root().canonicalize().unwrap().join(FILE).display());
+    assert_eq!(sandbox.ok(&["env", "decant"]), format!("export DATABASE_URL='{url}'\n"));
+    let said = sandbox.ok(&[
+        "exec",
+        "decant",
+        "--",
+        "sh",
+        "-c",
+        "echo \"$DATABASE_URL ${PGHOST-none} ${PGPASSWORD-none}\"",
+    ]);
+    assert_eq!(said, format!("{url} none none\n"));
 }
 
 #[test]
-fn one_graph_has_files_and_servers() {
+#[cfg(unix)]
+fn psql_opens_the_shell_of_sqlite() {
+    let mut sandbox = Sandbox::example("decant");
+    let folder = sandbox.root().join("bin");
+    sandbox.set("PATH", folder.to_str().unwrap());
+    let said = sandbox.dbctl(&["psql", "decant"]).fails(127);
+    assert!(said.contains("sqlite3 was not found") && said.contains(FILE), "{said}");
+    sandbox.write("bin/sqlite3", "#!/bin/sh\necho \"$@\"\n");
+    set_mode(&folder.join("sqlite3"), 0o755);
+    let said = sandbox.dbctl(&["psql", "decant"]).fails(1);
+    assert!(said.contains("dbctl create decant"), "{said}");
+    sandbox.ok(&["create", "decant"]);
+    let said = sandbox.ok(&["psql", "decant", "--", "-json", "select 1"]);
+    let file = sandbox.root().canonicalize().unwrap().join(FILE);
+    assert_eq!(said, format!("{} -json select 1\n", file.display()));
+}
+
+#[test]
+fn init_finds_what_is_for_sqlite() {
     let sandbox = Sandbox::new(
-        "workspace: mixed\nservers:\n  disk: { sqlite: var }\ndatabases:\n  \
-           core: { migrations: [{ path: core, format: native }] }\n  \
-           cache: { server: disk, depends_on: [core], migrations: [{ path: cache, format: native }] }\n  \
-           report: { depends_on: [cache], migrations: [{ path: report, format: native }] }\n",
+        "",
         &[
-            ("core/20260101000000_a.sql", "create table a (id int);"),
-            ("core/20260101000000_a.down.sql", "drop table a;"),
-            ("cache/20260101000000_b.sql", "-- dbctl:requires core@20260101000000\ncreate table b (id int);"),
-            ("cache/20260101000000_b.down.sql", "drop table b;"),
+            ("package.json", "{ \"name\": \"shop\" }"),
+            ("apps/api/package.json", "{ \"name\": \"api\" }"),
+            ("apps/api/.env", "DATABASE_URL=sqlite:data/api.db\n"),
             (
-                "report/20260101000000_c.sql",
-                "-- dbctl:requires cache@20260101000000\ncreate table c (id int);",
+                "apps/api/db/migrations/20260101000000_a.sql",
+                "-- migrate:up\ncreate table a (id integer primary key autoincrement);\n-- migrate:down\ndrop table a;\n",
             ),
-            ("report/20260101000000_c.down.sql", "drop table c;"),
         ],
     );
-    let (code, up) = sandbox.json(&["up", "--all"]);
-    assert_eq!(code, 0, "{up}");
+    std::fs::remove_file(sandbox.root().join("workspace.yaml")).unwrap();
+    sandbox.ok(&["init"]);
+    assert!(sandbox.read("workspace.yaml").contains("${DATABASE_URL:-sqlite:data/api.db}"));
+    sandbox.ok(&["up", "--all"]);
     assert_eq!(
-        ask(&sandbox, "var/cache.db", "select name from dbctl_migration_history"),
-        "20260101000000_b\n"
+        rows(&sandbox, "apps/api/data/api.db", "select version from schema_migrations"),
+        "20260101000000\n"
     );
-    let refused = sandbox.dbctl(&["rollback", "core", "--yes"]);
-    assert!(refused.code != 0 && refused.stderr.contains("cache"), "{refused}");
-    sandbox.ok(&["rollback", "report", "--yes"]);
-    sandbox.ok(&["rollback", "cache", "--yes"]);
-    sandbox.ok(&["migrate", "--all", "--atomic"]);
-    let refused = sandbox.dbctl(&["migrate", "--all", "--atomic=two-phase"]);
-    assert!(refused.code != 0 && refused.stderr.contains("SQLite"), "{refused}");
-    let env = sandbox.ok(&["env", "cache"]);
-    assert!(env.contains("sqlite:/") && env.contains("var/cache.db") && !env.contains("PGHOST"), "{env}");
-    sandbox.ok(&["reset", "--all", "--yes"]);
-    sandbox.ok(&["drop", "--all", "--yes"]);
-    assert!(fs::read_dir(sandbox.root().join("var")).unwrap().next().is_none());
-}
-
-#[test]
-fn a_table_that_wants_more_than_dbctl_writes_is_told_of() {
-    let sandbox = Sandbox::new(
-        "workspace: own\ndatabases:\n  app:\n    url: sqlite:app.db\n    \
-           migrations: [{ path: m, format: custom, table: _migrations }]\n    clean: { keep: [Users] }\n",
-        &[("m/001_users.sql", "create table users (id integer primary key);")],
-    );
-    let table = "create table _migrations (name text not null, at text not null)";
-    Connection::open(sandbox.root().join("app.db")).unwrap().execute_batch(table).unwrap();
-    let (code, document) = sandbox.json(&["migrate", "app"]);
-    let error = &document["databases"][0]["error"];
-    assert_eq!((code, error["code"].as_str()), (1, Some("SQLITE_CONSTRAINT_NOTNULL")), "{document}");
-    assert!(error["hint"].as_str().unwrap().contains("`applied_column`"), "{document}");
-    // dbctl's own SQL is nobody's to read.
-    assert!(error["statement"].as_str().unwrap().chars().count() <= 301, "{document}");
-    assert_eq!(ask(&sandbox, "app.db", "select count(*) from sqlite_schema where name = 'users'"), "0\n");
-    let refused = sandbox.dbctl(&["clean", "app", "--yes"]);
-    assert!(refused.code == 1 && refused.stderr.contains("spell them as the database does"), "{refused}");
+    sandbox.ok(&["status", "--all", "--check"]);
 }

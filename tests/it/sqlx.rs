@@ -166,7 +166,7 @@ fn what_is_faked_and_what_is_cleaned_stays_recorded() {
 }
 
 /// Runs sqlx-cli on a database.
-fn tool(sandbox: &Sandbox, version: &str, target: &str, args: &[&str]) -> Ran {
+pub(crate) fn tool(sandbox: &Sandbox, version: &str, target: &str, args: &[&str]) -> Ran {
     let judges = std::env::var("DBCTL_JUDGES").expect("scripts/judge-sqlx says where it has built the tool");
     let program = std::path::Path::new(&judges).join(format!("sqlx-{version}+sqlite/bin/sqlx"));
     let mut command = sandbox.command(program);

@@ -16,7 +16,7 @@ fn check_settled(sandbox: &Sandbox) {
 }
 
 /// The names of a database's migrations as `status` lists them, each with its state.
-fn migrations(sandbox: &Sandbox, target: &str) -> Vec<String> {
+pub(crate) fn migrations(sandbox: &Sandbox, target: &str) -> Vec<String> {
     let (_, document) = sandbox.json(&["status", target]);
     let migrations = document["databases"][0]["migrations"].as_array().unwrap();
     migrations
