@@ -68,7 +68,7 @@ fn left_behind(pooler: &PgBouncer, server: &OwnServer, database: &str) -> String
 }
 
 #[test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 fn twenty_runs_through_a_pooler_apply_everything_once() {
     let server = OwnServer::start();
     make(&server);
@@ -101,7 +101,7 @@ fn twenty_runs_through_a_pooler_apply_everything_once() {
 }
 
 #[test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 fn a_pooler_that_the_manifest_does_not_know_of_is_refused_with_the_fix() {
     let server = OwnServer::start();
     make(&server);
@@ -122,7 +122,7 @@ fn a_pooler_that_the_manifest_does_not_know_of_is_refused_with_the_fix() {
 }
 
 #[test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 fn a_pooler_in_session_mode_needs_nothing() {
     let server = OwnServer::start();
     make(&server);
@@ -134,7 +134,7 @@ fn a_pooler_in_session_mode_needs_nothing() {
 }
 
 #[test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 fn all_or_nothing_works_through_a_pooler_in_one_phase_and_is_refused_in_two() {
     let server = OwnServer::start();
     make(&server);
@@ -162,7 +162,7 @@ fn all_or_nothing_works_through_a_pooler_in_one_phase_and_is_refused_in_two() {
 }
 
 #[test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 fn a_killed_run_leaves_no_lock_in_the_pool() {
     let server = OwnServer::start();
     make(&server);

@@ -63,7 +63,7 @@ async fn left_behind(pooler: &PgBouncer, database: &str) -> String {
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn a_pooler_is_noticed_before_anything_is_done_through_it() {
     let run = Run::new();
     let target = run.create("noticed").await;
@@ -105,7 +105,7 @@ async fn a_pooler_is_noticed_before_anything_is_done_through_it() {
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn a_busy_pool_hides_nothing() {
     let run = Run::new();
     let target = run.create("busy_pool").await;
@@ -136,7 +136,7 @@ async fn a_busy_pool_hides_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn what_only_stands_in_the_way_is_no_pooler() {
     let run = Run::new();
     let target = run.create("session_mode").await;
@@ -182,7 +182,7 @@ const MESS: &str = "create schema if not exists other; set search_path = other; 
                     set row_security = off; set work_mem = '64kB'; set role pg_read_all_stats";
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn nothing_stays_set_on_pooled_sessions() {
     let run = Run::new();
     let target = run.create("kept_clean").await;
@@ -251,7 +251,7 @@ async fn nothing_stays_set_on_pooled_sessions() {
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn what_others_have_left_set_is_not_worked_with() {
     let run = Run::new();
     let target = run.create("left_by_others").await;
@@ -294,7 +294,7 @@ async fn what_others_have_left_set_is_not_worked_with() {
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn a_pooler_that_leaves_settings_in_every_session_is_refused_outside_a_transaction() {
     let run = Run::new();
     let target = run.create("set_for_all").await;
@@ -319,7 +319,7 @@ async fn a_pooler_that_leaves_settings_in_every_session_is_refused_outside_a_tra
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn a_pool_of_one_is_refused_and_a_pool_of_two_is_enough() {
     let run = Run::new();
     let target = run.create("pool_of_one").await;
@@ -354,7 +354,7 @@ async fn a_pool_of_one_is_refused_and_a_pool_of_two_is_enough() {
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn outside_a_transaction_every_statement_has_its_own_session() {
     let run = Run::new();
     let target = run.create("outside_pooled").await;
@@ -421,7 +421,7 @@ const END_THE_HOLDER: &str = "select pg_terminate_backend(pid) from pg_locks whe
                               (select oid from pg_database where datname = current_database())";
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn a_run_that_has_lost_its_lock_commits_nothing_more() {
     let run = Run::new();
     let target = run.create("holder_lost").await;
@@ -464,7 +464,7 @@ async fn a_run_that_has_lost_its_lock_commits_nothing_more() {
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn those_who_come_through_a_pooler_and_those_who_do_not_keep_each_other_away() {
     let run = Run::new();
     let target = run.create("both_ways").await;
@@ -482,7 +482,7 @@ async fn those_who_come_through_a_pooler_and_those_who_do_not_keep_each_other_aw
 }
 
 #[tokio::test]
-#[ignore = "needs PgBouncer"]
+#[ignore = "PgBouncer is a system package, which the README does not ask for: .ci/run installs it and runs this"]
 async fn databases_are_made_and_dropped_through_a_pooler() {
     let run = Run::new();
     let pooler = pooler("transaction", "");
