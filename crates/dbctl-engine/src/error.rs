@@ -352,6 +352,27 @@ pub struct SqlError {
     pub location: Option<SqlLocation>,
 }
 
+impl SqlError {
+    /// What dbctl itself has to say, in a server's stead: of no statement and no place so far.
+    pub(crate) fn ours(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            detail: None,
+            hint: Some(hint.into()),
+            context: None,
+            statement: None,
+            location: None,
+        }
+    }
+}
+
+impl From<SqlError> for EngineError {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(Box::new(error))
+    }
+}
+
 /// A place in a SQL file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlLocation {

@@ -216,15 +216,12 @@ impl<'a> Layout<'a> {
 
     /// What dbctl itself has against a statement.
     pub(crate) fn complaint(&self, piece: usize, code: &str, message: String, hint: String) -> EngineError {
-        EngineError::Sql(Box::new(SqlError {
-            code: code.to_owned(),
-            message,
-            detail: None,
-            hint: Some(hint),
-            context: None,
+        SqlError {
             statement: Some(shown_statement(self.statement(piece))),
             location: Some(self.location(self.pieces[piece].range.start, Mark::Error)),
-        }))
+            ..SqlError::ours(code, message, hint)
+        }
+        .into()
     }
 
     /// Whether a statement stands between the file's own `BEGIN` and `COMMIT`.
@@ -278,15 +275,9 @@ impl<'a> Layout<'a> {
 /// The servers' protocols and libraries end their texts with NUL.
 fn refuse_nul(script: &Script) -> Result<(), EngineError> {
     let Some(offset) = script.sql.find('\0') else { return Ok(()) };
-    Err(EngineError::Sql(Box::new(SqlError {
-        code: "22021".to_owned(),
-        message: "the file holds a NUL character, which no statement can hold".to_owned(),
-        detail: None,
-        hint: Some("save it as UTF-8 text".to_owned()),
-        context: None,
-        statement: None,
-        location: Some(locate(script, offset, Mark::Error)),
-    })))
+    let message = "the file holds a NUL character, which no statement can hold";
+    let location = Some(locate(script, offset, Mark::Error));
+    Err(SqlError { location, ..SqlError::ours("22021", message, "save it as UTF-8 text") }.into())
 }
 
 fn unsplit(script: &Script, error: SplitError) -> EngineError {

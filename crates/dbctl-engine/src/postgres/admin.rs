@@ -476,15 +476,7 @@ fn closed(target: &Target, why: &ConnectError) -> EngineError {
 
 /// What is known to fail, in the server's stead.
 fn refusal(code: &str, message: String, detail: Option<String>, hint: String) -> EngineError {
-    EngineError::Sql(Box::new(SqlError {
-        code: code.to_owned(),
-        message,
-        detail,
-        hint: Some(hint),
-        context: None,
-        statement: None,
-        location: None,
-    }))
+    SqlError { detail, ..SqlError::ours(code, message, hint) }.into()
 }
 
 #[cfg(test)]

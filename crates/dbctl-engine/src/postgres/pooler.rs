@@ -339,13 +339,5 @@ impl Holder<'_> {
 
 /// What cannot be done through a pooler.
 fn refusal(message: String, hint: &str) -> EngineError {
-    EngineError::Sql(Box::new(SqlError {
-        code: "0A000".to_owned(),
-        message,
-        detail: None,
-        hint: Some(hint.to_owned()),
-        context: None,
-        statement: None,
-        location: None,
-    }))
+    SqlError::ours("0A000", message, hint).into()
 }

@@ -1,7 +1,7 @@
 //! Whether a file changed the rows that say what is applied: they are dbctl's and the tools' to write, not a file's. But
 //! for one: a file may record itself, as files of home-grown runners do.
 
-use dbctl_migration::{Migration, TableName};
+use dbctl_migration::{Dialect, Migration, TableName};
 use tokio_postgres::types::Type;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     EngineError, SourceRef,
-    records::{Suspect, changed_rows, records_itself},
+    records::{Suspect, changed, changed_rows, is_own_row, records_itself},
 };
 
 /// How each table looks, `None` where there is none: otherwise once a row of it was written in this transaction.
@@ -74,20 +74,12 @@ pub(super) async fn unchanged(
     own: Option<(&SourceRef<'_>, &Migration)>,
 ) -> Result<bool, EngineError> {
     let after = look(link, tables).await?;
-    let pairs = before.iter().zip(&after).zip(tables);
-    let changed: Vec<_> = pairs.filter(|((before, after), _)| before.is_some() && before != after).collect();
+    let changed = changed(before, &after, tables);
     if changed.is_empty() {
         return Ok(false);
     }
-    let history = own.and_then(|(source, _)| source.history).map(|history| history.table());
-    if let [((Some(before), Some(after)), table)] = changed[..]
-        && history == Some(table)
-        && is_one_more(before, after)
-        && by_itself(link, own).await?
-    {
+    if is_own_row(&changed, own, |before, after| is_one_more(before, after)) && by_itself(link, own).await? {
         return Ok(true);
     }
-    let changed: Vec<&TableName> = changed.into_iter().map(|(_, table)| table).collect();
-    let shown: Vec<String> = changed.iter().map(ToString::to_string).collect();
-    Err(changed_rows("55000", file, &changed, &shown))
+    Err(changed_rows(Dialect::Postgres, file, &changed))
 }

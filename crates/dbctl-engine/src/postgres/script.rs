@@ -498,15 +498,7 @@ async fn still_ours(link: &mut Link<'_>, work: &Work<'_>, mark: &str) -> Result<
     } else {
         return get(&row, 2);
     };
-    Err(EngineError::Sql(Box::new(SqlError {
-        code: code.to_owned(),
-        message,
-        detail: None,
-        hint: Some(hint.to_owned()),
-        context: None,
-        statement: None,
-        location: None,
-    })))
+    Err(SqlError::ours(code, message, hint).into())
 }
 
 fn lost_in(work: &Work<'_>, failure: Failure) -> EngineError {

@@ -158,15 +158,10 @@ async fn alone(path: &Path, target: &Target, session: &Session<'_>) -> Result<()
     link.close().await;
     match alone {
         Err(EngineError::Sql(error)) if error.code == "SQLITE_BUSY" => {
-            Err(EngineError::Sql(Box::new(SqlError {
-                code: error.code,
-                message: format!("{} is open in another program", target.name),
-                detail: Some(path.display().to_string()),
-                hint: Some("stop that program; nobody can end its connection for it".to_owned()),
-                context: None,
-                statement: None,
-                location: None,
-            })))
+            let message = format!("{} is open in another program", target.name);
+            let hint = "stop that program; nobody can end its connection for it";
+            let detail = Some(path.display().to_string());
+            Err(SqlError { detail, ..SqlError::ours(&error.code, message, hint) }.into())
         }
         result => result,
     }

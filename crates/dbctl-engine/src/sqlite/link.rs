@@ -312,15 +312,9 @@ fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> rusqlite::
 }
 
 fn timed_out(limit: Duration) -> EngineError {
-    EngineError::Sql(Box::new(SqlError {
-        code: "SQLITE_INTERRUPT".to_owned(),
-        message: format!("the statement took longer than {} ms and was stopped", limit.as_millis()),
-        detail: None,
-        hint: Some("give the file more with `-- dbctl:statement-timeout 10min`".to_owned()),
-        context: None,
-        statement: None,
-        location: None,
-    }))
+    let message = format!("the statement took longer than {} ms and was stopped", limit.as_millis());
+    SqlError::ours("SQLITE_INTERRUPT", message, "give the file more with `-- dbctl:statement-timeout 10min`")
+        .into()
 }
 
 /// What the system says of the file needs its name, which SQLite does not tell.

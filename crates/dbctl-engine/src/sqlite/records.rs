@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use dbctl_migration::{Migration, TableName, Value, quote_ident};
+use dbctl_migration::{Dialect, Migration, TableName, Value, quote_ident};
 use rusqlite::{
     Connection,
     hooks::{AuthAction, AuthContext, Authorization},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     EngineError, SourceRef,
-    records::{Suspect, changed_rows, records_itself},
+    records::{Suspect, changed, changed_rows, is_own_row, records_itself},
 };
 
 /// The tables at one moment, `None` where there is none.
@@ -81,23 +81,16 @@ impl Guard {
         };
         let tables = Arc::clone(&self.tables);
         let after = link.call(move |connection| look(connection, &tables)).await?;
-        let pairs = before.iter().zip(&after).zip(self.tables.iter());
-        let changed: Vec<_> =
-            pairs.filter(|((before, after), _)| before.is_some() && before != after).collect();
+        let changed = changed(&before, &after, &self.tables);
         if changed.is_empty() {
             return Ok(false);
         }
-        let history = own.and_then(|(source, _)| source.history).map(|history| history.table());
-        if let [((Some(before), Some(after)), table)] = changed[..]
-            && history == Some(table)
-            && is_one_more(before, after)
+        if is_own_row(&changed, own, |before, after| is_one_more(before, after))
             && by_itself(link, own).await?
         {
             return Ok(true);
         }
-        let changed: Vec<&TableName> = changed.into_iter().map(|(_, table)| table).collect();
-        let shown: Vec<String> = changed.iter().map(|table| table.name.clone()).collect();
-        Err(changed_rows("SQLITE_AUTH", file, &changed, &shown))
+        Err(changed_rows(Dialect::Sqlite, file, &changed))
     }
 }
 

@@ -218,22 +218,18 @@ impl File<'_> {
             let row = row.map_or_else(|| "a row".to_owned(), |row| format!("row {row}"));
             format!("{row} of {table} refers to a row of {parent} that is not there")
         };
-        EngineError::Sql(Box::new(SqlError {
-            code: "SQLITE_CONSTRAINT_FOREIGNKEY".to_owned(),
-            message: match new.first() {
-                Some(first) => format!("once the file has run, {}", of(first)),
-                None => "foreign keys do not hold once the file has run".to_owned(),
-            },
+        let message = match new.first() {
+            Some(first) => format!("once the file has run, {}", of(first)),
+            None => "foreign keys do not hold once the file has run".to_owned(),
+        };
+        let hint = "foreign keys are off while a migration runs, so that tables can be rebuilt, and have to hold at its end; \
+                    it has been rolled back";
+        SqlError {
             detail: (new.len() > 1).then(|| format!("there are {} such rows", new.len())),
-            hint: Some(
-                "foreign keys are off while a migration runs, so that tables can be rebuilt, and have to hold at its end; \
-                 it has been rolled back"
-                    .to_owned(),
-            ),
-            context: None,
-            statement: None,
             location: Some(locate(self.work.script, start, Mark::Statement)),
-        }))
+            ..SqlError::ours("SQLITE_CONSTRAINT_FOREIGNKEY", message, hint)
+        }
+        .into()
     }
 }
 
@@ -261,15 +257,14 @@ fn statement(
 
 /// SQLite takes NULL for a parameter that nobody has bound.
 fn unbound(script: &Script, start: usize, text: &str) -> EngineError {
-    EngineError::Sql(Box::new(SqlError {
-        code: "SQLITE_RANGE".to_owned(),
-        message: "the statement has a parameter, and nobody gives it a value".to_owned(),
-        detail: None,
-        hint: Some("write the value instead of `?`, `:name`, `@name` or `$name`".to_owned()),
-        context: None,
+    let message = "the statement has a parameter, and nobody gives it a value";
+    let hint = "write the value instead of `?`, `:name`, `@name` or `$name`";
+    SqlError {
         statement: Some(shown_statement(text)),
         location: Some(locate(script, start, Mark::Statement)),
-    }))
+        ..SqlError::ours("SQLITE_RANGE", message, hint)
+    }
+    .into()
 }
 
 /// A row whose foreign key refers to nothing.

@@ -167,20 +167,13 @@ impl<'s> FileSession<'s> {
         ddl: Vec<String>,
         statements: Vec<Statement>,
     ) -> Result<(), EngineError> {
-        let link = self.fresh().await?;
-        let done = async {
-            link.begin(LOCK_TIMEOUT).await?;
+        let work = async |link: &mut Link| {
             for sql in ddl {
                 link.batch(sql).await?;
             }
-            link.execute(statements).await?;
-            link.commit(LOCK_TIMEOUT).await
-        }
-        .await;
-        if done.is_err() {
-            link.rollback().await;
-        }
-        done
+            link.execute(statements).await
+        };
+        in_transaction(self.fresh().await?, work).await
     }
 
     /// What is missing of the tables that say what is applied, and what brings older ones up to date.
@@ -233,6 +226,24 @@ impl<'s> FileSession<'s> {
     }
 }
 
+/// Work in one transaction, which is undone where it fails.
+async fn in_transaction<T>(
+    link: &mut Link,
+    work: impl AsyncFnOnce(&mut Link) -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    let done = async {
+        link.begin(LOCK_TIMEOUT).await?;
+        let done = work(link).await?;
+        link.commit(LOCK_TIMEOUT).await?;
+        Ok(done)
+    }
+    .await;
+    if done.is_err() {
+        link.rollback().await;
+    }
+    done
+}
+
 /// Sets what SQLite calls a pragma; it says nothing of one that it does not know.
 async fn set(link: &mut Link, name: &str, value: &str) -> Result<(), EngineError> {
     let known = "SELECT 1 FROM pragma_pragma_list WHERE name = lower(?1)";
@@ -243,15 +254,9 @@ async fn set(link: &mut Link, name: &str, value: &str) -> Result<(), EngineError
         link.rows(sql, Vec::new(), |_| Ok(())).await?;
         return Ok(());
     }
-    Err(EngineError::Sql(Box::new(SqlError {
-        code: "SQLITE_ERROR".to_owned(),
-        message: format!("SQLite has no setting \"{name}\""),
-        detail: None,
-        hint: Some("see `settings` of the database in the manifest: each is a PRAGMA".to_owned()),
-        context: None,
-        statement: None,
-        location: None,
-    })))
+    let message = format!("SQLite has no setting \"{name}\"");
+    let hint = "see `settings` of the database in the manifest: each is a PRAGMA";
+    Err(SqlError::ours("SQLITE_ERROR", message, hint).into())
 }
 
 #[async_trait]
@@ -424,23 +429,15 @@ impl Writer for FileSession<'_> {
                 self.ready(ForeignKeys::On).await?;
                 let records = self.records.clone();
                 let started = Instant::now();
-                let link = &mut self.link;
-                let done = async {
-                    link.begin(LOCK_TIMEOUT).await?;
+                let work = async |link: &mut Link| {
                     let guard = Guard::new(&records);
                     seed::csv(link, path, shown, table, &guard).await?;
                     let elapsed = started.elapsed();
-                    let file = Suspect { path: shown, statements: None };
-                    guard.unchanged(link, &file, None).await?;
+                    guard.unchanged(link, &Suspect { path: shown, statements: None }, None).await?;
                     link.execute(vec![statement]).await?;
-                    link.commit(LOCK_TIMEOUT).await?;
                     Ok(elapsed)
-                }
-                .await;
-                if done.is_err() {
-                    link.rollback().await;
-                }
-                done
+                };
+                in_transaction(&mut self.link, work).await
             }
             SeedWork::External => {
                 self.in_transaction(Vec::new(), vec![statement]).await?;
@@ -462,18 +459,11 @@ impl Writer for FileSession<'_> {
         });
         let statements = restart.chain(forget).collect();
         let tables: Vec<String> = plan.truncate.iter().map(|truncate| truncate.table.name.clone()).collect();
-        let link = &mut self.link;
-        let done = async {
-            link.begin(LOCK_TIMEOUT).await?;
+        let work = async |link: &mut Link| {
             catalog::empty(link, tables).await?;
-            link.execute(statements).await?;
-            link.commit(LOCK_TIMEOUT).await
-        }
-        .await;
-        if done.is_err() {
-            link.rollback().await;
-        }
-        done
+            link.execute(statements).await
+        };
+        in_transaction(&mut self.link, work).await
     }
 }
 
